@@ -1,0 +1,46 @@
+"""From a name in models.yaml to the class behind it, imported only when it is asked for."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from .errors import ConfigError
+from .spec import BackendSpec
+from .types import Backend
+
+BACKENDS = {
+    "openai": "penstock.backends.openai:OpenAIBackend",
+    "anthropic": "penstock.backends.anthropic:AnthropicBackend",
+    "local": "penstock.backends.local:LocalBackend",
+    "replay": "penstock.backends.replay:ReplayBackend",
+    "fake": "penstock.backends.fake:FakeBackend",
+}
+
+
+def resolve(name: str, table: dict[str, str], *, what: str) -> Any:
+    """Returns the object behind a built-in name or a third party's `package.module:Name`.
+
+    Raises:
+        ConfigError: the name is unknown, or its module or attribute does not exist.
+    """
+    target = table.get(name, name if ":" in name else "")
+    if not target:
+        known = ", ".join(table)
+        raise ConfigError(f"{what}: unknown {name!r}; expected one of {known}, or package.module:Name")
+    module_name, _, attribute = target.partition(":")
+    try:
+        return getattr(importlib.import_module(module_name), attribute)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"{what}: cannot load {target!r}: {error}") from error
+
+
+def create_backend(spec: BackendSpec) -> Backend:
+    """Returns the backend that `spec` describes.
+
+    Raises:
+        ConfigError: the type is unknown, or an option or a needed environment variable is wrong.
+    """
+    backend_type = resolve(spec.type, BACKENDS, what=f"backends.{spec.name}.type")
+    backend: Backend = backend_type(spec)
+    return backend

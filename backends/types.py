@@ -1,0 +1,131 @@
+"""What goes to a backend and what comes back."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+from .errors import InvalidRequest
+from .spec import BackendSpec
+
+Message = Mapping[str, Any]  # one chat message in the OpenAI form: role, content, tool_calls, ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """One request: chat messages in the OpenAI form plus the caller's other fields, untouched.
+
+    `params` holds fields of a chat completion request besides `model`, `messages` and `stream`
+    (`temperature`, `max_tokens`, `tools`, `response_format`, ...). `id` is the `query_id` of a trace,
+    by which `replay` finds its recorded answers.
+    """
+
+    messages: tuple[Message, ...]
+    params: Mapping[str, Any] = field(default_factory=dict)
+    id: str = ""
+
+    @classmethod
+    def from_text(cls, text: str, *, id: str = "") -> Query:
+        """Returns the query of one user message.
+
+        >>> Query.from_text("2 + 2?").text
+        '2 + 2?'
+        """
+        return cls(messages=({"role": "user", "content": text},), id=id)
+
+    @classmethod
+    def from_messages(
+        cls, messages: Sequence[Message], *, params: Mapping[str, Any] | None = None, id: str = ""
+    ) -> Query:
+        """Returns the query of a conversation.
+
+        Raises:
+            InvalidRequest: a message is not an object with a `role`, or there is none.
+        """
+        if isinstance(messages, str | bytes) or not isinstance(messages, Sequence) or not messages:
+            raise InvalidRequest("messages: expected a list of at least one chat message")
+        for position, message in enumerate(messages):
+            if not isinstance(message, Mapping) or not isinstance(message.get("role"), str):
+                raise InvalidRequest(f"messages[{position}]: expected an object with a `role`")
+            content = message.get("content")
+            if content is not None and not isinstance(content, str | list | tuple):
+                raise InvalidRequest(f"messages[{position}].content: expected text or a list of parts")
+        return cls(messages=tuple(messages), params=dict(params or {}), id=id)
+
+    @property
+    def text(self) -> str:
+        """The text of every message in order, by which the query is judged; images leave none."""
+        return "\n".join(text for message in self.messages if (text := text_of(message)))
+
+
+def text_of(message: Message) -> str:
+    """Returns the text of one chat message, whether its content is a string or a list of parts."""
+    content = message.get("content")
+    if isinstance(content, str):
+        return content
+    if not content:
+        return ""
+    parts = (part if isinstance(part, str) else part.get("text", "") for part in content)
+    return "\n".join(part for part in parts if isinstance(part, str) and part)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Tokens of one call. Cached input is part of the input, reasoning is part of the output."""
+
+    input_tokens: int = 0
+    cached_input_tokens: int = 0
+    output_tokens: int = 0
+    reasoning_tokens: int = 0
+    is_estimated: bool = False  # the provider did not say; counted from the text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completion:
+    """What a backend returned for one query."""
+
+    text: str
+    reasoning: str = ""
+    tool_calls: tuple[Mapping[str, Any], ...] = ()  # OpenAI form: id, type, function{name, arguments}
+    finish_reason: str = "stop"  # stop | length | tool_calls | content_filter
+    usage: Usage = Usage()
+    logprobs: tuple[float, ...] | None = None  # natural log, one per answer token, no reasoning
+    tokens: tuple[str, ...] | None = None  # the answer tokens that `logprobs` belong to
+    model: str = ""  # as the provider names it
+    latency_s: float = 0.0
+    first_token_s: float | None = None
+    cost_usd: float | None = None  # where it is known better than from usage and price (replay)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chunk:
+    """One piece of a streamed completion. The last one, and only that, carries the whole `completion`."""
+
+    text: str = ""
+    reasoning: str = ""
+    tool_calls: tuple[Mapping[str, Any], ...] = ()  # deltas in the OpenAI form, with `index`
+    completion: Completion | None = None
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """One routable option. Built as `Type(spec)`; safe to share among the tasks of one event loop.
+
+    Both ways of asking raise `BackendError` and nothing else. Cancelling the task, or closing the
+    stream, ends the call upstream too.
+    """
+
+    spec: BackendSpec
+
+    async def complete(self, query: Query) -> Completion:
+        """Returns the whole completion."""
+        ...
+
+    def stream(self, query: Query) -> AsyncIterator[Chunk]:
+        """Yields pieces as they come and ends with the one that carries the `completion`."""
+        ...
+
+    async def aclose(self) -> None:
+        """Frees connections and threads; may be called twice."""
+        ...

@@ -1,0 +1,77 @@
+"""The results of replaying a router over labelled traces, as values that metrics and the report read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curve:
+    """One strategy over a sweep of trade-offs: what every query cost and scored at every point of it."""
+
+    name: str  # "router", "cascade", "mean-score", ...
+    labels: tuple[str, ...]  # n_points, for example "lam=20"
+    cost_usd: FloatArray  # (n_points, n_queries)
+    score: FloatArray  # (n_points, n_queries)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyOutcome:
+    """One policy of models.yaml over every query."""
+
+    policy: str
+    backend: tuple[str, ...]  # n_queries, whose answer was returned
+    cost_usd: FloatArray  # (n_queries,) of all calls
+    score: FloatArray  # (n_queries,) of the answer returned
+    n_calls: IntArray  # (n_queries,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confidences:
+    """Confidence after a call against what the answer turned out to be worth, one row a call."""
+
+    backend: tuple[str, ...]  # n_calls
+    confidence: FloatArray  # (n_calls,) P(correct)
+    score: FloatArray  # (n_calls,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """One candidate that training tried, and how it did on validation."""
+
+    name: str
+    metric: str  # what `value` is, for example "validation AIQ"
+    value: float
+    low: float  # bounds of the 95 % bootstrap interval
+    high: float
+    fit_s: float
+    is_chosen: bool
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """Everything the report shows about one router on one split of one set of traces."""
+
+    title: str  # name of the data
+    split: str  # "test", ...
+    query_ids: tuple[str, ...]
+    queries: tuple[str, ...]  # the text of each
+    tasks: tuple[str, ...]  # "" where unknown
+    backends: tuple[str, ...]
+    quality: FloatArray  # (n_queries, n_backends) observed score, NaN = not observed
+    cost_usd: FloatArray  # (n_queries, n_backends) observed, NaN = not observed
+    estimated_quality: FloatArray  # (n_queries, n_backends)
+    estimated_cost_usd: FloatArray  # (n_queries, n_backends)
+    difficulty: FloatArray  # (n_queries,)
+    curves: tuple[Curve, ...]  # the first one is the router as shipped
+    policies: tuple[PolicyOutcome, ...]
+    confidences: Confidences | None
+    trials: tuple[Trial, ...]
+    notes: tuple[str, ...]  # sentences: what was estimated, skipped, or could not be learned
