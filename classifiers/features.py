@@ -1,0 +1,137 @@
+"""From the text of a query to what the heads read: a dense vector and weighted terms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Self
+
+import numpy as np
+
+from .encoders import Encoder, create_encoder
+from .encoders.static import StaticEncoder, load_static, shorten
+from .sparse import CsrMatrix, Float32Array, IntArray
+from .surface import SurfaceReader
+from .terms import KeyArray, TermVocabulary, term_keys
+
+_SURFACE_SCALE = 0.1  # of a standardised surface feature beside an embedding of unit length
+_SURFACE_CLIP = 4.0  # standard deviations; an outlier must not outvote the words
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Features:
+    """What heads read of n queries."""
+
+    dense: Float32Array  # (n_queries, embedding_dim + n_surface), the embedding first
+    terms: CsrMatrix  # (n_queries, n_terms), rows of unit length
+    embedding_dim: int
+
+    @property
+    def n_queries(self) -> int:
+        return len(self.dense)
+
+    @property
+    def embedding(self) -> Float32Array:
+        """The encoder's vectors alone, (n_queries, embedding_dim)."""
+        return self.dense[:, : self.embedding_dim]
+
+    def take(self, rows: IntArray) -> Features:
+        """Returns the features of the chosen queries."""
+        return Features(dense=self.dense[rows], terms=self.terms.take(rows), embedding_dim=self.embedding_dim)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueryFeatures:
+    """What heads read of one query."""
+
+    dense: Float32Array  # (embedding_dim + n_surface,)
+    columns: IntArray  # its known terms
+    weights: Float32Array
+    n_tokens: int  # by the static encoder's tokenizer
+    embedding_dim: int
+
+
+@dataclass(slots=True, kw_only=True)
+class Featurizer:
+    """Reads queries; `fit` learns the scale of the surface features and the vocabulary of terms."""
+
+    encoder: str = "static"
+    surface_mean_: Float32Array = field(default_factory=lambda: np.empty(0, dtype=np.float32))
+    surface_scale_: Float32Array = field(default_factory=lambda: np.empty(0, dtype=np.float32))
+    term_keys_: KeyArray = field(default_factory=lambda: np.empty(0, dtype=np.uint64))
+    term_idf_: Float32Array = field(default_factory=lambda: np.empty(0, dtype=np.float32))
+    _encoder: Encoder = field(init=False, repr=False)
+    _tokenizer: StaticEncoder = field(init=False, repr=False)
+    _surface: SurfaceReader = field(init=False, repr=False)
+    _vocabulary: TermVocabulary = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._tokenizer = load_static()
+        self._encoder = create_encoder(self.encoder)
+        self._surface = SurfaceReader(self._tokenizer.vocabulary)
+        self._vocabulary = TermVocabulary(keys=self.term_keys_, idf=self.term_idf_)
+
+    @property
+    def encoder_id(self) -> str:
+        """The encoder and the hash of its weights."""
+        return self._encoder.id
+
+    def fit_transform(self, texts: Sequence[str]) -> tuple[Self, Features]:
+        """Returns this featurizer, fitted, and the features of the texts."""
+        tokenized, embedding, surface = self._read(texts)
+        self.surface_mean_ = surface.mean(0)
+        spread = surface.std(0)
+        self.surface_scale_ = np.where(spread > 1e-6, _SURFACE_SCALE / np.maximum(spread, 1e-6), 0).astype(np.float32)
+        keys = [term_keys(tokens) for tokens in tokenized]
+        self._vocabulary = TermVocabulary.learn(keys)
+        self.term_keys_, self.term_idf_ = self._vocabulary.keys, self._vocabulary.idf
+        return self, self._assemble(embedding, surface, self._vocabulary.matrix(keys))
+
+    def transform(self, texts: Sequence[str]) -> Features:
+        """Returns the features of many texts."""
+        tokenized, embedding, surface = self._read(texts)
+        return self._assemble(embedding, surface, self._vocabulary.matrix([term_keys(t) for t in tokenized]))
+
+    def transform_one(self, text: str) -> QueryFeatures:
+        """Returns the features of one text, quickly."""
+        short = shorten(text)
+        tokens = self._tokenizer.tokenize(short)
+        embedding = (
+            self._tokenizer.encode_tokens(tokens)
+            if self._encoder is self._tokenizer
+            else self._encoder.encode([short])[0]
+        )
+        surface = self._surface.read(short.encode(), tokens, len(text))
+        columns, weights = self._vocabulary.weigh(term_keys(tokens))
+        dense = np.concatenate([embedding, self._standardize(surface)])
+        return QueryFeatures(
+            dense=dense, columns=columns, weights=weights, n_tokens=len(tokens), embedding_dim=len(embedding)
+        )
+
+    def count_tokens(self, text: str) -> int:
+        """Returns the tokens of a text by the static encoder's tokenizer; of a very long one, by proportion."""
+        short = shorten(text)
+        n_tokens = len(self._tokenizer.tokenize(short))
+        return n_tokens if len(short) >= len(text) else round(n_tokens * len(text) / len(short))
+
+    def _read(self, texts: Sequence[str]) -> tuple[list[IntArray], Float32Array, Float32Array]:
+        short = [shorten(text) for text in texts]
+        tokenized = self._tokenizer.tokenize_all(short)
+        if self._encoder is self._tokenizer:
+            embedding = np.stack([self._tokenizer.encode_tokens(tokens) for tokens in tokenized])
+        else:
+            embedding = self._encoder.encode(short)
+        read = self._surface.read
+        surface = np.stack(
+            [read(s.encode(), tokens, len(t)) for s, t, tokens in zip(short, texts, tokenized, strict=True)]
+        )
+        return tokenized, embedding, surface
+
+    def _standardize(self, surface: Float32Array) -> Float32Array:
+        limit = _SURFACE_CLIP * _SURFACE_SCALE
+        standardized: Float32Array = np.clip((surface - self.surface_mean_) * self.surface_scale_, -limit, limit)
+        return standardized
+
+    def _assemble(self, embedding: Float32Array, surface: Float32Array, terms: CsrMatrix) -> Features:
+        dense = np.concatenate([embedding, self._standardize(surface)], axis=1)
+        return Features(dense=dense, terms=terms, embedding_dim=embedding.shape[1])

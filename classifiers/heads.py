@@ -1,0 +1,120 @@
+"""What every head has in common: the scikit-learn contract over query features."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, Self
+
+import numpy as np
+
+from ..backends import resolve
+from .errors import FitError
+from .features import Features, QueryFeatures
+from .ridge import FloatArray
+from .sparse import IntArray
+
+HEADS = {
+    "mean": "penstock.classifiers.mean:MeanHead",
+    "linear": "penstock.classifiers.linear:LinearHead",
+    "logistic": "penstock.classifiers.logistic:LogisticHead",
+    "knn": "penstock.classifiers.knn:KnnHead",
+    "stack": "penstock.classifiers.stack:StackHead",
+}
+
+
+class Predictor(Protocol):
+    """A fitted head, frozen: a dataclass of arrays and numbers that an artefact can hold."""
+
+    def predict(self, features: Features) -> FloatArray:
+        """Returns scores, (n_queries, n_backends), not yet calibrated."""
+        ...
+
+    def predict_one(self, query: QueryFeatures) -> FloatArray:
+        """Returns the scores of one query, (n_backends,), quickly."""
+        ...
+
+
+class Head(Protocol):
+    """Learns quality from features. `__init__` stores parameters; `fit` learns `predictor_` and returns self."""
+
+    predictor_: Predictor
+    out_of_fold_: FloatArray | None  # (n_queries, n_backends) as each query is predicted by fits that did not see it
+
+    def fit(self, features: Features, quality: FloatArray, folds: IntArray) -> Self:
+        """Learns from quality (n_queries, n_backends), NaN = not observed; `folds` numbers the part of each query."""
+        ...
+
+
+def create_head(name: str) -> Head:
+    """Returns an unfitted head by its built-in name or `package.module:Class`.
+
+    Raises:
+        ConfigError: the name is unknown.
+    """
+    head: Head = resolve(name, HEADS, what="classifier")()
+    return head
+
+
+def fit_with_out_of_fold(name: str, features: Features, quality: FloatArray, folds: IntArray) -> tuple[Head, FloatArray]:
+    """Returns the head fitted on everything and its out-of-fold scores."""
+    head = create_head(name).fit(features, quality, folds)
+    if head.out_of_fold_ is not None:
+        return head, head.out_of_fold_
+    scores = np.empty_like(quality)
+    for fold in np.unique(folds):
+        inside, outside = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+        part = create_head(name).fit(features.take(inside), quality[inside], folds[inside])
+        scores[outside] = part.predictor_.predict(features.take(outside))
+    return head, scores
+
+
+def assign_folds(groups: Sequence[object], *, n_folds: int, seed: int) -> IntArray:
+    """Returns a fold number for each query, (n_queries,); queries of one group share a fold.
+
+    Raises:
+        FitError: there are fewer groups than folds.
+    """
+    distinct, members = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
+    if len(distinct) < n_folds:
+        raise FitError(f"{len(distinct)} distinct queries are too few for {n_folds} folds; expected at least {n_folds}")
+    order = np.random.default_rng(seed).permutation(len(distinct))
+    fold_of_group = np.empty(len(distinct), dtype=np.int64)
+    fold_of_group[order] = np.arange(len(distinct)) % n_folds
+    folds: IntArray = fold_of_group[members]
+    return folds
+
+
+def check_quality(features: Features, quality: FloatArray) -> None:
+    """Refuses a matrix of the wrong shape, out of range, or with a backend or query that nothing was observed of.
+
+    Raises:
+        FitError: one of these.
+    """
+    if quality.ndim != 2 or len(quality) != features.n_queries:
+        raise FitError(f"quality: expected shape ({features.n_queries}, n_backends), got {quality.shape}")
+    observed = np.isfinite(quality)
+    if np.isinf(quality).any() or (quality[observed] < 0).any() or (quality[observed] > 1).any():
+        raise FitError("quality: expected scores in [0, 1], NaN where a backend was not asked")
+    if not observed.any(axis=0).all():
+        missing = np.flatnonzero(~observed.any(axis=0)).tolist()
+        raise FitError(f"quality: no score at all for backend column(s) {missing}")
+
+
+def fill_missing(values: FloatArray) -> FloatArray:
+    """Returns the matrix with each unobserved cell replaced by an additive guess: its column's mean plus what its
+    row does above the means of the columns it was observed in, shrunk by how few these are.
+
+    >>> fill_missing(np.array([[1.0, np.nan], [0.0, 0.0], [1.0, 1.0]])).round(2).tolist()
+    [[1.0, 0.67], [0.0, 0.0], [1.0, 1.0]]
+    """
+    observed = np.isfinite(values)
+    if observed.all():
+        return values
+    counts = observed.sum(0)
+    totals = np.where(observed, values, 0).sum(0)
+    overall = totals.sum() / max(counts.sum(), 1)
+    means = np.where(counts > 0, totals / np.maximum(counts, 1), overall)
+    surplus = np.where(observed, values - means, 0).sum(1) / (observed.sum(1) + 1)
+    guess = means + surplus[:, None]
+    low, high = np.nanmin(values), np.nanmax(values)
+    return np.where(observed, values, np.clip(guess, low, high))

@@ -1,0 +1,162 @@
+"""The stack: linear heads of several kinds and strengths, and nearest neighbours, weighed by what each is worth.
+
+Quality is first rotated to its principal components over the backends. The first of them is how hard a query is for
+the whole pool, the others are who differs from whom; each is learned as far as the data supports it and no further,
+so that a set of queries that teaches nothing ends as the mean-score router.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from .features import Features, QueryFeatures
+from .heads import check_quality, fill_missing
+from .knn import KnnTable, choose_references
+from .ridge import FloatArray, LinearMap, dense_ridge_path, term_ridge_path
+from .sparse import IntArray
+
+_WEIGHT_PENALTY = 0.1  # of the stacking weights, relative to the mean power of the stacked predictions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinearPlusKnn:
+    """The sum of a linear map and a local average: what a stack of both comes to once it is fitted."""
+
+    linear: LinearMap
+    knn: KnnTable | None
+
+    def predict(self, features: Features) -> FloatArray:
+        """Returns scores, (n_queries, n_backends)."""
+        scores = self.linear.predict(features)
+        return scores if self.knn is None else scores + self.knn.predict(features)
+
+    def predict_one(self, query: QueryFeatures) -> FloatArray:
+        """Returns the scores of one query, (n_backends,)."""
+        scores = self.linear.predict_one(query)
+        return scores if self.knn is None else scores + self.knn.predict_one(query)
+
+
+class StackHead:
+    """Combines heads by non-negative least squares on out-of-fold predictions, component by component.
+
+    Reference: Breiman 1996, "Stacked regressions", Machine Learning 24.
+    """
+
+    predictor_: LinearPlusKnn
+    out_of_fold_: FloatArray | None
+
+    def __init__(
+        self,
+        *,
+        dense_penalties: tuple[float, ...] = (3.0, 10.0, 30.0, 100.0),
+        term_penalties: tuple[float, ...] = (3.0, 10.0, 30.0),
+        n_neighbours: int = 100,
+        temperature: float = 0.07,
+        seed: int = 0,
+    ) -> None:
+        self.dense_penalties = dense_penalties
+        self.term_penalties = term_penalties
+        self.n_neighbours = n_neighbours
+        self.temperature = temperature
+        self.seed = seed
+
+    def fit(self, features: Features, quality: FloatArray, folds: IntArray) -> Self:
+        """Learns the heads, their weights, and keeps the out-of-fold scores of the whole stack."""
+        check_quality(features, quality)
+        filled = fill_missing(quality)
+        means = filled.mean(0)
+        centred = filled - means
+        _, _, axes = np.linalg.svd(centred, full_matrices=False)  # (n_components, n_backends)
+        components = centred @ axes.T
+
+        n_heads = len(self.dense_penalties) + 2 * len(self.term_penalties) + 1
+        stacked = np.empty((n_heads, *components.shape))
+        for fold in np.unique(folds):
+            inside, outside = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+            maps, knn = self._fit_heads(features.take(inside), components[inside])
+            held_out = features.take(outside)
+            for place, fitted in enumerate(maps):
+                stacked[place, outside] = fitted.predict(held_out)
+            stacked[-1, outside] = knn.predict(held_out)
+
+        self.weights_ = np.stack([_stacking_weights(stacked[:, :, k], t) for k, t in enumerate(components.T)])
+        self.out_of_fold_ = means + self._cross_fit(stacked, components, folds) @ axes
+        self.predictor_ = self._collapse(*self._fit_heads(features, components), means, axes)
+        return self
+
+    def _fit_heads(self, features: Features, components: FloatArray) -> tuple[list[LinearMap], KnnTable]:
+        maps = dense_ridge_path(features, components, self.dense_penalties)
+        for with_dense in (False, True):
+            maps += term_ridge_path(features, components, self.term_penalties, with_dense=with_dense)
+        references = choose_references(features, seed=self.seed)
+        knn = KnnTable(
+            references=references,
+            values=components[references.rows].astype(np.float32),
+            n_neighbours=self.n_neighbours,
+            temperature=self.temperature,
+        )
+        return maps, knn
+
+    @staticmethod
+    def _cross_fit(stacked: FloatArray, components: FloatArray, folds: IntArray) -> FloatArray:
+        """Returns the stack's predictions of each component, with weights that did not see the query either."""
+        combined = np.empty_like(components)
+        for fold in np.unique(folds):
+            inside, outside = folds != fold, folds == fold
+            for k in range(components.shape[1]):
+                weights = _stacking_weights(stacked[:, inside, k], components[inside, k])
+                combined[outside, k] = weights @ stacked[:, outside, k]
+        return combined
+
+    def _collapse(self, maps: list[LinearMap], knn: KnnTable, means: FloatArray, axes: FloatArray) -> LinearPlusKnn:
+        """Returns the whole stack as one linear map and one table: a sum of linear maps is a linear map."""
+        n_backends = axes.shape[1]
+        n_dense = maps[0].dense_weights.shape[0]
+        n_terms = max(len(fitted.term_weights) for fitted in maps)
+        dense = np.zeros((n_dense, n_backends))
+        terms = np.zeros((n_terms, n_backends))
+        intercept = means.copy()
+        for place, fitted in enumerate(maps):
+            mixing = self.weights_[:, place, None] * axes  # (n_components, n_backends)
+            dense += fitted.dense_weights @ mixing
+            if len(fitted.term_weights):
+                terms += fitted.term_weights @ mixing
+            intercept += fitted.intercept @ mixing
+        linear = LinearMap(
+            dense_weights=dense.astype(np.float32),
+            term_weights=terms.astype(np.float32),
+            intercept=intercept.astype(np.float32),
+        )
+        knn_weights = self.weights_[:, -1]
+        if not knn_weights.any():
+            return LinearPlusKnn(linear=linear, knn=None)
+        values = (knn.values * knn_weights) @ axes
+        table = KnnTable(
+            references=knn.references,
+            values=values.astype(np.float32),
+            n_neighbours=knn.n_neighbours,
+            temperature=knn.temperature,
+        )
+        return LinearPlusKnn(linear=linear, knn=table)
+
+
+def _stacking_weights(predictions: FloatArray, target: FloatArray, *, n_sweeps: int = 200) -> FloatArray:
+    """Returns non-negative weights, (n_heads,), by coordinate descent on the penalised least squares.
+
+    `predictions` is (n_heads, n_queries). Weights of zero, where no head predicts the target, leave the mean.
+    """
+    gram = predictions @ predictions.T
+    gram[np.diag_indices_from(gram)] += _WEIGHT_PENALTY * np.trace(gram) / len(gram) + 1e-12
+    goal = predictions @ target
+    weights = np.zeros(len(gram))
+    for _ in range(n_sweeps):
+        before = weights.copy()
+        for head in range(len(gram)):
+            rest = goal[head] - gram[head] @ weights + gram[head, head] * weights[head]
+            weights[head] = max(rest / gram[head, head], 0.0)
+        if np.abs(weights - before).max() < 1e-7:
+            break
+    return weights

@@ -1,0 +1,110 @@
+"""Cheap features that can be read off the characters and tokens of a query."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float32Array = NDArray[np.float32]
+IntArray = NDArray[np.int64]
+
+_BYTE_CLASSES: dict[str, bytes] = {
+    "digits": b"0123456789",
+    "capitals": b"ABCDEFGHIJKLMNOPQRSTUVWXYZ",
+    "operators": b"+-*/=<>^",
+    "backslashes": b"\\",
+    "dollars": b"$",
+    "question_marks": b"?",
+    "commas": b",",
+    "full_stops": b".",
+    "colons": b":",
+    "semicolons": b";",
+    "round_brackets": b"()",
+    "square_brackets": b"[]",
+    "curly_brackets": b"{}",
+    "code_marks": b"_`#|&~",
+    "quotes": b"\"'",
+    "percent_signs": b"%",
+    "spaces": b" \t",
+    "line_breaks": b"\n",
+    "non_ascii": bytes(range(128, 256)),
+}
+
+_CUES: dict[str, str] = {
+    "ask_fact": "what which who whom whose when where name",
+    "ask_how": "how",
+    "ask_why": "why explain describe discuss",
+    "ask_amount": "many much number total sum count altogether",
+    "ask_solve": "find compute calculate evaluate solve determine simplify convert",
+    "ask_proof": "prove show proof theorem lemma suppose let",
+    "ask_code": "code python function return def class import print program array string",
+    "ask_write": "write essay story poem email letter summarize translate rewrite list",
+    "logic": "if then not all none every each some must never only unless either neither",
+    "comparison": "more less than twice half times per most least greater fewer older first last",
+    "choice": "following correct answer option true false choose statement best",
+    "mathematics": "triangle angle circle polynomial integer prime matrix probability equation function"
+    " frac sqrt pi cos sin log",
+    "money": "dollars dollar cents cost costs price buys sells paid",
+    "time": "day days week weeks month year years hour hours minutes morning",
+    "english": "the of and to a in is that for it with as was on are by",
+}
+
+_RATIOS = ("digits", "capitals", "operators", "non_ascii", "line_breaks", "spaces")
+_PLAIN = ("characters", "tokens", "numbers", "characters_per_token", "distinct_tokens", "split_words")
+
+SURFACE_NAMES: tuple[str, ...] = (
+    _PLAIN + tuple(_BYTE_CLASSES) + tuple(_CUES) + tuple(f"{name}_share" for name in (*_RATIOS, "english"))
+)
+
+_CLASS_OF_BYTE = np.full(256, len(_BYTE_CLASSES), dtype=np.int64)  # the last class: everything else
+for _place, _members in enumerate(_BYTE_CLASSES.values()):
+    _CLASS_OF_BYTE[list(_members)] = _place
+_N_BYTE_CLASSES = len(_BYTE_CLASSES) + 1
+_RATIO_PLACES = np.array([list(_BYTE_CLASSES).index(name) for name in _RATIOS])
+_ENGLISH = list(_CUES).index("english")
+_DIGITS = list(_BYTE_CLASSES).index("digits")
+
+
+class SurfaceReader:
+    """Counts characters, numbers and cue words; `vocabulary` maps word pieces to token ids."""
+
+    def __init__(self, vocabulary: Mapping[str, int]) -> None:
+        size = max(vocabulary.values(), default=-1) + 1
+        self._cue_of_token = np.full(size, len(_CUES), dtype=np.int64)
+        for place, words in enumerate(_CUES.values()):
+            for word in words.split():
+                if word in vocabulary:
+                    self._cue_of_token[vocabulary[word]] = place
+        self._is_split = np.zeros(size, dtype=bool)
+        for piece, token in vocabulary.items():
+            self._is_split[token] = piece.startswith("##")
+
+    def read(self, text: bytes, tokens: IntArray, n_characters: int) -> Float32Array:
+        """Returns the features named by SURFACE_NAMES, (n_features,), counts as log(1 + count).
+
+        `text` is UTF-8 and may be cut short; `n_characters` is the length of the whole query.
+        """
+        out = np.empty(len(SURFACE_NAMES), dtype=np.float32)
+        classes = _CLASS_OF_BYTE[np.frombuffer(text, dtype=np.uint8)]
+        counts = np.bincount(classes, minlength=_N_BYTE_CLASSES)[:-1]
+        is_digit = classes == _DIGITS
+        n_numbers = int(np.count_nonzero(is_digit[1:] > is_digit[:-1])) + int(is_digit[:1].sum())
+        cues = np.bincount(self._cue_of_token[tokens], minlength=len(_CUES) + 1)[:-1]
+        n_tokens = len(tokens)
+        n_plain, n_bytes = len(_PLAIN), len(_BYTE_CLASSES)
+        out[0] = n_characters
+        out[1] = n_tokens
+        out[2] = n_numbers
+        out[n_plain : n_plain + n_bytes] = counts
+        out[n_plain + n_bytes : n_plain + n_bytes + len(_CUES)] = cues
+        n_counts = n_plain + n_bytes + len(_CUES)
+        np.log1p(out[:3], out=out[:3])
+        np.log1p(out[n_plain:n_counts], out=out[n_plain:n_counts])
+        out[3] = n_characters / (n_tokens + 1)
+        out[4] = len(set(tokens.tolist())) / (n_tokens + 1)
+        out[5] = np.count_nonzero(self._is_split[tokens]) / (n_tokens + 1)
+        out[n_counts:-1] = counts[_RATIO_PLACES] / (len(text) + 1)
+        out[-1] = cues[_ENGLISH] / (n_tokens + 1)
+        return out
