@@ -13,8 +13,11 @@ from .errors import (
     RateLimited,
     ServerFailed,
 )
+from .fake import FakeBackend
+from .prices import price_of, price_table_version
 from .pricing import cost_usd
 from .registry import BACKENDS, create_backend, resolve
+from .replay import ReplayBackend
 from .spec import CAPABILITIES, TIERS, BackendSpec, Limits, Price, Tier, Timeouts
 from .types import Backend, Chunk, Completion, Message, Query, Usage, text_of
 
@@ -32,6 +35,7 @@ __all__ = [
     "Completion",
     "ConfigError",
     "ContextTooLong",
+    "FakeBackend",
     "InvalidRequest",
     "Limits",
     "MalformedReply",
@@ -40,12 +44,15 @@ __all__ = [
     "Price",
     "Query",
     "RateLimited",
+    "ReplayBackend",
     "ServerFailed",
     "Tier",
     "Timeouts",
     "Usage",
     "cost_usd",
     "create_backend",
+    "price_of",
+    "price_table_version",
     "resolve",
     "text_of",
 ]

@@ -1,0 +1,40 @@
+"""Decides and runs requests."""
+
+from .answer import Answer, AnswerChunk
+from .cascade import Outcome, Step, cascade
+from .config import Config, TraceLog, read_config
+from .decision import Decision, decide
+from .errors import AllBackendsFailed, NoFeasibleBackend, UnknownPolicy
+from .objectives import OBJECTIVES, Objective
+from .outlook import Outlook, Tried
+from .policy import Policy, Wishes
+from .pool import Pool
+from .router import Router
+from .sink import JsonlSink, NullSink, TraceSink
+
+__all__ = [
+    "OBJECTIVES",
+    "AllBackendsFailed",
+    "Answer",
+    "AnswerChunk",
+    "Config",
+    "Decision",
+    "JsonlSink",
+    "NoFeasibleBackend",
+    "NullSink",
+    "Objective",
+    "Outcome",
+    "Outlook",
+    "Policy",
+    "Pool",
+    "Router",
+    "Step",
+    "TraceLog",
+    "TraceSink",
+    "Tried",
+    "UnknownPolicy",
+    "Wishes",
+    "cascade",
+    "decide",
+    "read_config",
+]

@@ -39,6 +39,7 @@ class Confidences:
     backend: tuple[str, ...]  # n_calls
     confidence: FloatArray  # (n_calls,) P(correct)
     score: FloatArray  # (n_calls,)
+    query: IntArray | None = None  # (n_calls,) row of the query asked, so that resampling keeps its calls together
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

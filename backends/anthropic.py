@@ -1,0 +1,166 @@
+"""Anthropic's Messages API, and those who speak it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from .anthropic_reply import AnthropicReader
+from .anthropic_request import has_open_tool_call, request_of
+from .assembly import Assembly
+from .errors import BackendError, ConfigError
+from .network import NetworkBackend
+from .options import check_options, name_list, option, read_base_url, read_key, text_mapping
+from .spec import BackendSpec
+from .types import Query
+
+DEFAULT_BASE_URL = "https://api.anthropic.com/v1"
+API_VERSION = "2023-06-01"
+ANSWER_TOKENS = 4096  # `max_tokens` is required; this is for the answer where nobody said, thinking comes on top
+MIN_BUDGET_TOKENS = 1024  # the API refuses less
+THINKING_MODES = ("budget", "adaptive")
+
+# Tokens of thinking by effort. The largest leaves room for an answer in the 32000 that every thinking model can write.
+THINKING_BUDGETS = {
+    "none": 0,
+    "minimal": 1024,
+    "low": 4000,
+    "medium": 8000,
+    "high": 16000,
+    "xhigh": 24000,
+    "max": 27000,
+}
+
+_VERSION = re.compile(r"claude-(?:[a-z]+-)?(\d{1,2})(?:[-.](\d{1,2}))?(?!\d)")
+_SAMPLING = ("temperature", "top_p", "top_k")
+_REFUSAL = re.compile(r"not (?:be )?(?:support|permit|allow)|unsupported|deprecated|cannot both", re.IGNORECASE)
+
+
+class AnthropicBackend(NetworkBackend):
+    """Asks `{base_url}/messages`, translating the query from the OpenAI form and the reply back into it.
+
+    An effort becomes thinking. Models up to Claude 4.5 are given a budget of tokens, `THINKING_BUDGETS[effort]` or
+    the effort itself where it is a number, on top of the limit on the answer; later ones think as much as they see
+    fit (`adaptive`) and are told the effort by name. In both cases `temperature` and `top_k`, which the API does
+    not take together with thinking, are left out. There is no thinking where the API does not allow it: a tool
+    that must be called, an output limit too small for it, and (with a budget) an open tool call.
+
+    Log-probabilities are never there.
+    """
+
+    OPTIONS: Mapping[str, str] = {
+        "extra_body": "fields added to every request, over those of the query",
+        "headers": "HTTP headers added to every request, such as `anthropic-beta`",
+        "drop_params": "request fields that are never sent to this backend",
+        "thinking": "how an effort is put: budget or adaptive; the default goes by the model's name",
+    }
+    path = "/messages"
+
+    def __init__(self, spec: BackendSpec) -> None:
+        check_options(spec, self.OPTIONS)
+        key = read_key(spec)
+        headers = {"anthropic-version": API_VERSION} | text_mapping(spec, "headers")
+        if key:
+            headers["x-api-key"] = key
+        base_url = read_base_url(spec, DEFAULT_BASE_URL)
+        # Anthropic's own clients are given the address without the version.
+        super().__init__(spec, base_url if re.search(r"/v\d+$", base_url) else base_url + "/v1", headers, key=key)
+        self._extra_body = dict(option(spec, "extra_body", Mapping, expected="request fields", default={}))
+        self._dropped = name_list(spec, "drop_params")
+        self._mode = option(spec, "thinking", str, expected="text", default=_mode_of(spec.model))
+        if self._mode not in THINKING_MODES:
+            expected = ", ".join(THINKING_MODES)
+            raise ConfigError(f"backends.{spec.name}.thinking: unknown {self._mode!r}; expected one of {expected}")
+        self._budget_tokens = _budget_of(spec)
+
+    def _payload(self, query: Query, *, is_stream: bool) -> dict[str, Any]:
+        payload = request_of(query.messages, query.params) | {"model": self.spec.model}
+        self._put_limit_and_thinking(payload, query)
+        if "thinking" in payload:
+            for field in ("temperature", "top_k"):
+                payload.pop(field, None)
+            payload["top_p"] = max(payload.get("top_p") or 1, 0.95)  # all that is allowed
+            if payload["top_p"] == 1:
+                del payload["top_p"]
+        if isinstance(payload.get("temperature"), int | float):
+            payload["temperature"] = min(payload["temperature"], 1)  # where OpenAI's goes up to 2
+        if is_stream:
+            payload["stream"] = True
+        for field in (*self._dropped, *self._refused):
+            payload.pop(field, None)
+        return payload | self._extra_body
+
+    def _put_limit_and_thinking(self, payload: dict[str, Any], query: Query) -> None:
+        """Sets `max_tokens`, which thinking counts towards, and how much to think."""
+        cap = self.spec.limits.max_output_tokens
+        given = [query.params.get(field) for field in ("max_completion_tokens", "max_tokens")]
+        limits = [limit for limit in given if limit is not None]
+        budget = self._budget_tokens or 0
+        limit = min(limits) if limits else cap or ANSWER_TOKENS + budget
+        payload["max_tokens"] = limit = limit if cap is None else min(limit, cap)
+        if self._budget_tokens is None or "thinking" in payload:
+            return
+        if not budget:
+            payload["thinking"] = {"type": "disabled"}
+        elif payload.get("tool_choice", {}).get("type") in ("any", "tool"):
+            return
+        elif self._mode == "adaptive":
+            payload["thinking"] = {"type": "adaptive", "display": "summarized"}  # else the reasoning comes empty
+            payload["output_config"] = {"effort": _named_effort(budget), **payload.get("output_config", {})}
+        else:
+            # Halved where it would leave no room for the answer.
+            budget = budget if budget < limit else limit // 2
+            if budget >= MIN_BUDGET_TOKENS and not has_open_tool_call(query.messages):
+                payload["thinking"] = {"type": "enabled", "budget_tokens": budget}
+
+    def _reader(self) -> AnthropicReader:
+        return AnthropicReader(Assembly())
+
+    def _has_adapted(self, error: BackendError, query: Query, payload: Mapping[str, Any]) -> bool:
+        """Learns from a refusal that names a sampling field or the way of thinking."""
+        said = error.provider_message
+        if error.status != 400 or not _REFUSAL.search(said):
+            return False
+        if "adaptive" in said and payload.get("thinking", {}).get("type") == "enabled":
+            self._mode = "adaptive"
+            return "thinking" not in query.params and "thinking" not in self._extra_body
+        sent = [field for field in _SAMPLING if field in payload and field not in self._extra_body]
+        # The last one named: of `temperature` and `top_p`, which exclude each other, temperature stays.
+        named = [field for field in sent if re.search(rf"\b{field}\b", said)]
+        if named:
+            self._leave_out(named[-1], error)
+        return bool(named)
+
+
+def _mode_of(model: str) -> str:
+    """Returns how a model is told to think, by the version in its name.
+
+    >>> _mode_of("claude-haiku-4-5-20251001"), _mode_of("claude-opus-4-6"), _mode_of("claude-3-7-sonnet-20250219")
+    ('budget', 'adaptive', 'budget')
+    """
+    match = _VERSION.search(model)
+    version = (int(match[1]), int(match[2] or 0)) if match else (0, 0)
+    return "adaptive" if version >= (4, 6) else "budget"
+
+
+def _named_effort(budget_tokens: int) -> str:
+    """Returns the effort, as adaptive thinking names it, whose budget is nearest."""
+    names = ("low", "medium", "high", "xhigh", "max")
+    return min(names, key=lambda name: abs(THINKING_BUDGETS[name] - budget_tokens))
+
+
+def _budget_of(spec: BackendSpec) -> int | None:
+    """Returns the tokens of thinking for the effort of `spec`; None where it has no effort."""
+    effort = spec.effort
+    if effort is None:
+        return None
+    if effort in THINKING_BUDGETS:
+        return THINKING_BUDGETS[effort]
+    if effort.isdecimal() and int(effort) >= MIN_BUDGET_TOKENS:
+        return int(effort)
+    expected = ", ".join(THINKING_BUDGETS)
+    raise ConfigError(
+        f"backends.{spec.name}.efforts: unknown {effort!r}; expected one of {expected}, or a number of tokens"
+        f" from {MIN_BUDGET_TOKENS}"
+    )

@@ -1,0 +1,94 @@
+"""Tokens of one call, from the many ways that providers count them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .types import Completion, Query, Usage
+
+BYTES_PER_TOKEN = 4  # of UTF-8 text; about right for English, and for Chinese within a third
+TOKENS_PER_MESSAGE = 4  # what chat templates put around each message
+
+
+def estimated_tokens(text: str) -> int:
+    """Returns about how many tokens a text has, where nobody counted.
+
+    >>> estimated_tokens("What is 17 * 23?")
+    4
+    """
+    return -(-len(text.encode("utf-8", "replace")) // BYTES_PER_TOKEN)
+
+
+def estimated_usage(query: Query, completion: Completion) -> Usage:
+    """Returns the usage as the texts suggest it, marked as estimated."""
+    reasoning_tokens = estimated_tokens(completion.reasoning)
+    calls = "".join(
+        str(call.get("function", {}).get("name", "")) + str(call.get("function", {}).get("arguments", ""))
+        for call in completion.tool_calls
+    )
+    return Usage(
+        input_tokens=estimated_tokens(query.text) + TOKENS_PER_MESSAGE * len(query.messages),
+        output_tokens=estimated_tokens(completion.text) + estimated_tokens(calls) + reasoning_tokens,
+        reasoning_tokens=reasoning_tokens,
+        is_estimated=True,
+    )
+
+
+def usage_of_openai(counts: Any) -> Usage | None:
+    """Returns the usage that a reply in the OpenAI form reports; None where it reports none.
+
+    Cached input is part of `prompt_tokens`, whether the provider tells it as
+    `prompt_tokens_details.cached_tokens`, as DeepSeek's `prompt_cache_hit_tokens`, or as both. Some
+    providers leave reasoning out of `completion_tokens` but not out of `total_tokens`: what is missing
+    is counted as reasoning.
+    """
+    if not isinstance(counts, Mapping):
+        return None
+    input_tokens = count_of(counts, "prompt_tokens")
+    output_tokens = count_of(counts, "completion_tokens")
+    if not input_tokens and not output_tokens:
+        return None
+    reasoning_tokens = max(
+        count_of(counts.get("completion_tokens_details"), "reasoning_tokens"), count_of(counts, "reasoning_tokens")
+    )
+    cached_tokens = max(
+        count_of(counts.get("prompt_tokens_details"), "cached_tokens"),
+        count_of(counts, "prompt_cache_hit_tokens"),
+        count_of(counts, "cached_tokens"),
+    )
+    uncounted = count_of(counts, "total_tokens") - input_tokens - output_tokens
+    if uncounted > 0:
+        output_tokens += uncounted
+        reasoning_tokens = max(reasoning_tokens, uncounted)
+    return Usage(
+        input_tokens=input_tokens,
+        cached_input_tokens=min(cached_tokens, input_tokens),
+        output_tokens=output_tokens,
+        reasoning_tokens=min(reasoning_tokens, output_tokens),
+    )
+
+
+def usage_of_anthropic(counts: Mapping[str, Any]) -> Usage | None:
+    """Returns the usage that an Anthropic reply reports; None where it reports none.
+
+    Anthropic's `input_tokens` leaves out what was read from and written to the cache; ours does not.
+    """
+    read = count_of(counts, "cache_read_input_tokens")
+    input_tokens = count_of(counts, "input_tokens") + count_of(counts, "cache_creation_input_tokens") + read
+    output_tokens = count_of(counts, "output_tokens")
+    if not input_tokens and not output_tokens:
+        return None
+    thinking = count_of(counts.get("output_tokens_details"), "thinking_tokens")
+    return Usage(
+        input_tokens=input_tokens,
+        cached_input_tokens=read,
+        output_tokens=output_tokens,
+        reasoning_tokens=min(thinking, output_tokens),
+    )
+
+
+def count_of(counts: Any, key: str) -> int:
+    """Returns `counts[key]` as a number of tokens; 0 where it is missing, null or nonsense."""
+    value = counts.get(key) if isinstance(counts, Mapping) else None
+    return int(value) if isinstance(value, int | float) and 0 <= value < 1e12 else 0

@@ -1,0 +1,138 @@
+"""Confidence: P(this completion is correct), from what was expected before the call and what is seen after it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..backends import Completion, Query
+from .calibration import Calibration, fit_calibration
+from .errors import FitError
+from .logistic import fit_logistic, sigmoid
+from .ridge import FloatArray
+from .signals import read_signals, signal_names
+from .sparse import IntArray
+
+_OWN_PENALTY = 6.0  # on what is peculiar to one backend, relative to what all share: few labels each are normal
+_PENALTY = 2.0
+_CLIP = 4.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfidenceModel:
+    """A logistic model of the signals and the estimate, with a part shared by all backends and a part of each one.
+
+    A signal that does not apply counts as average, and that it does not apply is itself a feature.
+    """
+
+    backends: tuple[str, ...]
+    signals: tuple[str, ...]
+    mean: FloatArray  # (n_signals,)
+    scale: FloatArray  # (n_signals,) 1 / standard deviation, 0 for a signal that never varies
+    shared: FloatArray  # (n_features,)
+    own: FloatArray  # (n_backends, n_features)
+    calibration: Calibration  # of one column
+
+    def confidence(self, query: Query, completion: Completion, *, backend: str, estimate: float) -> float:
+        """Returns P(correct) of one completion by `backend`, whose estimated quality was `estimate`.
+
+        A backend that the model never saw is judged by what all share.
+        """
+        values = read_signals(query, completion)
+        features = _assemble(values[None], np.array([estimate]), self.mean, self.scale)[0]
+        weights = self.shared
+        if backend in self.backends:
+            weights = weights + self.own[self.backends.index(backend)]
+        return float(self.calibration.apply(sigmoid(np.array([features @ weights])))[0])
+
+
+def fit_confidence(
+    *,
+    values: FloatArray,
+    estimates: FloatArray,
+    labels: FloatArray,
+    backend_of: IntArray,
+    folds: IntArray,
+    backends: tuple[str, ...],
+) -> tuple[ConfidenceModel, FloatArray]:
+    """Returns the model and its out-of-fold confidences, (n_calls,).
+
+    A row a call: `values` (n_calls, n_signals) as `read_signals` gives them, `estimates` (n_calls,) out of fold,
+    `labels` (n_calls,) scores in [0, 1], `backend_of` (n_calls,) the place in `backends`.
+
+    Raises:
+        FitError: there are no calls.
+    """
+    if len(labels) == 0:
+        raise FitError("no answers to learn confidence from; traces need the columns `response` and `score`")
+    known = np.isfinite(values)
+    counts = np.maximum(known.sum(0), 1)
+    mean = np.where(known, values, 0).sum(0) / counts
+    spread = np.sqrt((np.where(known, values - mean, 0) ** 2).sum(0) / counts)
+    scale = np.where(spread > 1e-9, 1 / np.maximum(spread, 1e-9), 0.0)
+    features = _assemble(values, estimates, mean, scale)
+    logits = np.empty(len(labels))
+    for fold in np.unique(folds):
+        inside, outside = folds != fold, folds == fold
+        if not inside.any():
+            inside = outside
+        shared, own = _fit_weights(features[inside], labels[inside], backend_of[inside], len(backends))
+        logits[outside] = np.einsum("nf,nf->n", features[outside], shared + own[backend_of[outside]])
+    shared, own = _fit_weights(features, labels, backend_of, len(backends))
+    calibration, confidences = fit_calibration(sigmoid(logits)[:, None], labels[:, None], folds)
+    model = ConfidenceModel(
+        backends=backends,
+        signals=signal_names(),
+        mean=mean,
+        scale=scale,
+        shared=shared,
+        own=own,
+        calibration=calibration,
+    )
+    return model, confidences[:, 0]
+
+
+def _assemble(values: FloatArray, estimates: FloatArray, mean: FloatArray, scale: FloatArray) -> FloatArray:
+    """Returns the features, (n, 2 * n_signals + 2): estimate's logit, standardised signals, which are absent, 1."""
+    clipped = np.clip(estimates, 1e-3, 1 - 1e-3)
+    known = np.isfinite(values)
+    standardized = np.clip(np.where(known, values - mean, 0) * scale, -_CLIP, _CLIP)
+    return np.concatenate(
+        [np.log(clipped / (1 - clipped))[:, None], standardized, ~known, np.ones((len(values), 1))], axis=1
+    )
+
+
+def _fit_weights(
+    features: FloatArray, labels: FloatArray, backend_of: IntArray, n_backends: int
+) -> tuple[FloatArray, FloatArray]:
+    """Returns shared weights (n_features,) and each backend's own deviations (n_backends, n_features).
+
+    Shared first, then each backend around it: the pooling of a hierarchical model in two steps.
+    """
+    n_features = features.shape[1]
+    penalties = np.full(n_features, _PENALTY)
+    penalties[-1] = 1e-3
+    shared = fit_logistic(features, labels, penalties)
+    own = np.zeros((n_backends, n_features))
+    for backend in range(n_backends):
+        rows = backend_of == backend
+        if rows.any():
+            own[backend] = _fit_around(features[rows], labels[rows], shared)
+    return shared, own
+
+
+def _fit_around(features: FloatArray, labels: FloatArray, centre: FloatArray) -> FloatArray:
+    """Returns the deviation from `centre` that the rows of one backend support, by Newton's method."""
+    deviation = np.zeros(features.shape[1])
+    penalty = np.full(features.shape[1], _PENALTY * _OWN_PENALTY)
+    penalty[-1] = _OWN_PENALTY / 2
+    for _ in range(25):
+        probability = sigmoid(features @ (centre + deviation))
+        gradient = features.T @ (probability - labels) + penalty * deviation
+        curvature = np.maximum(probability * (1 - probability), 1e-4)
+        step = np.linalg.solve((features * curvature[:, None]).T @ features + np.diag(penalty), gradient)
+        deviation -= step
+        if np.abs(step).max() < 1e-6:
+            break
+    return deviation

@@ -1,0 +1,79 @@
+"""The cost head: what a query will cost at each backend, before it is asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .features import Features, QueryFeatures
+from .heads import fill_missing
+from .ridge import FloatArray, LinearMap, term_ridge_path
+from .sparse import IntArray
+
+QUANTITIES = ("cost_usd", "output_tokens", "latency_s")
+_PENALTY = 5.0
+_MAX_LOG = 50.0  # keeps exp finite, whatever is asked
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CostModel:
+    """Expected values of quantities that are positive and skewed: cost, output tokens, latency.
+
+    Each is predicted on the log scale; exp of that is multiplied by `smearing`, the mean of exp(residual), which turns
+    the median into the mean whatever the shape of the errors (Duan 1983, "Smearing estimate", JASA 78).
+    """
+
+    log_values: LinearMap  # one output a known cell
+    cells: IntArray  # (n_known,) the known cells of a (3, n_backends) table, row by row
+    smearing: FloatArray  # (n_known,); 0 for what was zero on every trace
+    spread: FloatArray  # (n_known,) standard deviation of the log residuals
+    n_backends: int
+
+    def predict(self, features: Features) -> FloatArray:
+        """Returns expectations, (n_queries, 3, n_backends), NaN for what no trace told."""
+        return self._expect(self.log_values.predict(features))
+
+    def predict_one(self, query: QueryFeatures) -> FloatArray:
+        """Returns the expectations for one query, (3, n_backends)."""
+        return self._expect(self.log_values.predict_one(query))
+
+    def _expect(self, logs: FloatArray) -> FloatArray:
+        out = np.full((*logs.shape[:-1], len(QUANTITIES) * self.n_backends), np.nan)
+        out[..., self.cells] = np.exp(np.minimum(logs, _MAX_LOG)) * self.smearing
+        return out.reshape(*logs.shape[:-1], len(QUANTITIES), self.n_backends)
+
+
+def fit_cost(features: Features, quantities: FloatArray, folds: IntArray) -> tuple[CostModel, FloatArray]:
+    """Returns the cost model and its out-of-fold expectations, (n_queries, 3, n_backends).
+
+    `quantities` is (n_queries, 3, n_backends) >= 0, NaN = not observed. A zero among positive values counts as the
+    least of them.
+    """
+    n, _, n_backends = quantities.shape
+    flat = quantities.reshape(n, -1)
+    cells = np.flatnonzero(np.isfinite(flat).any(0))
+    known = flat[:, cells]
+    is_free = ~(np.nan_to_num(known) > 0).any(0)
+    least = np.nanmin(np.where(known > 0, known, np.inf), axis=0)
+    logs = np.log(np.where(np.isnan(known), np.nan, np.maximum(known, np.where(is_free, 1.0, least))))
+    targets = np.empty_like(logs)
+    for quantity in range(len(QUANTITIES)):
+        block = np.flatnonzero(cells // n_backends == quantity)
+        if len(block):
+            targets[:, block] = fill_missing(logs[:, block])
+
+    predicted = np.empty_like(targets)
+    for fold in np.unique(folds):
+        inside, outside = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+        fitted = term_ridge_path(features.take(inside), targets[inside], [_PENALTY], with_dense=True)[0]
+        predicted[outside] = fitted.predict(features.take(outside))
+    residuals = np.clip(logs - predicted, -10, 10)
+    model = CostModel(
+        log_values=term_ridge_path(features, targets, [_PENALTY], with_dense=True)[0],
+        cells=cells,
+        smearing=np.where(is_free, 0.0, np.nanmean(np.exp(residuals), axis=0)),
+        spread=np.nanstd(residuals, axis=0),
+        n_backends=n_backends,
+    )
+    return model, model._expect(predicted)

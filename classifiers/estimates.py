@@ -1,0 +1,21 @@
+"""What is expected of every backend before any call."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .ridge import FloatArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimates:
+    """Calibrated estimates for one query, a column a backend; NaN where nothing is known."""
+
+    backends: tuple[str, ...]
+    quality: FloatArray  # (n_backends,) P(correct)
+    cost_usd: FloatArray  # (n_backends,)
+    output_tokens: FloatArray  # (n_backends,) reasoning included
+    latency_s: FloatArray  # (n_backends,)
+    difficulty: float  # in [0, 1]: how rarely the pool as a whole gets it right
+    input_tokens: int  # by the static encoder's tokenizer
+    source: str  # "trained" or "cold start"

@@ -1,0 +1,93 @@
+"""The difficulty classifier: from the text of a query to estimates for every backend."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .calibration import Calibration
+from .cost import CostModel
+from .errors import ArtefactError
+from .estimates import Estimates
+from .features import Featurizer
+from .heads import Predictor
+from .neighbours import Neighbour, Neighbours
+from .ridge import FloatArray
+from .sparse import Float32Array
+from .terms import KeyArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueryModel:
+    """Everything that was learned about queries, as one frozen value."""
+
+    backends: tuple[str, ...]
+    encoder: str  # as `create_encoder` takes it
+    encoder_id: str
+    surface_mean: Float32Array
+    surface_scale: Float32Array
+    term_keys: KeyArray
+    term_idf: Float32Array
+    classifier: str  # the head that was chosen
+    quality: Predictor
+    calibration: Calibration
+    cost: CostModel
+    neighbours: Neighbours
+    _featurizer: Featurizer = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        featurizer = Featurizer(
+            encoder=self.encoder,
+            surface_mean_=self.surface_mean,
+            surface_scale_=self.surface_scale,
+            term_keys_=self.term_keys,
+            term_idf_=self.term_idf,
+        )
+        if featurizer.encoder_id != self.encoder_id:
+            raise ArtefactError(
+                f"trained with encoder {self.encoder_id}, but {self.encoder!r} is now {featurizer.encoder_id}; train again"
+            )
+        object.__setattr__(self, "_featurizer", featurizer)
+
+    def estimate(self, text: str) -> Estimates:
+        """Returns the estimates for one query."""
+        query = self._featurizer.transform_one(text)
+        quality = self.calibration.apply(self.quality.predict_one(query))
+        cost, tokens, latency = self.cost.predict_one(query)
+        return Estimates(
+            backends=self.backends,
+            quality=quality,
+            cost_usd=cost,
+            output_tokens=tokens,
+            latency_s=latency,
+            difficulty=1.0 - float(quality.sum()) / len(quality),
+            input_tokens=query.n_tokens,
+            source="trained",
+        )
+
+    def estimate_all(self, texts: Sequence[str]) -> list[Estimates]:
+        """Returns the estimates for many queries, faster than one by one."""
+        features = self._featurizer.transform(texts)
+        quality = self.calibration.apply(self.quality.predict(features))
+        expected = self.cost.predict(features)
+        return [
+            Estimates(
+                backends=self.backends,
+                quality=quality[row],
+                cost_usd=expected[row, 0],
+                output_tokens=expected[row, 1],
+                latency_s=expected[row, 2],
+                difficulty=1.0 - float(quality[row].mean()),
+                input_tokens=self._featurizer.count_tokens(text),
+                source="trained",
+            )
+            for row, text in enumerate(texts)
+        ]
+
+    def nearest(self, text: str, *, n: int = 5) -> list[Neighbour]:
+        """Returns the training queries most like this one."""
+        query = self._featurizer.transform_one(text)
+        embedding: FloatArray | Float32Array = query.dense[: query.embedding_dim]
+        return self.neighbours.nearest(embedding.astype(np.float32), n=n)

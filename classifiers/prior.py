@@ -1,0 +1,55 @@
+"""The cold start: estimates from each backend's tier and price alone, until there are traces."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..backends import BackendSpec, Usage, cost_usd
+from .estimates import Estimates
+
+# Guesses, not measurements: what a tier usually gets right of mixed questions, and how much it writes.
+_QUALITY: Mapping[str, float] = {"small": 0.55, "mid": 0.70, "lrm": 0.85}
+_OUTPUT_TOKENS: Mapping[str, float] = {"small": 250.0, "mid": 350.0, "lrm": 2000.0}
+_EFFORT_QUALITY: Mapping[str, float] = {"none": -0.10, "minimal": -0.08, "low": -0.05, "medium": 0.0, "high": 0.03}
+_EFFORT_TOKENS: Mapping[str, float] = {"none": 0.2, "minimal": 0.25, "low": 0.4, "medium": 1.0, "high": 2.5}
+_TOKENS_PER_S: Mapping[str, float] = {"small": 120.0, "mid": 70.0, "lrm": 70.0}
+_CHARACTERS_PER_TOKEN = 4.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriorModel:
+    """Stands in for a `QueryModel` where nothing was learned yet; every query looks the same to it but for its length."""
+
+    specs: tuple[BackendSpec, ...]
+
+    def estimate(self, text: str) -> Estimates:
+        """Returns the estimates for one query."""
+        input_tokens = round(len(text) / _CHARACTERS_PER_TOKEN) + 1
+        quality = np.array([_QUALITY[spec.tier] + _EFFORT_QUALITY.get(spec.effort or "", 0.0) for spec in self.specs])
+        tokens = np.array(
+            [_OUTPUT_TOKENS[spec.tier] * _EFFORT_TOKENS.get(spec.effort or "", 1.0) for spec in self.specs]
+        )
+        speed = np.array([_TOKENS_PER_S[spec.tier] for spec in self.specs])
+        cost = np.array(
+            [
+                cost_usd(Usage(input_tokens=input_tokens, output_tokens=round(n)), spec.price) if spec.price else np.nan
+                for spec, n in zip(self.specs, tokens, strict=True)
+            ]
+        )
+        return Estimates(
+            backends=tuple(spec.name for spec in self.specs),
+            quality=quality,
+            cost_usd=cost,
+            output_tokens=tokens,
+            latency_s=tokens / speed,
+            difficulty=1.0 - float(quality.mean()),
+            input_tokens=input_tokens,
+            source="cold start",
+        )
+
+    def estimate_all(self, texts: Sequence[str]) -> list[Estimates]:
+        """Returns the estimates for many queries."""
+        return [self.estimate(text) for text in texts]

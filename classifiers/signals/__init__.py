@@ -1,0 +1,56 @@
+"""What can be seen in an answer, one small file a kind of signal.
+
+A signal reads a query and a completion and returns a few numbers; NaN where it does not apply. It costs no call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...backends import Completion, Query, resolve
+
+SIGNALS = {
+    "shape": "penstock.classifiers.signals.shape:ShapeSignal",
+    "language": "penstock.classifiers.signals.language:LanguageSignal",
+    "logprobs": "penstock.classifiers.signals.logprobs:LogprobSignal",
+    "arithmetic": "penstock.classifiers.signals.arithmetic:ArithmeticVerifier",
+    "final_number": "penstock.classifiers.signals.final_number:FinalNumberSignal",
+}
+
+
+class Signal(Protocol):
+    """Turns one completion into the numbers called `names`. A verifier is a signal that checks a fact."""
+
+    names: tuple[str, ...]
+    needs: str  # "text" or "logprobs": what a completion must have for it to say anything
+
+    def read(self, query: Query, completion: Completion) -> tuple[float, ...]:
+        """Returns one number a name; NaN where the signal does not apply."""
+        ...
+
+
+@cache
+def create_signals() -> Mapping[str, Signal]:
+    """Returns the built-in signals by name, in the order of the table."""
+    return {name: resolve(name, SIGNALS, what="signal")() for name in SIGNALS}
+
+
+def signal_names() -> tuple[str, ...]:
+    """Returns the names of all numbers that `read_signals` gives, as `signal.number`."""
+    return tuple(f"{name}.{number}" for name, signal in create_signals().items() for number in signal.names)
+
+
+def read_signals(query: Query, completion: Completion) -> NDArray[np.float64]:
+    """Returns every signal's numbers, (n_numbers,), NaN where one does not apply."""
+    values: list[float] = []
+    for signal in create_signals().values():
+        values.extend(signal.read(query, completion))
+    return np.array(values, dtype=np.float64)
+
+
+__all__ = ["SIGNALS", "Signal", "create_signals", "read_signals", "signal_names"]

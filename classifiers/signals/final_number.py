@@ -1,0 +1,40 @@
+"""The last number of an answer, in the light of the question and of the working before it."""
+
+from __future__ import annotations
+
+import math
+import re
+
+from ...backends import Completion, Query
+
+_NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
+_MAX_CHARACTERS = 20_000
+
+
+class FinalNumberSignal:
+    """Whether there is one, its size and roundness, and how many of the question's numbers were used."""
+
+    names = ("exists", "log_size", "is_whole", "is_repeated", "is_from_query", "query_numbers_used", "log_numbers")
+    needs = "text"
+
+    def read(self, query: Query, completion: Completion) -> tuple[float, ...]:
+        """Returns the numbers in the order of `names`; NaN where question or answer have none."""
+        written = _numbers(completion.text[-_MAX_CHARACTERS:])
+        given = set(_numbers(query.text[:_MAX_CHARACTERS]))
+        used = len(given & set(written)) / len(given) if given else math.nan
+        if not written:
+            return 0.0, math.nan, math.nan, math.nan, math.nan, used, 0.0
+        final = written[-1]
+        return (
+            1.0,
+            math.log1p(min(abs(final), 1e12)),
+            float(final == int(final)) if abs(final) < 1e15 else 1.0,
+            float(final in written[:-1]),
+            float(final in given),
+            used,
+            math.log1p(len(written)),
+        )
+
+
+def _numbers(text: str) -> list[float]:
+    return [float(match.replace(",", "")) for match in _NUMBER.findall(text)]

@@ -1,0 +1,94 @@
+"""What a caller gets back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..backends import Completion
+from .cascade import Outcome, Step
+from .decision import Decision
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A routed answer, with the path it took and what it cost."""
+
+    trace_id: str
+    decision: Decision
+    outcome: Outcome
+    completion: Completion
+    latency_s: float
+
+    @property
+    def text(self) -> str:
+        """The answer itself."""
+        return self.completion.text
+
+    @property
+    def backend(self) -> str:
+        """The backend whose answer this is."""
+        return self.outcome.step.backend
+
+    @property
+    def path(self) -> str:
+        """The backends asked, in order, such as `small>lrm@low`."""
+        return self.outcome.path
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """Every call that was made."""
+        return self.outcome.steps
+
+    @property
+    def cost_usd(self) -> float:
+        """What all calls cost together."""
+        return self.outcome.cost_usd
+
+    @property
+    def confidence(self) -> float:
+        """P(this answer is correct)."""
+        return self.outcome.step.confidence
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns what the sidecar puts under `penstock` and the command line prints as JSON."""
+        return {
+            "trace_id": self.trace_id,
+            "policy": self.decision.policy.name,
+            "backend": self.backend,
+            "path": self.path,
+            "reason": self.decision.reason,
+            "quality": round(self._estimate(), 6),
+            "confidence": round(self.confidence, 6),
+            "cost_usd": self.cost_usd,
+            "latency_s": round(self.latency_s, 6),
+            "steps": [_step_as_dict(step) for step in self.steps],
+        }
+
+    def _estimate(self) -> float:
+        estimates = self.decision.estimates
+        return float(estimates.quality[estimates.backends.index(self.backend)])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerChunk:
+    """One piece of a streamed answer, from `backend`. The last one, and only that, carries the whole `answer`."""
+
+    backend: str
+    text: str = ""
+    reasoning: str = ""
+    tool_calls: tuple[Mapping[str, Any], ...] = ()
+    answer: Answer | None = None
+
+
+def _step_as_dict(step: Step) -> dict[str, Any]:
+    usage = step.completion.usage if step.completion else None
+    return {
+        "backend": step.backend,
+        "confidence": round(step.confidence, 6),
+        "cost_usd": step.cost_usd,
+        "input_tokens": usage.input_tokens if usage else 0,
+        "output_tokens": usage.output_tokens if usage else 0,
+        "error": str(step.error) if step.error else None,
+    }

@@ -1,0 +1,210 @@
+"""models.yaml, read once into frozen objects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..backends import BACKENDS, CAPABILITIES, TIERS, BackendSpec, ConfigError, Limits, Price, Timeouts, price_of, resolve
+from .document import Section, read_yaml
+from .objectives import OBJECTIVES
+from .policy import Policy
+
+_BACKEND_KEYS = (
+    "type", "model", "base_url", "api_key_env", "tier", "effort", "efforts", "price", "limits", "supports", "timeout",
+)  # fmt: skip
+_POLICY_KEYS = (
+    "objective", "lam", "quality", "max_cost_usd", "max_latency_s", "min_quality", "effort", "allow", "deny", "max_calls",
+)  # fmt: skip
+_TOP_KEYS = ("version", "artefact", "policies", "default_policy", "backends", "traces")
+_MOST_BACKENDS = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TraceLog:
+    """Where the running router leaves its traces; `folder` None: nowhere."""
+
+    folder: Path | None = None
+    content: bool = False  # whether queries and answers are written, or only what was decided and what it cost
+    max_mb: float = 64.0  # of one file before the next is begun
+    max_files: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """Everything in models.yaml."""
+
+    path: Path
+    backends: Mapping[str, BackendSpec]  # by name, in the order of the file, efforts spelled out
+    policies: Mapping[str, Policy]
+    default_policy: str
+    artefact: Path | None
+    traces: TraceLog = field(default_factory=TraceLog)
+
+
+DEFAULT_POLICIES: Mapping[str, Policy] = {
+    "auto": Policy(name="auto"),
+    "frugal": Policy(name="frugal", objective="cheapest_above", quality=0.8),
+    "best": Policy(name="best", lam=0.0),
+}
+
+
+def read_config(path: Path | str) -> Config:
+    """Returns the configuration in a file; relative paths in it are relative to its folder.
+
+    Raises:
+        ConfigError: the file cannot be read or something in it is wrong; the text names file, path and what is allowed.
+    """
+    path = Path(path)
+    top = Section(read_yaml(path), source=path.name, path="")
+    top.only(_TOP_KEYS)
+    version = top.integer("version", default=1, least=1)
+    if version != 1:
+        raise top.error("version", f"{version} is not known; expected 1")
+    backends: dict[str, BackendSpec] = {}
+    for name, section in top.sections("backends", required=True):
+        for spec in _read_backend(name, section, folder=path.parent):
+            if spec.name in backends:
+                raise section.error("", f"the name {spec.name!r} is used twice; choose another")
+            backends[spec.name] = spec
+    if len(backends) > _MOST_BACKENDS:
+        raise top.error("backends", f"{len(backends)} are too many; expected at most {_MOST_BACKENDS}")
+    policies = {name: _read_policy(name, section, backends) for name, section in top.sections("policies")}
+    policies = policies or dict(DEFAULT_POLICIES)
+    for name in policies:
+        if name in backends:
+            raise top.error(f"policies.{name}", "a backend has the same name; clients could not tell them apart")
+    default = top.text("default_policy", default="auto" if "auto" in policies else next(iter(policies)))
+    if default not in policies:
+        raise top.error("default_policy", f"unknown {default!r}; expected one of {', '.join(policies)}")
+    artefact = top.text("artefact", default="")
+    return Config(
+        path=path,
+        backends=backends,
+        policies=policies,
+        default_policy=default,
+        artefact=path.parent / artefact if artefact else None,
+        traces=_read_traces(top.section("traces"), folder=path.parent),
+    )
+
+
+def _read_backend(name: str, section: Section, *, folder: Path) -> list[BackendSpec]:
+    """Returns the backends of one entry: one, or one an effort."""
+    if "@" in name:
+        raise section.error("", "a name must not contain '@'; list efforts under `efforts`")
+    kind = section.text("type", required=True)
+    if kind not in BACKENDS and ":" not in kind:
+        raise section.error("type", f"unknown {kind!r}; expected one of {', '.join(BACKENDS)}, or package.module:Class")
+    try:
+        known_options = getattr(resolve(kind, BACKENDS, what=f"backends.{name}.type"), "OPTIONS", None)
+    except ConfigError as error:
+        raise ConfigError(f"{section.source}: {error}") from error
+    if known_options is not None:
+        section.only((*_BACKEND_KEYS, *known_options))
+    model = section.text("model", required=kind in ("openai", "anthropic", "local"))
+    efforts = section.names("efforts")
+    if efforts and section.has("effort"):
+        raise section.error("effort", "give either `effort` or `efforts`")
+    supports = section.names("supports", default=("streaming",))
+    for capability in supports:
+        if capability not in CAPABILITIES:
+            raise section.error("supports", f"unknown {capability!r}; expected some of {', '.join(CAPABILITIES)}")
+    options = {key: section.raw(key) for key in section.keys() if key not in _BACKEND_KEYS}
+    limits, timeout = section.section("limits"), section.section("timeout")
+    limits.only(("context_tokens", "max_output_tokens", "concurrency"))
+    timeout.only(("first_token_s", "total_s"))
+    common: dict[str, Any] = {
+        "type": kind,
+        "model": _anchored(model, folder) if kind == "local" else model,
+        "base_url": section.url("base_url"),
+        "api_key_env": section.text("api_key_env") or None,
+        "tier": section.choice("tier", TIERS, default="mid"),
+        "price": _read_price(section, model=model, kind=kind),
+        "limits": Limits(
+            context_tokens=limits.integer("context_tokens", least=1),
+            max_output_tokens=limits.integer("max_output_tokens", least=1),
+            concurrency=limits.integer("concurrency", default=Limits().concurrency, least=1),
+        ),
+        "supports": frozenset(supports),
+        "timeout": Timeouts(
+            first_token_s=timeout.number("first_token_s", default=Timeouts().first_token_s, above=0.0),
+            total_s=timeout.number("total_s", default=Timeouts().total_s, above=0.0),
+        ),
+        "options": {key: _anchored_option(key, value, folder) for key, value in options.items()},
+    }
+    if not efforts:
+        return [BackendSpec(name=name, effort=section.text("effort") or None, **common)]
+    return [BackendSpec(name=f"{name}@{effort}", effort=effort, **common) for effort in efforts]
+
+
+def _read_price(section: Section, *, model: str, kind: str) -> Price | None:
+    if kind in ("replay", "fake") and not section.has("price"):
+        return None
+    if section.raw("price") == "auto":
+        try:
+            return price_of(model, provider=section.url("base_url"))
+        except ConfigError as error:
+            raise section.error("price", str(error)) from error
+    if not section.has("price"):
+        raise section.error("price", "missing; expected {input: ..., output: ...} in USD per 1M tokens, or `auto`")
+    price = section.section("price")
+    price.only(("input", "cached_input", "output"))
+    return Price(
+        usd_per_1m_input=price.number("input", required=True, least=0.0),
+        usd_per_1m_output=price.number("output", required=True, least=0.0),
+        usd_per_1m_cached_input=price.number("cached_input", least=0.0) if price.has("cached_input") else None,
+    )
+
+
+def _read_policy(name: str, section: Section, backends: Mapping[str, BackendSpec]) -> Policy:
+    objective = section.text("objective", default="utility")
+    if objective not in OBJECTIVES and ":" not in objective:
+        raise section.error(
+            "objective", f"unknown {objective!r}; expected one of {', '.join(OBJECTIVES)}, or package.module:Class"
+        )
+    if objective in OBJECTIVES:
+        section.only(_POLICY_KEYS)
+    for key in ("allow", "deny"):
+        for backend in section.names(key):
+            if backend not in backends:
+                raise section.error(key, f"unknown backend {backend!r}; expected some of {', '.join(backends)}")
+    base = Policy(name=name)
+    return Policy(
+        name=name,
+        objective=objective,
+        lam=section.number("lam", default=base.lam, least=0.0),
+        quality=section.number("quality", default=base.quality, least=0.0, most=1.0),
+        max_cost_usd=section.number("max_cost_usd", above=0.0) if section.has("max_cost_usd") else None,
+        max_latency_s=section.number("max_latency_s", above=0.0) if section.has("max_latency_s") else None,
+        min_quality=section.number("min_quality", least=0.0, most=1.0) if section.has("min_quality") else None,
+        effort=section.text("effort") or None,
+        allow=section.names("allow"),
+        deny=section.names("deny"),
+        max_calls=section.integer("max_calls", default=base.max_calls, least=1),
+        options={key: section.raw(key) for key in section.keys() if key not in _POLICY_KEYS},
+    )
+
+
+def _read_traces(section: Section, *, folder: Path) -> TraceLog:
+    section.only(("folder", "content", "max_mb", "max_files"))
+    where = section.text("folder")
+    return TraceLog(
+        folder=folder / where if where else None,
+        content=section.flag("content", default=False),
+        max_mb=section.number("max_mb", default=TraceLog().max_mb, above=0.0),
+        max_files=section.integer("max_files", least=1),
+    )
+
+
+def _anchored(name: str, folder: Path) -> str:
+    """Returns a path that is relative to models.yaml as one that holds anywhere; a hub id stays as it is."""
+    inside = folder / name
+    return str(inside) if name.startswith(".") or inside.exists() else name
+
+
+def _anchored_option(key: str, value: Any, folder: Path) -> Any:
+    if key != "traces":
+        return value
+    return [str(folder / item) for item in value] if isinstance(value, list) else str(folder / str(value))

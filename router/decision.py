@@ -1,0 +1,173 @@
+"""The decision: which backend to ask first, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..backends import BackendSpec, Query
+from ..classifiers import Escalation, Estimates, Neighbour
+from .errors import NoFeasibleBackend
+from .feasible import needed_capabilities, why_excluded
+from .objectives import create_objective
+from .outlook import Outlook
+from .policy import Policy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What was decided before any call. `backend` is asked first; the cascade may go on from there."""
+
+    policy: Policy
+    backend: str
+    outlook: Outlook
+    estimates: Estimates
+    excluded: Mapping[str, str]  # backend -> the wish that excludes it
+    neighbours: tuple[Neighbour, ...] = ()  # filled by `Router.route`
+    notes: tuple[str, ...] = ()
+
+    @property
+    def reason(self) -> str:
+        """Why this backend, in a few words."""
+        place = self.estimates.backends.index(self.backend)
+        quality, cost = self.estimates.quality[place], self.estimates.cost_usd[place]
+        price = f"${cost:.6f}" if np.isfinite(cost) else "unknown cost"
+        return f"{self.policy.objective}: estimated quality {quality:.2f} for {price} ({self.estimates.source})"
+
+    def explain(self) -> str:
+        """Returns the whole story as text: every backend's estimates, the exclusions, the nearest training queries."""
+        return "\n".join(_explanation(self))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns the decision as plain JSON values."""
+        columns = self.estimates
+        return {
+            "backend": self.backend,
+            "policy": self.policy.name,
+            "reason": self.reason,
+            "difficulty": round(columns.difficulty, 6),
+            "source": columns.source,
+            "estimates": [
+                {
+                    "backend": name,
+                    "quality": _plain(columns.quality[place]),
+                    "cost_usd": _plain(columns.cost_usd[place]),
+                    "output_tokens": _plain(columns.output_tokens[place]),
+                    "latency_s": _plain(columns.latency_s[place]),
+                    "excluded": self.excluded.get(name),
+                }
+                for place, name in enumerate(columns.backends)
+            ],
+            "neighbours": [
+                {
+                    "query": neighbour.query,
+                    "similarity": _plain(neighbour.similarity),
+                    "quality": {
+                        name: _plain(score) for name, score in zip(columns.backends, neighbour.quality, strict=True)
+                    },
+                }
+                for neighbour in self.neighbours
+            ],
+            "notes": list(self.notes),
+        }
+
+
+def decide(
+    query: Query,
+    estimates: Estimates,
+    policy: Policy,
+    *,
+    specs: Mapping[str, BackendSpec],
+    escalation: Escalation,
+) -> Decision:
+    """Returns where to start; pure.
+
+    `escalation` has the backends of `estimates` as its rows and columns.
+
+    Raises:
+        NoFeasibleBackend: the wishes exclude every backend.
+    """
+    max_tokens = query.params.get("max_completion_tokens") or query.params.get("max_tokens") or 0
+    excluded = why_excluded(
+        specs, estimates, policy, needed=needed_capabilities(query), max_tokens=int(max_tokens)
+    )
+    outlook = outlook_of(estimates, escalation, policy, excluded)
+    place = create_objective(policy.objective).start(outlook, policy)
+    return Decision(
+        policy=policy,
+        backend=outlook.backends[place],
+        outlook=outlook,
+        estimates=estimates,
+        excluded=excluded,
+    )
+
+
+def outlook_of(
+    estimates: Estimates, escalation: Escalation, policy: Policy, excluded: Mapping[str, str]
+) -> Outlook:
+    """Returns the outlook on the backends that are left.
+
+    A cost that is not known counts as the greatest that is, so that it is never the reason to choose a backend.
+    """
+    names, quality, cost = estimates.backends, estimates.quality, estimates.cost_usd
+    rescue, power = escalation.rescue, escalation.power
+    if excluded:
+        places = [place for place, name in enumerate(names) if name not in excluded]
+        if not places:
+            raise NoFeasibleBackend(excluded)
+        names = tuple(names[place] for place in places)
+        quality, cost, power = quality[places], cost[places], power[places]
+        rescue = rescue[np.ix_(places, places)]
+    if np.isnan(cost).any():
+        known = cost[~np.isnan(cost)]
+        cost = np.where(np.isnan(cost), known.max() if len(known) else 0.0, cost)
+    return Outlook(
+        backends=names,
+        quality=quality,
+        cost_usd=cost,
+        rescue=rescue,
+        power=power,
+        max_calls=policy.max_calls,
+        budget_usd=float("inf") if policy.max_cost_usd is None else policy.max_cost_usd,
+    )
+
+
+def _explanation(decision: Decision) -> list[str]:
+    estimates = decision.estimates
+    width = max(len(name) for name in estimates.backends)
+    lines = [
+        f"{decision.backend}: {decision.reason}; policy {decision.policy.name}, difficulty {estimates.difficulty:.2f}",
+        f"{'backend':<{width}}  quality   cost_usd  tokens  latency_s",
+    ]
+    for place, name in enumerate(estimates.backends):
+        mark = "<" if name == decision.backend else f"excluded: {decision.excluded[name]}" if name in decision.excluded else ""
+        lines.append(
+            f"{name:<{width}}  {estimates.quality[place]:7.3f}  {_shown(estimates.cost_usd[place], '9.6f')}"
+            f"  {_shown(estimates.output_tokens[place], '6.0f')}  {_shown(estimates.latency_s[place], '9.2f')}  {mark}".rstrip()
+        )
+    if estimates.source == "cold start":
+        lines.append("cold start: no traces yet; quality is guessed from the tier, cost from the price")
+    lines.extend(decision.notes)
+    if decision.neighbours:
+        lines.append("nearest training queries (similarity; what each backend scored):")
+        for neighbour in decision.neighbours:
+            scores = ", ".join(
+                f"{name} {score:.2g}"
+                for name, score in zip(estimates.backends, neighbour.quality, strict=True)
+                if np.isfinite(score)
+            )
+            beginning = " ".join(neighbour.query.split())[:80]
+            lines.append(f"  {neighbour.similarity:.2f}  {beginning!r}: {scores}")
+    return lines
+
+
+def _shown(value: float, form: str) -> str:
+    width = int(form.partition(".")[0])
+    return format(value, form) if np.isfinite(value) else "?".rjust(width)
+
+
+def _plain(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

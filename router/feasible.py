@@ -1,0 +1,93 @@
+"""Hard wishes: which backends may be asked at all, and why the others may not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..backends import BackendSpec, Query
+from ..classifiers import Estimates
+from .policy import Policy
+
+
+def needed_capabilities(query: Query) -> frozenset[str]:
+    """Returns the capabilities without which a backend cannot answer this query."""
+    needed = set()
+    if query.params.get("tools"):
+        needed.add("tools")
+    response_format = query.params.get("response_format")
+    if isinstance(response_format, Mapping) and response_format.get("type") in ("json_schema", "json_object"):
+        needed.add("json_schema")
+    if any(_has_image(message.get("content")) for message in query.messages):
+        needed.add("vision")
+    return frozenset(needed)
+
+
+def has_limits(policy: Policy) -> bool:
+    """Returns whether the policy excludes anybody by itself."""
+    return bool(
+        policy.allow
+        or policy.deny
+        or policy.effort
+        or policy.max_cost_usd is not None
+        or policy.max_latency_s is not None
+        or policy.min_quality is not None
+    )
+
+
+def why_excluded(
+    specs: Mapping[str, BackendSpec],
+    estimates: Estimates,
+    policy: Policy,
+    *,
+    needed: frozenset[str],
+    max_tokens: int,
+) -> dict[str, str]:
+    """Returns, for each backend that may not be asked, the wish that excludes it."""
+    limited = has_limits(policy)
+    excluded: dict[str, str] = {}
+    for place, name in enumerate(estimates.backends):
+        spec = specs.get(name)
+        reason = _policy_reason(name, spec, estimates, place, policy) if limited else ""
+        if not reason and spec is not None:
+            reason = _query_reason(spec, estimates.input_tokens, needed, max_tokens)
+        if reason:
+            excluded[name] = reason
+    return excluded
+
+
+def _policy_reason(name: str, spec: BackendSpec | None, estimates: Estimates, place: int, policy: Policy) -> str:
+    """Returns the wish of the policy that excludes this backend, or ''. What is not known excludes nobody."""
+    if policy.allow and name not in policy.allow:
+        return "not in allow"
+    if name in policy.deny or "*" in policy.deny:
+        return "in deny"
+    if policy.effort and spec is not None and spec.effort is not None and spec.effort != policy.effort:
+        return f"effort {spec.effort} is not {policy.effort}"
+    cost = float(estimates.cost_usd[place])
+    if policy.max_cost_usd is not None and cost > policy.max_cost_usd:
+        return f"expected cost ${cost:.6f} is above max_cost_usd ${policy.max_cost_usd:.6f}"
+    latency = float(estimates.latency_s[place])
+    if policy.max_latency_s is not None and latency > policy.max_latency_s:
+        return f"expected latency {latency:.2f} s is above max_latency_s {policy.max_latency_s:g}"
+    quality = float(estimates.quality[place])
+    if policy.min_quality is not None and quality < policy.min_quality:
+        return f"estimated quality {quality:.2f} is below min_quality {policy.min_quality:g}"
+    return ""
+
+
+def _query_reason(spec: BackendSpec, input_tokens: int, needed: frozenset[str], max_tokens: int) -> str:
+    """Returns what this backend lacks for the query, or ''."""
+    missing = needed - spec.supports
+    if missing:
+        return f"does not support {', '.join(sorted(missing))}"
+    window = spec.limits.context_tokens
+    if window is not None and input_tokens + max_tokens > window:
+        return f"about {input_tokens + max_tokens} tokens do not fit its context of {window}"
+    return ""
+
+
+def _has_image(content: Any) -> bool:
+    if not isinstance(content, list | tuple):
+        return False
+    return any(isinstance(part, Mapping) and part.get("type") in ("image_url", "image", "input_image") for part in content)

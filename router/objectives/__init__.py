@@ -1,0 +1,41 @@
+"""Trade-offs: each turns an outlook into the backend to start with and the one to go on with."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Protocol
+
+from ...backends import resolve
+from ..outlook import Outlook, Tried
+from ..policy import Policy
+
+OBJECTIVES = {
+    "utility": "penstock.router.objectives.utility:Utility",
+    "cheapest_above": "penstock.router.objectives.cheapest_above:CheapestAbove",
+}
+
+
+class Objective(Protocol):
+    """Decides; pure. Built as `Type()`."""
+
+    def start(self, outlook: Outlook, policy: Policy) -> int:
+        """Returns the place of the backend to ask first."""
+        ...
+
+    def escalate(self, outlook: Outlook, policy: Policy, tried: tuple[Tried, ...]) -> int | None:
+        """Returns the place of the backend to ask next, or None to stop with the most confident answer."""
+        ...
+
+
+@cache
+def create_objective(name: str) -> Objective:
+    """Returns the objective by its built-in name or `package.module:Class`.
+
+    Raises:
+        ConfigError: the name is unknown.
+    """
+    objective: Objective = resolve(name, OBJECTIVES, what="objective")()
+    return objective
+
+
+__all__ = ["OBJECTIVES", "Objective", "create_objective"]

@@ -1,0 +1,103 @@
+"""What a caller asks for: a policy of models.yaml, and the wishes of one request on top of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from ..backends import ConfigError
+
+DEFAULT_LAM = 20.0  # quality per US dollar
+MAX_CALLS = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """The trade-off asked for. `options` are keys that only a third party's objective knows."""
+
+    name: str
+    objective: str = "utility"
+    lam: float = DEFAULT_LAM  # quality given up for a dollar saved
+    quality: float = 0.8  # the floor of `cheapest_above`
+    max_cost_usd: float | None = None
+    max_latency_s: float | None = None
+    min_quality: float | None = None
+    effort: str | None = None
+    allow: tuple[str, ...] = ()  # empty: all
+    deny: tuple[str, ...] = ()
+    max_calls: int = MAX_CALLS
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """Per-request wishes; None leaves the policy's own."""
+
+    lam: float | None = None
+    min_quality: float | None = None
+    max_cost_usd: float | None = None
+    max_latency_s: float | None = None
+    effort: str | None = None
+    allow: tuple[str, ...] | None = None
+    deny: tuple[str, ...] | None = None
+
+    def on(self, policy: Policy) -> Policy:
+        """Returns the policy with these wishes in it; of two limits the tighter holds."""
+        changes: dict[str, Any] = {}
+        if self.lam is not None:
+            changes["lam"] = self.lam
+        if self.effort is not None:
+            changes["effort"] = self.effort
+        for name, tighter in (("max_cost_usd", min), ("max_latency_s", min), ("min_quality", max)):
+            wished, given = getattr(self, name), getattr(policy, name)
+            if wished is not None:
+                changes[name] = wished if given is None else tighter(wished, given)
+        if self.allow is not None:
+            changes["allow"] = tuple(n for n in self.allow if n in policy.allow) if policy.allow else self.allow
+            if not changes["allow"]:
+                changes["deny"] = (*policy.deny, "*")
+        if self.deny:
+            changes["deny"] = (*changes.get("deny", policy.deny), *self.deny)
+        return replace(policy, **changes) if changes else policy
+
+
+WISH_NAMES = tuple(field.name for field in fields(Wishes))
+NO_WISHES = Wishes()
+
+
+def read_wishes(values: Mapping[str, Any], *, where: str) -> Wishes:
+    """Returns the wishes in a JSON object; numbers and lists may also come as text, as they do in headers.
+
+    Raises:
+        ConfigError: an unknown wish or a value of the wrong kind.
+    """
+    read: dict[str, Any] = {}
+    for name, value in values.items():
+        if name not in WISH_NAMES:
+            raise ConfigError(f"{where}: unknown wish {name!r}; expected one of {', '.join(WISH_NAMES)}")
+        if value is None:
+            continue
+        if name in ("allow", "deny"):
+            names = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+            if not isinstance(names, list | tuple) or not all(isinstance(part, str) for part in names):
+                raise ConfigError(f"{where}.{name}: expected a list of backend names, got {value!r}")
+            read[name] = tuple(part for part in names if part)
+        elif name == "effort":
+            if not isinstance(value, str):
+                raise ConfigError(f"{where}.effort: expected a name such as low, got {value!r}")
+            read[name] = value
+        else:
+            read[name] = _number(value, where=f"{where}.{name}", most=1.0 if name == "min_quality" else float("inf"))
+    return Wishes(**read)
+
+
+def _number(value: Any, *, where: str, most: float) -> float:
+    try:
+        number = float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else float("nan")
+    except ValueError:
+        number = float("nan")
+    if not 0 <= number <= most:
+        allowed = f"from 0 to {most:g}" if most < float("inf") else "of 0 or more"
+        raise ConfigError(f"{where}: expected a number {allowed}, got {value!r}")
+    return number

@@ -1,0 +1,139 @@
+"""The backends to choose among and what was learned of them: the one place where decisions come from."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+
+import numpy as np
+
+from ..backends import BackendError, BackendSpec, Completion, Query, cost_usd
+from ..classifiers import Escalation, Estimates, Neighbour, PriorModel, Trained
+from .cascade import Outcome, cascade
+from .decision import Decision, decide
+from .outlook import FloatArray
+from .policy import Policy
+
+
+class Pool:
+    """Estimates, decides and judges for a set of backends. The SDK, the sidecar, `evaluate` and `replay` all ask it.
+
+    Backends of models.yaml that the artefact does not know are estimated from tier and price; backends of the artefact
+    that models.yaml does not name are left out. Without `specs` the backends are those of the artefact.
+    """
+
+    def __init__(self, specs: Mapping[str, BackendSpec], trained: Trained | None) -> None:
+        self.specs = dict(specs)
+        self._trained = trained
+        learned = trained.model.backends if trained else ()
+        self.backends: tuple[str, ...] = tuple(specs) if specs else learned
+        self.untrained: tuple[str, ...] = tuple(name for name in self.backends if name not in learned)
+        self._prior = PriorModel(specs=tuple(self.specs[name] for name in self.untrained))
+        self._columns = np.array([learned.index(name) for name in self.backends if name in learned], dtype=np.int64)
+        self._places = np.array([i for i, name in enumerate(self.backends) if name in learned], dtype=np.int64)
+        self._is_whole = bool(trained) and not self.untrained and self.backends == learned
+        prices = [self.specs[name].price if name in self.specs else None for name in self.backends]
+        self._input_price = np.array([p.usd_per_1m_input / 1e6 if p else np.nan for p in prices])
+        self._output_price = np.array([p.usd_per_1m_output / 1e6 if p else np.nan for p in prices])
+        self._has_prices = bool(np.isfinite(self._input_price).any())
+        self.escalation = self._pool_escalation()
+
+    @property
+    def can_check(self) -> bool:
+        """Whether answers can be judged, that is, whether a cascade can do more than route."""
+        return self._trained is not None and self._trained.confidence is not None
+
+    def estimate(self, text: str) -> Estimates:
+        """Returns the estimates for one query, a column a backend of the pool."""
+        if self._trained is None:
+            return self._prior.estimate(text)
+        return self._for_pool(self._trained.model.estimate(text), text)
+
+    def estimate_all(self, texts: Sequence[str]) -> list[Estimates]:
+        """Returns the estimates for many queries."""
+        if self._trained is None:
+            return self._prior.estimate_all(texts)
+        estimated = self._trained.model.estimate_all(texts)
+        return [self._for_pool(estimates, text) for estimates, text in zip(estimated, texts, strict=True)]
+
+    def decide(self, query: Query, policy: Policy, estimates: Estimates | None = None) -> Decision:
+        """Returns where to start.
+
+        Raises:
+            NoFeasibleBackend: the wishes exclude every backend.
+        """
+        return decide(
+            query, estimates or self.estimate(query.text), policy, specs=self.specs, escalation=self.escalation
+        )
+
+    def flow(self, query: Query, decision: Decision) -> Generator[str, Completion | BackendError, Outcome]:
+        """Returns the cascade that carries a decision out."""
+        estimates = decision.estimates
+
+        def assess(backend: str, completion: Completion) -> float:
+            estimate = float(estimates.quality[estimates.backends.index(backend)])
+            return self.confidence(query, completion, backend=backend, estimate=estimate)
+
+        return cascade(decision, assess=assess, charge=self.charge)
+
+    def confidence(self, query: Query, completion: Completion, *, backend: str, estimate: float) -> float:
+        """Returns P(this completion is correct); without a confidence model, what was expected before the call."""
+        if self._trained is None or self._trained.confidence is None:
+            return estimate
+        return self._trained.confidence.confidence(query, completion, backend=backend, estimate=estimate)
+
+    def charge(self, backend: str, completion: Completion) -> float:
+        """Returns what a call cost; 0 where neither the completion nor models.yaml tells."""
+        if completion.cost_usd is not None:
+            return completion.cost_usd
+        spec = self.specs.get(backend)
+        return cost_usd(completion.usage, spec.price) if spec and spec.price else 0.0
+
+    def nearest(self, text: str, *, n: int = 5) -> tuple[Neighbour, ...]:
+        """Returns the training queries most like this one, with a column a backend of the pool."""
+        if self._trained is None:
+            return ()
+        found = self._trained.model.nearest(text, n=n)
+        return tuple(
+            Neighbour(query=item.query, similarity=item.similarity, quality=self._spread(item.quality)) for item in found
+        )
+
+    def _for_pool(self, learned: Estimates, text: str) -> Estimates:
+        if self._is_whole and not self._has_prices:
+            return learned
+        quality, cost = self._spread(learned.quality), self._spread(learned.cost_usd)
+        tokens, latency = self._spread(learned.output_tokens), self._spread(learned.latency_s)
+        if self.untrained:
+            prior = self._prior.estimate(text)
+            for place, name in enumerate(self.backends):
+                if name in self.untrained:
+                    column = prior.backends.index(name)
+                    quality[place], cost[place] = prior.quality[column], prior.cost_usd[column]
+                    tokens[place], latency[place] = prior.output_tokens[column], prior.latency_s[column]
+        priced = self._input_price * learned.input_tokens + self._output_price * tokens
+        cost = np.where(np.isfinite(priced), priced, cost)
+        return Estimates(
+            backends=self.backends,
+            quality=quality,
+            cost_usd=cost,
+            output_tokens=tokens,
+            latency_s=latency,
+            difficulty=1.0 - float(quality.mean()),
+            input_tokens=learned.input_tokens,
+            source=learned.source if len(self._columns) else "cold start",
+        )
+
+    def _spread(self, values: FloatArray) -> FloatArray:
+        """Returns learned columns at their places in the pool, NaN at the others."""
+        out = np.full(len(self.backends), np.nan)
+        out[self._places] = values[self._columns]
+        return out
+
+    def _pool_escalation(self) -> Escalation:
+        n = len(self.backends)
+        rescue, power = np.ones((n, n)), np.zeros(n)
+        if self._trained is not None:
+            learned = self._trained.escalation
+            rescue[np.ix_(self._places, self._places)] = learned.rescue[np.ix_(self._columns, self._columns)]
+            if self._trained.confidence is not None:
+                power[self._places] = learned.power[self._columns]
+        return Escalation(rescue=rescue, power=power)

@@ -1,0 +1,394 @@
+"""What every backend behind HTTP does when the network or the provider misbehaves."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import traceback
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from penstock.backends import (
+    Backend,
+    BackendError,
+    BackendSpec,
+    BackendTimeout,
+    BackendUnreachable,
+    Chunk,
+    Completion,
+    InvalidRequest,
+    Limits,
+    MalformedReply,
+    Query,
+    RateLimited,
+    ServerFailed,
+    Timeouts,
+    create_backend,
+)
+from penstock.backends import http as penstock_http
+
+from .loopback import Asked, Canned, Loopback, data, event_reply, json_reply
+from .shapes import ANTHROPIC, DONE, OPENAI, VLLM_FIELD, Shape
+
+QUERY = Query.from_text("17 * 23?")
+KEY = "key-0123456789-very-secret"
+BOTH = pytest.mark.parametrize("shape", [OPENAI, ANTHROPIC], ids=lambda shape: shape.name)
+WAYS = pytest.mark.parametrize("way", ["complete", "stream"])
+TEXT = data({"choices": [{"index": 0, "delta": {"content": "39"}}]})
+
+
+async def ask(backend: Backend, way: str, query: Query = QUERY) -> Completion:
+    if way == "complete":
+        return await backend.complete(query)
+    chunks = [chunk async for chunk in backend.stream(query)]
+    assert chunks[-1].completion is not None
+    return chunks[-1].completion
+
+
+def outcome(
+    answer: Callable[[Asked], Canned] | Canned,
+    use: Callable[[Backend, Loopback], Awaitable[Any]],
+    *,
+    type: str = "openai",
+    **spec: Any,
+) -> Any:
+    """Returns what `use` returns, given a backend of the spec and the server it talks to."""
+
+    async def run() -> Any:
+        async with Loopback(answer) as server:
+            backend = create_backend(
+                BackendSpec(**{"name": "small", "type": type, "model": "m", "base_url": server.url} | spec)
+            )
+            try:
+                return await use(backend, server)
+            finally:
+                await backend.aclose()
+
+    return asyncio.run(run())
+
+
+def error_of(answer: Callable[[Asked], Canned] | Canned, way: str, **spec: Any) -> BackendError:
+    """Returns the error that asking ends in."""
+
+    async def use(backend: Backend, server: Loopback) -> BackendError:
+        with pytest.raises(BackendError) as caught:
+            await ask(backend, way)
+        return caught.value
+
+    error: BackendError = outcome(answer, use, **spec)
+    return error
+
+
+@WAYS
+@BOTH
+def test_refused_connection_is_unreachable(shape: Shape, way: str) -> None:
+    error = error_of(Canned(), way, type=shape.type, base_url="http://127.0.0.1:9/v1")
+    assert type(error) is BackendUnreachable
+    assert error.backend == "small"
+
+
+def test_unknown_host_is_unreachable() -> None:
+    error = error_of(Canned(), "complete", base_url="http://penstock.invalid/v1")
+    assert type(error) is BackendUnreachable
+
+
+@WAYS
+def test_connection_that_ends_before_the_reply_is_unreachable(way: str) -> None:
+    async def run() -> BackendError:
+        server = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0)
+        async with server:
+            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+            backend = create_backend(BackendSpec(name="small", type="openai", base_url=url))
+            with pytest.raises(BackendError) as caught:
+                await ask(backend, way)
+            await backend.aclose()
+            return caught.value
+
+    assert type(asyncio.run(run())) is BackendUnreachable
+
+
+def test_reply_that_is_no_http_is_malformed_and_hides_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SMALL_API_KEY", KEY)
+
+    async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"SSH-2.0-OpenSSH\r\n\r\n")
+        writer.close()
+
+    async def run() -> BackendError:
+        server = await asyncio.start_server(speak, "127.0.0.1", 0)
+        async with server:
+            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+            backend = create_backend(
+                BackendSpec(name="small", type="openai", base_url=url, api_key_env="SMALL_API_KEY")
+            )
+            with pytest.raises(BackendError) as caught:
+                await backend.complete(QUERY)
+            await backend.aclose()
+            return caught.value
+
+    error = asyncio.run(run())
+    assert type(error) is MalformedReply
+    assert error.__cause__ is not None
+    assert KEY not in repr(error) + repr(error.__cause__) + repr(vars(error.__cause__)) + repr(error.__cause__.args)
+
+
+@WAYS
+@BOTH
+@pytest.mark.parametrize(
+    "body", [b"{", b"[]", b"null", b"{}", b"", b'{"choices": []}', b'{"choices": 7}', b'{"content": 7}', b"\xff"]
+)
+def test_reply_of_another_shape_is_malformed(shape: Shape, way: str, body: bytes) -> None:
+    assert type(error_of(Canned(body=body), way, type=shape.type)) is MalformedReply
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "event", [b"data: {\n\n", b"data: []\n\n", b'data: {"choices": 7, "type": "message_start"}\n\n']
+)
+def test_event_of_another_shape_is_malformed(shape: Shape, event: bytes) -> None:
+    assert type(error_of(event_reply(event, *shape.events), "stream", type=shape.type)) is MalformedReply
+
+
+JUNK = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(st.sampled_from(["choices", "delta", "message", "content", "tool_calls", "usage"]), inner)
+    ),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(content=JUNK, type=st.sampled_from(["openai", "anthropic"]))
+def test_no_reply_raises_anything_but_a_backend_error(content: Any, type: str) -> None:
+    async def use(backend: Backend, server: Loopback) -> int:
+        for way in ("complete", "stream"):
+            with suppress(BackendError):
+                await ask(backend, way)
+        return len(server.asked)
+
+    choice = {"index": 0, "message": {"content": content, "tool_calls": content}, "delta": content, "logprobs": content}
+    body = {"choices": [choice, content], "content": [content], "usage": content, "model": content}
+    block = {"type": "content_block_start", "index": 0, "content_block": content}
+    delta = {"type": "content_block_delta", "index": content, "delta": content}
+
+    def answer(asked: Asked) -> Canned:
+        if b'"stream":true' in asked.body:
+            return event_reply(*(data(event) for event in (body, content, {"choices": [content]}, block, delta)), DONE)
+        return json_reply(body)
+
+    assert outcome(answer, use, type=type) == 2
+
+
+@BOTH
+def test_stream_that_is_cut_before_its_end_is_malformed(shape: Shape) -> None:
+    events = shape.events[:3]
+    for ending in ("proper", "cut"):
+        error = error_of(event_reply(*events, ending=ending), "stream", type=shape.type)
+        assert type(error) is MalformedReply, ending
+
+
+def test_stream_that_is_cut_after_the_finish_reason_is_complete() -> None:
+    reply = event_reply(*OPENAI.events[:4], ending="cut")
+    completion = outcome(reply, lambda backend, server: ask(backend, "stream"))
+    assert (completion.text, completion.usage.is_estimated) == ("391", True)
+
+
+def test_whole_reply_that_is_cut_is_malformed() -> None:
+    reply = Canned(body=orjson.dumps(OPENAI.whole), ending="cut")
+    assert type(error_of(reply, "complete")) is MalformedReply
+
+
+@pytest.mark.parametrize(
+    ("event", "kind"),
+    [
+        (data({"error": {"message": "too many", "type": "rate_limit_error"}}), RateLimited),
+        (data({"error": {"message": "engine died", "code": 500}}), ServerFailed),
+        (data({"object": "error", "message": "engine died", "type": "x", "code": 500}), ServerFailed),
+        (b'event: error\ndata: {"message": "died"}\n\n', ServerFailed),
+        (b'error: {"code": 500, "message": "died"}\n\n', ServerFailed),
+        (data({"choices": [{"index": 0, "delta": {}, "finish_reason": "error"}]}), ServerFailed),
+        (data({"choices": [{"index": 0, "delta": {}, "error": {"code": 502, "message": "x"}}]}), ServerFailed),
+    ],
+)
+def test_error_in_the_middle_of_a_stream_is_raised(event: bytes, kind: type[BackendError]) -> None:
+    assert type(error_of(event_reply(TEXT, event, DONE), "stream")) is kind
+
+
+def test_anthropic_error_in_the_middle_of_a_stream_is_raised() -> None:
+    event = b'event: error\ndata: {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}\n\n'
+    error = error_of(event_reply(*ANTHROPIC.events[:4], event), "stream", type="anthropic")
+    assert type(error) is ServerFailed
+    assert error.provider_message == "Overloaded"
+
+
+@WAYS
+def test_error_in_a_reply_of_status_200_is_raised(way: str) -> None:
+    reply = json_reply({"error": {"message": "no context", "code": 429}})
+    assert type(error_of(reply, way)) is RateLimited
+
+
+@WAYS
+def test_redirect_is_refused_and_not_followed(way: str) -> None:
+    async def use(backend: Backend, server: Loopback) -> int:
+        with pytest.raises(InvalidRequest, match="redirects"):
+            await ask(backend, way)
+        return len(server.asked)
+
+    assert outcome(Canned(status=307, headers={"location": "/v1/elsewhere"}), use) == 1
+
+
+@WAYS
+def test_retry_after_reaches_the_caller(way: str) -> None:
+    error = error_of(json_reply({"error": "slow"}, status=503, headers={"Retry-After": "3"}), way)
+    assert error.retry_after_s == 3.0
+    assert error.retryable
+
+
+@WAYS
+def test_reply_that_grows_too_large_is_malformed(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(penstock_http, "MAX_REPLY_BYTES", 1000)
+    reply = Canned(body=(b" " * 600, b" " * 600), content_type="text/event-stream")
+    error = error_of(reply, way)
+    assert type(error) is MalformedReply
+    assert "larger" in str(error)
+
+
+def test_first_token_that_does_not_come_is_a_timeout() -> None:
+    reply = event_reply(b": keep-alive\n\n", data({"choices": [{"delta": {"role": "assistant"}}]}), ending="hang")
+    error = error_of(reply, "stream", timeout=Timeouts(first_token_s=0.1, total_s=30))
+    assert type(error) is BackendTimeout
+    assert "no first token within 0.1 s" in str(error)
+
+
+def test_answer_that_does_not_end_is_a_timeout() -> None:
+    error = error_of(event_reply(TEXT, ending="hang"), "stream", timeout=Timeouts(first_token_s=10, total_s=0.2))
+    assert type(error) is BackendTimeout
+    assert "no complete answer within 0.2 s" in str(error)
+
+
+def test_whole_answer_knows_no_first_token() -> None:
+    reply = Canned(body=b"{", ending="hang")
+    error = error_of(reply, "complete", timeout=Timeouts(first_token_s=0.01, total_s=0.2))
+    assert "no complete answer within 0.2 s" in str(error)
+
+
+@WAYS
+@BOTH
+def test_cancelling_reaches_the_provider(shape: Shape, way: str) -> None:
+    async def use(backend: Backend, server: Loopback) -> None:
+        task = asyncio.ensure_future(ask(backend, way))
+        await server.has_been_asked.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        async with asyncio.timeout(10):
+            await server.has_hung_up.wait()
+
+    outcome(event_reply(*shape.events[:4], ending="hang"), use, type=shape.type)
+
+
+@BOTH
+def test_closing_the_stream_reaches_the_provider(shape: Shape) -> None:
+    async def use(backend: Backend, server: Loopback) -> Chunk:
+        stream = backend.stream(QUERY)
+        first = await anext(stream)
+        await stream.aclose()  # type: ignore[attr-defined]  # it is a generator
+        async with asyncio.timeout(10):
+            await server.has_hung_up.wait()
+        return first
+
+    chunk = outcome(event_reply(*shape.events[:4], ending="hang"), use, type=shape.type)
+    assert chunk.text or chunk.reasoning
+
+
+def test_cancelled_call_gives_its_slot_back() -> None:
+    async def use(backend: Backend, server: Loopback) -> Completion:
+        task = asyncio.ensure_future(ask(backend, "stream"))
+        await server.has_been_asked.wait()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        return await backend.complete(QUERY)
+
+    def answer(asked: Asked) -> Canned:
+        return event_reply(TEXT, ending="hang") if b'"stream":true' in asked.body else json_reply(OPENAI.whole)
+
+    assert outcome(answer, use, limits=Limits(concurrency=1)).text == "391"
+
+
+def test_concurrency_is_limited() -> None:
+    async def use(backend: Backend, server: Loopback) -> tuple[int, int]:
+        await asyncio.gather(*(backend.complete(QUERY) for _ in range(8)))
+        return server.most_open, len(server.asked)
+
+    most_open, n_asked = outcome(json_reply(OPENAI.whole), use, limits=Limits(concurrency=2))
+    assert (most_open, n_asked) == (2, 8)
+
+
+@WAYS
+@BOTH
+def test_connection_is_used_again(shape: Shape, way: str) -> None:
+    async def use(backend: Backend, server: Loopback) -> int:
+        for _ in range(3):
+            await ask(backend, way)
+        return server.n_connections
+
+    def answer(asked: Asked) -> Canned:
+        return shape.reply(is_stream=asked.json.get("stream", False))
+
+    assert outcome(answer, use, type=shape.type) == 1
+
+
+def test_query_of_ten_megabytes_arrives() -> None:
+    text = "word " * 2_000_000
+
+    async def use(backend: Backend, server: Loopback) -> tuple[Completion, int]:
+        completion = await backend.complete(Query.from_text(text))
+        return completion, len(server.asked[0].json["messages"][0]["content"])
+
+    completion, n_chars = outcome(json_reply(VLLM_FIELD.whole), use)
+    assert (completion.text, n_chars) == ("391", len(text))
+
+
+def test_query_that_cannot_be_written_as_json_is_invalid() -> None:
+    async def use(backend: Backend, server: Loopback) -> None:
+        with pytest.raises(InvalidRequest, match="JSON"):
+            await backend.complete(replace(QUERY, params={"odd": object()}))
+        with pytest.raises(InvalidRequest, match="JSON"):
+            await backend.complete(Query.from_text("half a pair: \ud83d"))
+
+    outcome(json_reply(OPENAI.whole), use)
+
+
+@WAYS
+@BOTH
+def test_key_shows_nowhere(
+    shape: Shape, way: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("SMALL_API_KEY", KEY)
+    caplog.set_level(logging.DEBUG)
+
+    async def use(backend: Backend, server: Loopback) -> tuple[str, Mapping[str, str]]:
+        shown = repr(backend) + repr(vars(backend))
+        with pytest.raises(BackendError) as caught:
+            await ask(backend, way)
+        error = caught.value
+        shown += "".join(traceback.format_exception(error)) + repr(error) + repr(vars(error)) + repr(error.__cause__)
+        return shown, server.asked[0].headers
+
+    def answer(asked: Asked) -> Canned:
+        sent = asked.headers.get("authorization", "") + asked.headers.get("x-api-key", "")
+        return json_reply({"error": {"message": f"Incorrect key: {sent}"}}, status=401)
+
+    shown, headers = outcome(answer, use, type=shape.type, api_key_env="SMALL_API_KEY")
+    assert KEY in " ".join(headers.values())
+    assert KEY not in shown + caplog.text

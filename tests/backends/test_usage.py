@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import pytest
+
+from penstock.backends import Completion, Query, Usage
+from penstock.backends.usage import estimated_usage, usage_of_anthropic, usage_of_openai
+
+
+def test_cached_tokens_told_twice_count_once() -> None:
+    counts = {
+        "prompt_tokens": 100,
+        "completion_tokens": 5,
+        "prompt_tokens_details": {"cached_tokens": 64},
+        "prompt_cache_hit_tokens": 64,
+    }
+    assert usage_of_openai(counts) == Usage(input_tokens=100, cached_input_tokens=64, output_tokens=5)
+
+
+def test_reasoning_left_out_of_the_output_is_added_from_the_total() -> None:
+    counts = {
+        "prompt_tokens": 10,
+        "completion_tokens": 5,
+        "total_tokens": 115,
+        "completion_tokens_details": {"reasoning_tokens": 100},
+    }
+    assert usage_of_openai(counts) == Usage(input_tokens=10, output_tokens=105, reasoning_tokens=100)
+
+
+@pytest.mark.parametrize("counts", [None, {}, [], "x", {"prompt_tokens": 0, "completion_tokens": None}])
+def test_usage_that_says_nothing_is_none(counts: object) -> None:
+    assert usage_of_openai(counts) is None
+
+
+def test_nonsense_counts_as_nothing() -> None:
+    counts = {"prompt_tokens": -3, "completion_tokens": 4, "prompt_tokens_details": [], "total_tokens": "many"}
+    assert usage_of_openai(counts) == Usage(output_tokens=4)
+
+
+def test_anthropic_input_includes_what_the_cache_gave_and_took() -> None:
+    counts = {
+        "input_tokens": 5,
+        "cache_read_input_tokens": 1000,
+        "cache_creation_input_tokens": 100,
+        "output_tokens": 7,
+    }
+    assert usage_of_anthropic(counts) == Usage(input_tokens=1105, cached_input_tokens=1000, output_tokens=7)
+
+
+def test_estimate_says_so_and_counts_reasoning_as_output() -> None:
+    usage = estimated_usage(Query.from_text("a" * 40), Completion(text="b" * 40, reasoning="c" * 80))
+    assert usage == Usage(input_tokens=14, output_tokens=30, reasoning_tokens=20, is_estimated=True)

@@ -1,0 +1,109 @@
+"""Labelled traces from files, checked, and back into a file."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import orjson
+
+from ..backends import Query
+from .errors import TraceError
+from .gathering import Gathering
+from .readers import find_files, read_rows
+from .rows import Trace
+
+__all__ = ["Progress", "Trace", "Traces", "read_traces", "write_traces"]
+
+Progress = Callable[[Path, int], None]  # told the file being read and the rows read so far, of all files
+
+_ROWS_PER_REPORT = 1000
+_NAMES = tuple(column.name for column in fields(Trace))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traces:
+    """Rows in the order of the files, and what was noticed while reading them."""
+
+    rows: tuple[Trace, ...]
+    n_skipped: int = 0
+    skipped: tuple[str, ...] = ()  # what was wrong with the first few skipped rows
+    notes: tuple[str, ...] = ()  # sentences: skipped, dropped, converted
+    sha256: str = ""  # of the content of the rows, whatever the format they came in
+
+
+def read_traces(paths: Sequence[Path], *, skip_bad_rows: bool = False, progress: Progress | None = None) -> Traces:
+    """Returns the traces of several files and folders.
+
+    A row that has `query_id`, `backend` and `score` (and `draw`) but no query column is feedback:
+    it grades a row that has no score, and the last feedback on a row counts.
+
+    Args:
+        paths: files or folders; of a folder, all trace files below it.
+        skip_bad_rows: count bad rows rather than raise at the first.
+        progress: called with the file and the number of rows read so far, now and then.
+
+    Raises:
+        TraceError: a file cannot be read, a row is wrong, rows contradict each other, or there are none.
+    """
+    files = find_files(paths)
+    gathering = Gathering(files=files, skip_bad_rows=skip_bad_rows)
+    n_read = 0
+    for number, path in enumerate(files):
+        for raw in read_rows(path):
+            gathering.take(raw, file=number)
+            n_read += 1
+            if progress is not None and n_read % _ROWS_PER_REPORT == 0:
+                progress(path, n_read)
+        if progress is not None:
+            progress(path, n_read)
+    gathering.finish()
+    return Traces(
+        rows=tuple(gathering.rows),
+        n_skipped=gathering.n_skipped,
+        skipped=tuple(gathering.skipped),
+        notes=gathering.notes,
+        sha256=_content_hash(gathering.rows),
+    )
+
+
+def write_traces(rows: Iterable[Trace], path: Path) -> None:
+    """Writes rows as JSONL; the file appears under its name only when it is whole.
+
+    Raises:
+        TraceError: the name does not end in .jsonl, or the file cannot be written.
+    """
+    if path.suffix.lower() != ".jsonl":
+        raise TraceError(f"{path}: cannot be written as JSONL; expected a name that ends in .jsonl")
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
+    try:
+        try:
+            with unfinished.open("wb") as file:
+                for row in rows:
+                    file.write(orjson.dumps(_record_of(row), option=orjson.OPT_APPEND_NEWLINE))
+            unfinished.replace(path)
+        finally:
+            unfinished.unlink(missing_ok=True)
+    except OSError as error:
+        raise TraceError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+def _record_of(row: Trace) -> dict[str, object]:
+    """Returns the row as JSON has it, columns that say nothing left out."""
+    record = {name: value for name in _NAMES if (value := getattr(row, name)) not in (None, "")}
+    if row.messages is not None and Query(messages=row.messages).text == row.query:
+        del record["query"]  # it is read back from the messages
+    if row.draw == 0:
+        del record["draw"]
+    return record
+
+
+def _content_hash(rows: Iterable[Trace]) -> str:
+    digest = hashlib.sha256()
+    for row in rows:
+        values = [getattr(row, name) for name in _NAMES]
+        digest.update(orjson.dumps(values, option=orjson.OPT_APPEND_NEWLINE))
+    return digest.hexdigest()
