@@ -127,7 +127,8 @@ class LocalBackend:
         except ConfigError as error:
             if self._worker is worker:
                 self._worker = None
-                release_worker(worker)
+                if release_worker(worker):
+                    await asyncio.to_thread(worker.join)
             raise BackendError(str(error), backend=self.spec.name) from error
         if self._worker is not worker:
             raise BackendError("was closed while answering", backend=self.spec.name)

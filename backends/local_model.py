@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import inspect
 import re
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,6 +21,10 @@ from .thinking import CLOSING, OPENING
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 MAX_BATCH = 16
 SMALL_MODEL = 50_000_000  # parameters; below, more than one thread on a CPU costs more than it gains
+
+# transformers switches torch's defaults for the whole process while it loads: of two loads at once, either one
+# or any later one can end with empty weights, or without an error with random ones.
+_loading = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +95,7 @@ def load_model(settings: ModelSettings) -> LocalModel:
     if dtype == "auto" and device == "cpu":
         dtype = "float32"  # half precision is slow or missing on many CPUs
     try:
-        with _no_progress_bars():
+        with _loading, _no_progress_bars():
             tokenizer = transformers.AutoTokenizer.from_pretrained(settings.model)
             network = transformers.AutoModelForCausalLM.from_pretrained(settings.model, dtype=dtype)
             network = network.to(device).eval()
@@ -102,12 +108,22 @@ def load_model(settings: ModelSettings) -> LocalModel:
         raise ConfigError(
             f"cannot generate with the model {settings.model!r}: {type(network).__name__} takes no `past_key_values`"
         )
-    threads = settings.threads
-    if threads is None and device == "cpu" and network.num_parameters() < SMALL_MODEL:
-        threads = 1
-    if threads is not None:
-        torch.set_num_threads(threads)
+    is_small = device == "cpu" and network.num_parameters() < SMALL_MODEL
+    usual = _usual_threads()  # asked before it changes for threads to come
+    torch.set_num_threads(settings.threads or (1 if is_small else usual))
     return _describe(network, tokenizer, device)
+
+
+@cache
+def _usual_threads() -> int:
+    """Returns how many threads torch takes by itself, as it was before the first model was loaded.
+
+    Setting the number in one thread sets it for threads that start later too, so a small model would
+    slow down a large one that is loaded after it.
+    """
+    import torch
+
+    return torch.get_num_threads()
 
 
 def _describe(network: Any, tokenizer: Any, device: str) -> LocalModel:

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..backends import BackendError, BackendSpec, Completion, Query, cost_usd
 from ..classifiers import Escalation, Estimates, Neighbour, PriorModel, Trained
-from .cascade import Outcome, cascade
+from .cascade import Assess, Outcome, cascade
 from .decision import Decision, decide
 from .outlook import FloatArray
 from .policy import Policy
@@ -65,15 +65,17 @@ class Pool:
             query, estimates or self.estimate(query.text), policy, specs=self.specs, escalation=self.escalation
         )
 
-    def flow(self, query: Query, decision: Decision) -> Generator[str, Completion | BackendError, Outcome]:
-        """Returns the cascade that carries a decision out."""
+    def flow(
+        self, query: Query, decision: Decision, *, assess: Assess | None = None
+    ) -> Generator[str, Completion | BackendError, Outcome]:
+        """Returns the cascade that carries a decision out; `assess` stands in for `confidence` where it is known."""
         estimates = decision.estimates
 
-        def assess(backend: str, completion: Completion) -> float:
+        def judge(backend: str, completion: Completion) -> float:
             estimate = float(estimates.quality[estimates.backends.index(backend)])
             return self.confidence(query, completion, backend=backend, estimate=estimate)
 
-        return cascade(decision, assess=assess, charge=self.charge)
+        return cascade(decision, assess=assess or judge, charge=self.charge)
 
     def confidence(self, query: Query, completion: Completion, *, backend: str, estimate: float) -> float:
         """Returns P(this completion is correct); without a confidence model, what was expected before the call."""

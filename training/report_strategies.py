@@ -194,12 +194,11 @@ def trials_table(evaluation: Evaluation) -> Markup:
             trial.metric,
             trial.note,
             with_interval(Interval(value=trial.value, low=trial.low, high=trial.high), 4),
-            number(trial.fit_s, 1),
         )
         for trial in evaluation.trials
     ]
     marked = frozenset(row for row, trial in enumerate(evaluation.trials) if trial.is_chosen)
-    return table(("candidate", "measured by", "note", "value", "fitted in, s"), rows, marked=marked, n_text=3)
+    return table(("candidate", "measured by", "note", "value"), rows, marked=marked, n_text=3)
 
 
 def _saving(strategy: Strategy) -> str:

@@ -508,14 +508,18 @@ def test_efforts_of_one_model_share_it_and_its_thread(tmp_path: Path) -> None:
 
 
 def test_other_settings_load_another_model(random_model: Path) -> None:
-    async def work(backend: LocalBackend) -> int:
-        other = LocalBackend(spec_of(random_model, options={"max_batch": 1}))
-        await asyncio.gather(*(one.complete(ask("hello", max_tokens=1)) for one in (backend, other)))
-        n_threads = len(worker_threads())
-        await other.aclose()
-        return n_threads
+    specs = [spec_of(random_model, options={"max_batch": size}) for size in (1, 2, 3)]
 
-    assert run(spec_of(random_model), work) == 2
+    async def work() -> tuple[int, list[Completion]]:
+        backends = [LocalBackend(spec) for spec in specs]
+        completions = await asyncio.gather(*(backend.complete(ask("hello", max_tokens=20)) for backend in backends))
+        n_threads = len(worker_threads())
+        await asyncio.gather(*(backend.aclose() for backend in backends))
+        return n_threads, completions
+
+    n_threads, completions = asyncio.run(work())
+    assert n_threads == 3
+    assert {completion.text for completion in completions} == {generate(random_model, "hello", 20).text}
 
 
 def test_closing_ends_open_queries_and_refuses_new_ones(random_model: Path) -> None:

@@ -1,0 +1,43 @@
+"""`penstock ask`: a routed answer, with the path it took and what it cost."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from ..router import Router
+from .shared import add_json, add_models, add_question, print_json, question_of, wishes_of
+
+
+class AskCommand:
+    """Answers one question."""
+
+    description = "Answers a question through the router; the path, confidence and cost go to standard error."
+    example = 'penstock ask "What is 17 * 23?" --policy auto'
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declares what the command takes."""
+        add_question(parser)
+        parser.add_argument("--max-tokens", type=int, metavar="N", help="longest answer, in tokens")
+        parser.add_argument("--no-stream", action="store_true", help="print the answer only when it is whole")
+        add_models(parser)
+        add_json(parser)
+
+    def run(self, options: argparse.Namespace) -> int:
+        """Prints the answer."""
+        params = {} if options.max_tokens is None else {"max_tokens": options.max_tokens}
+        text, wishes = question_of(options), wishes_of(options)
+        with Router.from_config(options.models) as router:
+            if options.json or options.no_stream:
+                answer = router.ask(text, policy=options.policy, wishes=wishes, **params)
+            else:
+                for chunk in router.stream(text, policy=options.policy, wishes=wishes, **params):
+                    print(chunk.text, end="", flush=True)
+                    answer = chunk.answer or None  # type: ignore[assignment]  # the last chunk has it
+        if options.json:
+            print_json({"text": answer.text, **answer.as_dict()})
+            return 0
+        print(answer.text if options.no_stream else "")
+        story = f"path {answer.path}, confidence {answer.confidence:.2f}, cost ${answer.cost_usd:.6f}"
+        print(f"[{story}, {answer.latency_s:.2f} s]", file=sys.stderr)
+        return 0

@@ -1,0 +1,165 @@
+"""`penstock demo`: the whole tour, with no key and no network."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ...backends import TIERS
+from ...classifiers import save_artefact
+from ...router import Router
+from ..dataset import Dataset, build_dataset
+from ..evaluate import evaluate
+from ..evaluation import Evaluation, PolicyOutcome
+from ..fit import fit
+from ..generate import generate_traces
+from ..metrics import single_backends
+from ..progress import quiet_or_shown
+from ..report import write_report
+from ..rows import Trace
+from ..split import split_queries
+from ..traces import read_traces, write_traces
+from .shared import add_quiet
+
+_N_SHOWN = 6
+_MODELS = """\
+# Written by `penstock demo`: backends that answer from recorded traces.
+version: 1
+artefact: artefact
+default_policy: auto
+policies:
+  auto:   {{objective: utility, lam: {lam:g}}}
+  frugal: {{objective: cheapest_above, quality: 0.8}}
+  best:   {{objective: utility, lam: 0}}
+backends:
+{backends}
+"""
+_BACKEND = """\
+  {name}: {{type: replay, traces: {traces}, tier: {tier}, supports: [streaming, logprobs]{efforts}}}"""
+
+
+class DemoCommand:
+    """Makes traces, trains, evaluates, answers."""
+
+    description = (
+        "The whole tour, offline: generates labelled traces of four backends (or takes yours), trains a router on\n"
+        "them, evaluates it on questions it has not seen, writes report.html, and answers a few of them."
+    )
+    example = "penstock demo --out demo-out"
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declares what the command takes."""
+        parser.add_argument("--out", type=Path, default=Path("demo-out"), metavar="DIR", help="(default: demo-out)")
+        parser.add_argument("--traces", type=Path, nargs="*", metavar="T", help="real traces with responses instead")
+        parser.add_argument("--n", type=int, default=800, metavar="N", help="questions to generate (default: 800)")
+        parser.add_argument("--seed", type=int, default=0, metavar="N", help="(default: 0)")
+        add_quiet(parser)
+
+    def run(self, options: argparse.Namespace) -> int:
+        """Runs the tour; every step is one that a user can take."""
+        out: Path = options.out
+        out.mkdir(parents=True, exist_ok=True)
+        traces_path = out / "traces.jsonl"
+        with quiet_or_shown(quiet=options.quiet) as progress:
+            if options.traces:
+                rows: Sequence[Trace] = read_traces(options.traces).rows
+            else:
+                progress.stage(f"generating {options.n} questions and the answers of four backends")
+                rows = generate_traces(n_queries=options.n, seed=options.seed)
+            write_traces(rows, traces_path)
+            traces = read_traces([traces_path])
+            dataset = build_dataset(traces)
+            split = split_queries(dataset, seed=options.seed)
+            fitted = fit(dataset, split, seed=options.seed, progress=progress)
+            save_artefact(
+                fitted.trained,
+                out / "artefact",
+                training_data_sha256=traces.sha256,
+                seed=options.seed,
+                metrics=fitted.metrics,
+            )
+            test, learned = dataset.take(split.test), dataset.take(np.concatenate([split.train, split.val]))
+            models = out / "models.yaml"
+            models.write_text(_models_yaml(dataset, traces_path), encoding="utf-8")
+            router = Router.from_config(models)
+            evaluation = evaluate(
+                router.pool,
+                test,
+                policies=router.config.policies,
+                default_policy=router.config.default_policy,
+                split="test",
+                title="demo" if not options.traces else ", ".join(path.name for path in options.traces),
+                train=learned,
+                trials=fitted.trials,
+                notes=fitted.notes,
+                progress=progress,
+            )
+            write_report(evaluation, out / "report.html")
+        with router:
+            _show_answers(router, test)
+        _show_summary(evaluation)
+        print(f"\nreport: {out / 'report.html'}")
+        print("\nGo on with:")
+        print(f'  penstock route "What is 17 * 23?" --models {models}')
+        print(f"  penstock serve --models {models}")
+        print("  penstock train YOUR_TRACES --models models.yaml --out artefacts/default")
+        return 0
+
+
+def _models_yaml(dataset: Dataset, traces: Path) -> str:
+    """Returns a models.yaml whose backends replay the traces, with lam at the scale of their prices."""
+    best = float(np.nanmax(np.nanmean(dataset.cost_usd, axis=0)))
+    efforts: dict[str, list[str]] = {}
+    for name in dataset.backends:
+        model, _, effort = name.partition("@")
+        efforts.setdefault(model, []).extend([effort] if effort else [])
+    lines = [
+        _BACKEND.format(
+            name=f'"{model}"',
+            traces=traces.name,
+            tier=next((tier for tier in TIERS if model.startswith(tier)), "lrm" if listed else "mid"),
+            efforts=f", efforts: [{', '.join(listed)}]" if listed else "",
+        )
+        for model, listed in efforts.items()
+    ]
+    return _MODELS.format(lam=float(f"{0.2 / best:.2g}"), backends="\n".join(lines))
+
+
+def _show_answers(router: Router, test: Dataset) -> None:
+    """Asks a few unseen questions and shows what happened to each."""
+    print("\nUnseen questions, answered:")
+    easiest_first = np.argsort([router.pool.estimate(text).difficulty for text in test.texts], kind="stable")
+    picked = easiest_first[np.linspace(0, len(easiest_first) - 1, min(_N_SHOWN, len(easiest_first))).astype(int)]
+    for row in picked:
+        answer = router.ask(test.texts[row])
+        question = " ".join(test.texts[row].split())
+        score = test.quality[row, test.backends.index(answer.backend)]
+        print(f"\n  {question[:110]}{'...' if len(question) > 110 else ''}")
+        print(f"    difficulty {answer.decision.estimates.difficulty:.2f}; start with {answer.decision.backend}: {answer.decision.reason}")
+        usage = [step.completion.usage for step in answer.steps if step.completion]
+        tokens = sum(each.input_tokens + each.output_tokens for each in usage)
+        verdict = "right" if score >= 0.5 else "wrong"
+        print(
+            f"    path {answer.path}, confidence {answer.confidence:.2f}, {tokens} tokens, ${answer.cost_usd:.6f},"
+            f" {sum(step.completion.latency_s for step in answer.steps if step.completion):.2f} s when recorded: {verdict}"
+        )
+
+
+def _show_summary(evaluation: Evaluation) -> None:
+    """Prints the default policy against always asking the cheapest and the best backend."""
+    single = single_backends(evaluation.quality, evaluation.cost_usd)
+    routed: PolicyOutcome = evaluation.policies[0]
+    rows = [
+        (f"always {evaluation.backends[single.cheapest]}", single.mean_score[single.cheapest], single.mean_cost_usd[single.cheapest]),
+        (f"always {evaluation.backends[single.best]}", single.mean_score[single.best], single.mean_cost_usd[single.best]),
+        (f"routed ({routed.policy})", float(np.nanmean(routed.score)), float(np.nanmean(routed.cost_usd))),
+    ]
+    best_cost = rows[1][2]
+    print(f"\n{len(evaluation.query_ids)} unseen questions:")
+    for name, score, cost in rows:
+        share = f"{cost / best_cost:6.1%} of the best backend's cost" if best_cost else ""
+        print(f"  {name:<24} accuracy {score:.3f}  ${cost:.6f} a question  {share}")
+

@@ -1,0 +1,179 @@
+"""`penstock evaluate`: figures of merit of an artefact on labelled traces."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+
+from ...classifiers import load_artefact
+from ...router import Pool
+from ...router.commands.shared import add_json, print_json
+from ..bootstrap import Interval, curve_figures, mean_interval, probability_intervals
+from ..evaluate import evaluate
+from ..evaluation import Evaluation
+from ..metrics import single_backends
+from ..progress import quiet_or_shown
+from ..report import write_report
+from .shared import (
+    add_models,
+    add_quiet,
+    add_split,
+    add_traces,
+    match_pool,
+    pick_split,
+    policies_of,
+    read_dataset,
+    read_models,
+)
+
+
+class EvaluateCommand:
+    """Measures a router."""
+
+    description = "Replays a trained router over labelled traces and prints its figures of merit with 95 % intervals."
+    example = "penstock evaluate artefacts/default traces/ --split test --report report.html"
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declares what the command takes."""
+        parser.add_argument("artefact", type=Path, metavar="DIR", help="trained router")
+        add_traces(parser)
+        add_split(parser, default="test")
+        add_models(parser)
+        parser.add_argument("--json", nargs="?", const="-", metavar="F", help="write the figures as JSON (default: -)")
+        parser.add_argument("--report", type=Path, metavar="F.html", help="write the report")
+        parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the split, where traces mark none")
+        add_quiet(parser)
+
+    def run(self, options: argparse.Namespace) -> int:
+        """Evaluates and prints."""
+        config = read_models(options.models)
+        trained, _ = load_artefact(options.artefact)
+        pool = Pool(config.backends if config else {}, trained)
+        policies, default = policies_of(config)
+        with quiet_or_shown(quiet=options.quiet) as progress:
+            dataset, _ = read_dataset(options, config, progress)
+            match_pool(pool, dataset)
+            tested, split = pick_split(dataset, options.split, seed=options.seed)
+            train = None
+            if split is not None and options.split in ("val", "test"):
+                rows = split.train if options.split == "val" else np.concatenate([split.train, split.val])
+                train = dataset.take(rows)
+            evaluation = evaluate(
+                pool,
+                tested,
+                policies=policies,
+                default_policy=default,
+                split=options.split,
+                title=", ".join(path.name for path in options.traces),
+                train=train,
+                notes=dataset.notes,
+                progress=progress,
+            )
+            if options.report:
+                progress.stage("writing the report")
+                write_report(evaluation, options.report)
+        figures = figures_of(evaluation)
+        if options.json == "-":
+            print_json(figures)
+        else:
+            if options.json:
+                _write_json(figures, Path(options.json))
+            for line in _lines(figures):
+                print(line)
+            if options.report:
+                print(f"report: {options.report}")
+        return 0
+
+
+def figures_of(evaluation: Evaluation) -> dict[str, Any]:
+    """Returns the figures of merit as plain JSON values."""
+    quality, cost = evaluation.quality, evaluation.cost_usd
+    single = single_backends(quality, cost)
+    curves = curve_figures(evaluation.curves, quality, cost)
+    seen = np.isfinite(quality)
+    rows = np.broadcast_to(np.arange(len(quality))[:, None], quality.shape)[seen]
+    probabilities = probability_intervals(
+        evaluation.estimated_quality[seen], quality[seen], rows, n_queries=len(quality)
+    )
+    figures: dict[str, Any] = {
+        "title": evaluation.title,
+        "split": evaluation.split,
+        "n_queries": len(evaluation.query_ids),
+        "always_cheapest": _backend(evaluation, single.cheapest),
+        "always_best": _backend(evaluation, single.best),
+        "curves": {
+            curve.name: {
+                "aiq": _plain(curve.aiq),
+                "gain_over_hull": _plain(curve.gain_over_hull),
+                "gap_closed": _plain(curve.gap_closed),
+                "saving_at_best": _plain(curve.saving_at_best),
+            }
+            for curve in curves
+        },
+        "policies": {
+            outcome.policy: {
+                "score": _plain(mean_interval(outcome.score)),
+                "cost_usd": _plain(mean_interval(outcome.cost_usd)),
+                "calls": float(outcome.n_calls.mean()),
+            }
+            for outcome in evaluation.policies
+        },
+        "estimates": {name: _plain(getattr(probabilities, name)) for name in ("brier", "ece", "auroc")},
+    }
+    if evaluation.confidences is not None:
+        seen_calls = evaluation.confidences
+        judged = probability_intervals(
+            seen_calls.confidence,
+            seen_calls.score,
+            seen_calls.query if seen_calls.query is not None else np.arange(len(seen_calls.score)),
+            n_queries=len(quality),
+        )
+        figures["confidences"] = {name: _plain(getattr(judged, name)) for name in ("brier", "ece", "auroc")}
+    return figures
+
+
+def _backend(evaluation: Evaluation, column: int) -> dict[str, Any]:
+    return {
+        "backend": evaluation.backends[column],
+        "score": float(np.nanmean(evaluation.quality[:, column])),
+        "cost_usd": float(np.nanmean(evaluation.cost_usd[:, column])),
+    }
+
+
+def _plain(figure: Interval) -> dict[str, float | None]:
+    values = {"value": figure.value, "low": figure.low, "high": figure.high}
+    return {name: float(value) if np.isfinite(value) else None for name, value in values.items()}
+
+
+def _lines(figures: dict[str, Any]) -> list[str]:
+    lines = [f"{figures['title']}, split {figures['split']}: {figures['n_queries']} queries"]
+    for name in ("always_cheapest", "always_best"):
+        row = figures[name]
+        lines.append(f"{name.replace('_', '-')}: {row['backend']} scores {row['score']:.4f} for ${row['cost_usd']:.6f}")
+    for name, curve in figures["curves"].items():
+        shown = ", ".join(f"{key} {_shown(value)}" for key, value in curve.items() if key != "gain_over_hull")
+        lines.append(f"{name}: {shown}")
+    for name, row in figures["policies"].items():
+        lines.append(f"policy {name}: score {_shown(row['score'])} for ${row['cost_usd']['value']:.6f}, {row['calls']:.2f} calls")
+    for kind in ("estimates", "confidences"):
+        if kind in figures:
+            lines.append(f"{kind}: " + ", ".join(f"{key} {_shown(value)}" for key, value in figures[kind].items()))
+    return lines
+
+
+def _shown(figure: dict[str, float | None]) -> str:
+    if figure["value"] is None:
+        return "undefined"
+    bounds = "" if figure["low"] is None else f" [{figure['low']:.4f}, {figure['high']:.4f}]"
+    return f"{figure['value']:.4f}{bounds}"
+
+
+def _write_json(figures: dict[str, Any], path: Path) -> None:
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    scratch.write_bytes(orjson.dumps(figures, option=orjson.OPT_INDENT_2) + b"\n")
+    scratch.replace(path)

@@ -1,0 +1,111 @@
+"""`penstock predict`: estimates for many queries."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from ...backends import Query
+from ...classifiers import Estimates, load_artefact
+from ...router import Pool
+from ..errors import TraceError
+from ..progress import quiet_or_shown
+from ..readers import find_files, read_rows
+from ..split import PART_OF_MARK
+from ..tables import write_table
+from .shared import SPLITS, add_models, add_quiet, read_models
+
+COLUMNS = ("query_id", "backend", "quality", "cost_usd", "latency_s", "difficulty")
+_BATCH = 2048
+
+
+class PredictCommand:
+    """Estimates quality, cost and latency of every backend for every query."""
+
+    description = f"Writes estimates, one row a query and backend, with the columns {', '.join(COLUMNS)}."
+    example = "penstock predict artefacts/default queries.jsonl --out estimates.csv"
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declares what the command takes."""
+        parser.add_argument("artefact", type=Path, metavar="DIR", help="trained router")
+        parser.add_argument(
+            "queries", type=Path, metavar="QUERIES", help="rows with query_id and query or messages; traces will do"
+        )
+        parser.add_argument("--out", type=Path, required=True, metavar="F", help="CSV, JSONL or Parquet file to write")
+        parser.add_argument("--split", choices=SPLITS, default="all", help="only rows marked so (default: all)")
+        add_models(parser)
+        add_quiet(parser)
+
+    def run(self, options: argparse.Namespace) -> int:
+        """Writes the estimates and says how many."""
+        config = read_models(options.models)
+        trained, _ = load_artefact(options.artefact)
+        pool = Pool(config.backends if config else {}, trained)
+        with quiet_or_shown(quiet=options.quiet) as progress:
+            progress.stage(f"reading {options.queries}")
+            queries = read_queries(options.queries, split=options.split)
+            progress.stage(f"estimating {len(queries)} queries")
+            n_rows = write_table(_rows(pool, queries), COLUMNS, options.out)
+        print(f"{options.out}: {n_rows} rows, {len(queries)} queries")
+        return 0
+
+
+def read_queries(path: Path, *, split: str) -> dict[str, str]:
+    """Returns the text of every query by its id; a row without an id is called by its number.
+
+    Raises:
+        TraceError: the file is wrong, or no query is left.
+    """
+    queries: dict[str, str] = {}
+    for file in find_files([path]):
+        for row in read_rows(file):
+            where = f"{file}: line {row.line}"
+            if row.problem:
+                raise TraceError(f"{where}: {row.problem}")
+            if split != "all" and PART_OF_MARK.get(str(row.values.get("split") or "").lower()) != split:
+                continue
+            text = _text_of(row.values, where=where)
+            query_id = str(row.values.get("query_id") or f"{file.name}:{row.line}")
+            if queries.setdefault(query_id, text) != text:
+                raise TraceError(f"{where}: query_id {query_id!r} has two texts; expected one")
+    if not queries:
+        raise TraceError(f"{path}: no query" + ("" if split == "all" else f" in split {split!r}"))
+    return queries
+
+
+def _text_of(row: Any, *, where: str) -> str:
+    text, messages = row.get("query"), row.get("messages")
+    if isinstance(text, str) and text:
+        return text
+    if isinstance(messages, str):
+        try:
+            messages = orjson.loads(messages)
+        except orjson.JSONDecodeError as error:
+            raise TraceError(f"{where}: column messages: not JSON: {error}") from error
+    if not messages:
+        raise TraceError(f"{where}: expected a text in column query, or chat messages in column messages")
+    return Query.from_messages(messages).text
+
+
+def _rows(pool: Pool, queries: dict[str, str]) -> Iterator[dict[str, Any]]:
+    ids, texts = list(queries), list(queries.values())
+    for start in range(0, len(ids), _BATCH):
+        estimated = pool.estimate_all(texts[start : start + _BATCH])
+        for query_id, estimates in zip(ids[start : start + _BATCH], estimated, strict=True):
+            yield from _rows_of(query_id, estimates)
+
+
+def _rows_of(query_id: str, estimates: Estimates) -> Iterator[dict[str, Any]]:
+    for place, backend in enumerate(estimates.backends):
+        yield {
+            "query_id": query_id,
+            "backend": backend,
+            "quality": float(estimates.quality[place]),
+            "cost_usd": float(estimates.cost_usd[place]),
+            "latency_s": float(estimates.latency_s[place]),
+            "difficulty": estimates.difficulty,
+        }

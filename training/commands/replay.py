@@ -1,0 +1,96 @@
+"""`penstock replay`: what every policy would have done on recorded answers, call by call."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ...backends import ConfigError
+from ...classifiers import load_artefact
+from ...router import Policy, Pool
+from ..curves import sweep_lams
+from ..progress import Progress, quiet_or_shown
+from ..replay import Replayer, estimate_matrices, lam_label
+from ..tables import write_table
+from .shared import (
+    add_models,
+    add_quiet,
+    add_split,
+    add_traces,
+    match_pool,
+    pick_split,
+    policies_of,
+    read_dataset,
+    read_models,
+)
+
+COLUMNS = ("query_id", "policy", "step", "backend", "confidence", "cost_usd", "final")
+
+
+class ReplayCommand:
+    """Runs the cascade over traces."""
+
+    description = (
+        "Replays policies over recorded answers and writes one row a call.\n"
+        "`final` is true on the one row of each query and policy whose answer is returned."
+    )
+    example = "penstock replay artefacts/default traces/ --out calls.csv --policy auto --sweep 20"
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declares what the command takes."""
+        parser.add_argument("artefact", type=Path, metavar="DIR", help="trained router")
+        add_traces(parser)
+        parser.add_argument("--out", type=Path, required=True, metavar="F", help="CSV, JSONL or Parquet file to write")
+        parser.add_argument("--policy", action="append", metavar="P", help="repeatable (default: the default policy)")
+        parser.add_argument(
+            "--sweep", type=int, default=0, metavar="N", help="also the default policy at N values of lam"
+        )
+        add_split(parser, default="all")
+        parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the split, where traces mark none")
+        add_models(parser)
+        add_quiet(parser)
+
+    def run(self, options: argparse.Namespace) -> int:
+        """Writes the calls and says how many."""
+        if options.sweep < 0 or options.sweep == 1:
+            raise ConfigError(f"--sweep: expected 0, or 2 and more, got {options.sweep}")
+        config = read_models(options.models)
+        trained, _ = load_artefact(options.artefact)
+        pool = Pool(config.backends if config else {}, trained)
+        known, default = policies_of(config)
+        for name in options.policy or ():
+            if name not in known:
+                raise ConfigError(f"--policy: unknown {name!r}; expected one of {', '.join(known)}")
+        with quiet_or_shown(quiet=options.quiet) as progress:
+            dataset, _ = read_dataset(options, config, progress)
+            match_pool(pool, dataset)
+            dataset, _ = pick_split(dataset, options.split, seed=options.seed)
+            replayer = Replayer(pool, dataset)
+            policies = [known[name] for name in options.policy or [default]]
+            if options.sweep:
+                quality, cost = estimate_matrices(replayer.estimates, dataset.backends)
+                base = replace(known[default], objective="utility")
+                for lam in sweep_lams(quality, cost, options.sweep):
+                    policies.append(replace(base, name=lam_label(float(lam)), lam=float(lam)))
+            n_rows = write_table(_rows(replayer, policies, progress), COLUMNS, options.out)
+        print(f"{options.out}: {n_rows} calls, {dataset.n_queries} queries, {len(policies)} policies")
+        return 0
+
+
+def _rows(replayer: Replayer, policies: Sequence[Policy], progress: Progress) -> Iterator[dict[str, Any]]:
+    for policy in progress.over(policies, name="replaying policies", total=len(policies)):
+        for replayed in replayer.run(policy):
+            outcome = replayed.outcome
+            for place, step in enumerate(outcome.steps):
+                yield {
+                    "query_id": replayer.dataset.query_ids[replayed.query],
+                    "policy": policy.name,
+                    "step": place,
+                    "backend": step.backend,
+                    "confidence": step.confidence,
+                    "cost_usd": step.cost_usd,
+                    "final": place == outcome.chosen,
+                }

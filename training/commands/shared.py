@@ -1,0 +1,99 @@
+"""What the offline commands share: reading traces, the artefact, the configuration."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ...classifiers.encoders.static import load_static
+from ...router import Config, Policy, Pool, read_config
+from ...router.config import DEFAULT_POLICIES
+from ..dataset import Dataset, build_dataset
+from ..errors import TraceError
+from ..progress import Progress
+from ..split import Split, split_queries
+from ..traces import Traces, read_traces
+
+SPLITS = ("train", "val", "test", "all")
+
+
+def add_traces(parser: argparse.ArgumentParser) -> None:
+    """Adds the traces and how bad rows are treated."""
+    parser.add_argument("traces", nargs="+", type=Path, metavar="T", help="JSONL, CSV or Parquet files, or folders")
+    parser.add_argument("--skip-bad-rows", action="store_true", help="count and pass over rows that are wrong")
+
+
+def add_models(parser: argparse.ArgumentParser) -> None:
+    """Adds --models, optional here."""
+    parser.add_argument("--models", type=Path, metavar="FILE", help="models.yaml with prices, tiers and policies")
+
+
+def add_split(parser: argparse.ArgumentParser, *, default: str) -> None:
+    """Adds --split."""
+    parser.add_argument("--split", choices=SPLITS, default=default, help=f"which queries (default: {default})")
+
+
+def add_quiet(parser: argparse.ArgumentParser) -> None:
+    """Adds --quiet."""
+    parser.add_argument("--quiet", action="store_true", help="no progress")
+
+
+def read_dataset(
+    options: argparse.Namespace,
+    config: Config | None,
+    progress: Progress,
+    *,
+    backends: Sequence[str] | None = None,
+) -> tuple[Dataset, Traces]:
+    """Returns the labelled traces as a dataset, and the traces themselves.
+
+    Raises:
+        TraceError: a file or row is wrong.
+    """
+    progress.stage(f"reading {', '.join(str(path) for path in options.traces)}")
+    traces = read_traces(options.traces, skip_bad_rows=options.skip_bad_rows)
+    dataset = build_dataset(
+        traces,
+        specs=config.backends if config and backends is None else None,
+        backends=backends,
+        count_tokens=lambda text: len(load_static().tokenize(text)),
+    )
+    return dataset, traces
+
+
+def read_models(path: Path | None) -> Config | None:
+    """Returns the configuration, or None where none is given."""
+    return None if path is None else read_config(path)
+
+
+def policies_of(config: Config | None) -> tuple[Mapping[str, Policy], str]:
+    """Returns the policies and the name of the default one."""
+    return (config.policies, config.default_policy) if config else (DEFAULT_POLICIES, "auto")
+
+
+def pick_split(dataset: Dataset, name: str, *, seed: int) -> tuple[Dataset, Split | None]:
+    """Returns the queries of one part, and the split itself where one was drawn or marked.
+
+    Raises:
+        TraceError: the part is empty.
+    """
+    if name == "all":
+        return dataset, None
+    split = split_queries(dataset, seed=seed)
+    rows = getattr(split, name)
+    if not len(rows):
+        raise TraceError(f"no query is in split {name!r}; try --split all")
+    return dataset.take(rows), split
+
+
+def match_pool(pool: Pool, dataset: Dataset) -> None:
+    """Refuses traces of backends that the router does not have.
+
+    Raises:
+        TraceError: there is one.
+    """
+    for name in dataset.backends:
+        if name not in pool.backends:
+            known = ", ".join(pool.backends)
+            raise TraceError(f"backend {name!r} of the traces is not in the router; expected some of {known}")

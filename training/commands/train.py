@@ -1,0 +1,94 @@
+"""`penstock train`: labelled traces in, an artefact and a report out."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from ...classifiers import HEADS, save_artefact
+from ...router import Pool
+from ...router.commands.shared import add_json, print_json
+from ..evaluate import evaluate
+from ..fit import fit
+from ..progress import quiet_or_shown
+from ..report import write_report
+from ..split import split_queries
+from .shared import add_models, add_quiet, add_traces, policies_of, read_dataset, read_models
+
+
+class TrainCommand:
+    """Learns a router."""
+
+    description = (
+        "Learns a router from labelled traces and writes it to --out, with report.html beside the weights.\n"
+        "Rows whose `split` is test are never learned from; they are what the report is about."
+    )
+    example = "penstock train traces/ --models models.yaml --out artefacts/default"
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declares what the command takes."""
+        add_traces(parser)
+        parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the artefact")
+        add_models(parser)
+        parser.add_argument("--encoder", default="static", metavar="E", help="static, or hf:<folder or hub id>")
+        parser.add_argument("--classifier", default="auto", metavar="C", help=f"auto, {', '.join(HEADS)}")
+        parser.add_argument("--seed", type=int, default=0, metavar="N", help="of splits and folds (default: 0)")
+        parser.add_argument("--no-report", action="store_true", help="write no report.html")
+        add_quiet(parser)
+        add_json(parser)
+
+    def run(self, options: argparse.Namespace) -> int:
+        """Trains, saves and says what was learned."""
+        config = read_models(options.models)
+        with quiet_or_shown(quiet=options.quiet) as progress:
+            dataset, traces = read_dataset(options, config, progress)
+            split = split_queries(dataset, seed=options.seed)
+            fitted = fit(
+                dataset,
+                split,
+                encoder=options.encoder,
+                classifier=options.classifier,
+                seed=options.seed,
+                progress=progress,
+            )
+            save_artefact(
+                fitted.trained,
+                options.out,
+                training_data_sha256=traces.sha256,
+                seed=options.seed,
+                metrics=fitted.metrics,
+            )
+            report = None
+            tested = split.test if len(split.test) else split.val
+            if not options.no_report and len(tested):
+                policies, default = policies_of(config)
+                evaluation = evaluate(
+                    Pool(config.backends if config else {}, fitted.trained),
+                    dataset.take(tested),
+                    policies=policies,
+                    default_policy=default,
+                    split="test" if len(split.test) else "val",
+                    title=", ".join(path.name for path in options.traces),
+                    train=dataset.take(np.concatenate([split.train, split.val])),
+                    trials=fitted.trials,
+                    notes=fitted.notes,
+                    progress=progress,
+                )
+                report = options.out / "report.html"
+                progress.stage("writing the report")
+                write_report(evaluation, report)
+        if options.json:
+            print_json({"artefact": str(options.out), "report": str(report) if report else None, **fitted.metrics})
+            return 0
+        for trial in fitted.trials:
+            mark = "<- chosen" if trial.is_chosen else ""
+            interval = f"[{trial.low:.4f}, {trial.high:.4f}]"
+            print(f"{trial.name:<10} {trial.metric} {trial.value:.4f} {interval}  {trial.fit_s:5.1f} s  {mark}".rstrip())
+        for note in fitted.notes:
+            print(f"note: {note}")
+        print(f"artefact: {options.out}")
+        if report:
+            print(f"report: {report}")
+        return 0

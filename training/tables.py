@@ -1,0 +1,82 @@
+"""Tables out: CSV, JSONL or Parquet by the ending of the name, written beside their place and renamed."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from .errors import TraceError
+
+ENDINGS = (".csv", ".csv.gz", ".jsonl", ".jsonl.gz", ".parquet")
+
+
+def write_table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], path: Path) -> int:
+    """Writes the rows and returns how many there were; NaN is written as an empty cell, null in JSON.
+
+    Raises:
+        TraceError: the ending of the name is unknown, or the file cannot be written.
+    """
+    ending = next((ending for ending in ENDINGS if path.name.endswith(ending)), None)
+    if ending is None:
+        raise TraceError(f"{path}: unknown kind of file; expected a name ending in {', '.join(ENDINGS)}")
+    scratch = path.with_name(f".{os.getpid()}-{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if ending == ".parquet":
+            n_rows = _write_parquet(rows, columns, path, scratch)
+        else:
+            n_rows = _write_lines(rows, columns, scratch, is_csv=".csv" in ending, is_gzip=ending.endswith(".gz"))
+        scratch.replace(path)
+    except OSError as error:
+        raise TraceError(f"{path}: cannot be written: {error.strerror or error}") from error
+    finally:
+        scratch.unlink(missing_ok=True)
+    return n_rows
+
+
+def _write_lines(
+    rows: Iterable[Mapping[str, Any]], columns: Sequence[str], path: Path, *, is_csv: bool, is_gzip: bool
+) -> int:
+    n_rows = 0
+    opened = gzip.open(path, "wt", encoding="utf-8", newline="") if is_gzip else path.open("w", encoding="utf-8", newline="")
+    with opened as file:
+        writer = csv.writer(file)
+        if is_csv:
+            writer.writerow(columns)
+        for row in rows:
+            n_rows += 1
+            values = [_plain(row.get(column)) for column in columns]
+            if is_csv:
+                writer.writerow(["" if value is None else value for value in values])
+            else:
+                file.write(orjson.dumps(dict(zip(columns, values, strict=True))).decode() + "\n")
+    return n_rows
+
+
+def _write_parquet(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], path: Path, scratch: Path) -> int:
+    """Goes through JSON lines, which DuckDB turns into Parquet in one statement."""
+    import duckdb
+
+    lines = path.with_name(f".{os.getpid()}-{path.name}.jsonl")
+    try:
+        n_rows = _write_lines(rows, columns, lines, is_csv=False, is_gzip=False)
+        with duckdb.connect() as connection:
+            connection.execute(
+                "CREATE TABLE t AS SELECT * FROM read_json(?, format='newline_delimited', sample_size=-1)", [str(lines)]
+            )
+            connection.table("t").write_parquet(str(scratch))
+    finally:
+        lines.unlink(missing_ok=True)
+    return n_rows
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float) and value != value:  # noqa: PLR0124 NaN is the one value unlike itself
+        return None
+    return value

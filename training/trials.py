@@ -1,0 +1,70 @@
+"""How good a candidate is: the cost-quality curve of plain routing by its estimates, and the area under it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from ..router import Outlook, Policy
+from ..router.objectives import create_objective
+from .curves import sweep_lams
+from .evaluation import Curve, FloatArray
+from .metrics import hull_area, hull_points, single_backends
+from .weighted import weighted_mean
+
+_N_LAMS = 40
+
+
+def trial_curve(
+    name: str, estimated_quality: FloatArray, estimated_cost: FloatArray, quality: FloatArray, cost_usd: FloatArray
+) -> Curve:
+    """Returns the curve of routing each query by its estimates, one call each, over a sweep of lam.
+
+    A backend that was not asked a query cannot be chosen for it. All arrays are (n_queries, n_backends).
+    """
+    n_queries, n_backends = quality.shape
+    lams = sweep_lams(estimated_quality, estimated_cost, _N_LAMS)
+    objective = create_objective("utility")
+    policies = [Policy(name=f"lam={lam:.4g}", lam=float(lam), max_calls=1) for lam in lams]
+    chosen = np.empty((len(lams), n_queries), dtype=np.int64)
+    nobody = np.zeros(n_backends)
+    alone = np.ones((n_backends, n_backends))
+    for row in range(n_queries):
+        seen = np.flatnonzero(np.isfinite(quality[row]))
+        outlook = Outlook(
+            backends=tuple(str(place) for place in seen),
+            quality=estimated_quality[row, seen],
+            cost_usd=estimated_cost[row, seen],
+            rescue=alone[: len(seen), : len(seen)],
+            power=nobody[: len(seen)],
+            max_calls=1,
+            budget_usd=np.inf,
+        )
+        for point, policy in enumerate(policies):
+            chosen[point, row] = seen[objective.start(outlook, policy)]
+    rows = np.arange(n_queries)
+    return Curve(
+        name=name,
+        labels=tuple(policy.name for policy in policies),
+        cost_usd=cost_usd[rows, chosen],
+        score=quality[rows, chosen],
+    )
+
+
+def area_statistic(curve: Curve, quality: FloatArray, cost_usd: FloatArray) -> Callable[[FloatArray], FloatArray]:
+    """Returns the AIQ of a curve as a function of query weights, (n_weightings, n_queries) -> (n_weightings,)."""
+    single = single_backends(quality, cost_usd)
+
+    def area(weights: FloatArray) -> FloatArray:
+        means = weighted_mean(cost_usd.T, weights)
+        low, high = means[:, single.cheapest], means[:, single.best]
+        costs, scores = weighted_mean(curve.cost_usd, weights), weighted_mean(curve.score, weights)
+        return np.array(
+            [
+                hull_area(hull_points(costs[row], scores[row]), float(low[row]), float(high[row]))
+                for row in range(len(weights))
+            ]
+        )
+
+    return area
