@@ -36,9 +36,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m penstock.training.distil", description=(__doc__ or "").splitlines()[0]
     )
-    parser.add_argument("--source", default=DEFAULT_SOURCE, help="folder of the encoder, or the package that carries it")
+    parser.add_argument(
+        "--source", default=DEFAULT_SOURCE, help="folder of the encoder, or the package that carries it"
+    )
     parser.add_argument("--dim", type=int, default=256, help="dimensions to keep (default: 256)")
-    parser.add_argument("--out", type=Path, required=True, help="folder to write tokenizer.json and table.safetensors to")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="folder to write tokenizer.json and table.safetensors to"
+    )
     options = parser.parse_args(arguments)
     folder = _find(options.source)
     tokens = token_vectors(folder)
@@ -85,7 +89,9 @@ def _write(source: Path, out: Path, codes: NDArray[np.int8], scales: NDArray[np.
     out.mkdir(parents=True, exist_ok=True)
     tokenizer = json.loads((source / "tokenizer.json").read_text(encoding="utf-8"))
     tokenizer["truncation"] = tokenizer["padding"] = None
-    (out / "tokenizer.json").write_text(json.dumps(tokenizer, ensure_ascii=False, separators=(",", ":")), encoding="utf-8")
+    (out / "tokenizer.json").write_text(
+        json.dumps(tokenizer, ensure_ascii=False, separators=(",", ":")), encoding="utf-8"
+    )
     save_file({"codes": codes, "scales": scales}, out / "table.safetensors")
 
 

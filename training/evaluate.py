@@ -34,7 +34,7 @@ def evaluate(
 ) -> Evaluation:
     """Returns the evaluation on the queries of `dataset`; `train` is what the mean-score baseline learns from.
 
-    Where answers can be judged, the cascade is the first curve, since that is what runs; plain routing stands beside it.
+    Where answers can be judged, the cascade is the first curve, since that is what runs; plain routing is the second.
     """
     progress = progress or Silent()
     progress.stage(f"estimating {dataset.n_queries} queries")

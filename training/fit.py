@@ -184,9 +184,7 @@ def _choose(
 
 def _gain(better: Any, worse: Any, n_queries: int, seed: int) -> tuple[bool, float]:
     """Returns whether one area exceeds another by more than a paired standard error, and by how much."""
-    figure = paired_bootstrap(
-        lambda weights: better(weights) - worse(weights), n_queries, n_resamples=200, seed=seed
-    )
+    figure = paired_bootstrap(lambda weights: better(weights) - worse(weights), n_queries, n_resamples=200, seed=seed)
     standard_error = (figure.high - figure.low) / (2 * 1.96)
     return figure.value > standard_error, figure.value
 
@@ -194,7 +192,7 @@ def _gain(better: Any, worse: Any, n_queries: int, seed: int) -> tuple[bool, flo
 def _fit_confidence(
     dataset: Dataset, estimates: FloatArray, folds: IntArray
 ) -> tuple[ConfidenceModel | None, FloatArray]:
-    """Returns the confidence model, None without enough answers, and out-of-fold confidences (n_queries, n_backends)."""
+    """Returns the model, None without enough answers, and out-of-fold confidences, (n_queries, n_backends)."""
     confidences = np.full(dataset.quality.shape, np.nan)
     calls = [
         (row, column, completion)

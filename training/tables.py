@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -44,8 +45,8 @@ def _write_lines(
     rows: Iterable[Mapping[str, Any]], columns: Sequence[str], path: Path, *, is_csv: bool, is_gzip: bool
 ) -> int:
     n_rows = 0
-    opened = gzip.open(path, "wt", encoding="utf-8", newline="") if is_gzip else path.open("w", encoding="utf-8", newline="")
-    with opened as file:
+    open_text = gzip.open if is_gzip else open
+    with open_text(path, "wt", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         if is_csv:
             writer.writerow(columns)
@@ -77,6 +78,6 @@ def _write_parquet(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], pa
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, float) and value != value:  # noqa: PLR0124 NaN is the one value unlike itself
+    if isinstance(value, float) and math.isnan(value):
         return None
     return value

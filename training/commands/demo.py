@@ -10,8 +10,8 @@ import numpy as np
 
 from ...backends import TIERS
 from ...classifiers import save_artefact
-from ...router import Router
-from ..dataset import Dataset, build_dataset
+from ...router import Answer, Router
+from ..dataset import RIGHT, Dataset, build_dataset
 from ..evaluate import evaluate
 from ..evaluation import Evaluation, PolicyOutcome
 from ..fit import fit
@@ -134,18 +134,25 @@ def _show_answers(router: Router, test: Dataset) -> None:
     easiest_first = np.argsort([router.pool.estimate(text).difficulty for text in test.texts], kind="stable")
     picked = easiest_first[np.linspace(0, len(easiest_first) - 1, min(_N_SHOWN, len(easiest_first))).astype(int)]
     for row in picked:
-        answer = router.ask(test.texts[row])
         question = " ".join(test.texts[row].split())
-        score = test.quality[row, test.backends.index(answer.backend)]
         print(f"\n  {question[:110]}{'...' if len(question) > 110 else ''}")
-        print(f"    difficulty {answer.decision.estimates.difficulty:.2f}; start with {answer.decision.backend}: {answer.decision.reason}")
-        usage = [step.completion.usage for step in answer.steps if step.completion]
-        tokens = sum(each.input_tokens + each.output_tokens for each in usage)
-        verdict = "right" if score >= 0.5 else "wrong"
-        print(
-            f"    path {answer.path}, confidence {answer.confidence:.2f}, {tokens} tokens, ${answer.cost_usd:.6f},"
-            f" {sum(step.completion.latency_s for step in answer.steps if step.completion):.2f} s when recorded: {verdict}"
-        )
+        answer = router.ask(test.texts[row])
+        for line in _story(answer, score=test.quality[row, test.backends.index(answer.backend)]):
+            print(f"    {line}")
+
+
+def _story(answer: Answer, *, score: float) -> list[str]:
+    """Returns what happened to one question, in two lines."""
+    decision = answer.decision
+    completions = [step.completion for step in answer.steps if step.completion]
+    tokens = sum(each.usage.input_tokens + each.usage.output_tokens for each in completions)
+    latency_s = sum(each.latency_s for each in completions)
+    verdict = "right" if score >= RIGHT else "wrong"
+    return [
+        f"difficulty {decision.estimates.difficulty:.2f}; start with {decision.backend}: {decision.reason}",
+        f"path {answer.path}, confidence {answer.confidence:.2f}, {tokens} tokens, ${answer.cost_usd:.6f},"
+        f" {latency_s:.2f} s when recorded: {verdict}",
+    ]
 
 
 def _show_summary(evaluation: Evaluation) -> None:
@@ -153,8 +160,16 @@ def _show_summary(evaluation: Evaluation) -> None:
     single = single_backends(evaluation.quality, evaluation.cost_usd)
     routed: PolicyOutcome = evaluation.policies[0]
     rows = [
-        (f"always {evaluation.backends[single.cheapest]}", single.mean_score[single.cheapest], single.mean_cost_usd[single.cheapest]),
-        (f"always {evaluation.backends[single.best]}", single.mean_score[single.best], single.mean_cost_usd[single.best]),
+        (
+            f"always {evaluation.backends[single.cheapest]}",
+            single.mean_score[single.cheapest],
+            single.mean_cost_usd[single.cheapest],
+        ),
+        (
+            f"always {evaluation.backends[single.best]}",
+            single.mean_score[single.best],
+            single.mean_cost_usd[single.best],
+        ),
         (f"routed ({routed.policy})", float(np.nanmean(routed.score)), float(np.nanmean(routed.cost_usd))),
     ]
     best_cost = rows[1][2]
@@ -162,4 +177,3 @@ def _show_summary(evaluation: Evaluation) -> None:
     for name, score, cost in rows:
         share = f"{cost / best_cost:6.1%} of the best backend's cost" if best_cost else ""
         print(f"  {name:<24} accuracy {score:.3f}  ${cost:.6f} a question  {share}")
-

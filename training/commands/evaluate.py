@@ -12,7 +12,7 @@ import orjson
 
 from ...classifiers import load_artefact
 from ...router import Pool
-from ...router.commands.shared import add_json, print_json
+from ...router.commands.shared import print_json
 from ..bootstrap import Interval, curve_figures, mean_interval, probability_intervals
 from ..evaluate import evaluate
 from ..evaluation import Evaluation
@@ -159,7 +159,9 @@ def _lines(figures: dict[str, Any]) -> list[str]:
         shown = ", ".join(f"{key} {_shown(value)}" for key, value in curve.items() if key != "gain_over_hull")
         lines.append(f"{name}: {shown}")
     for name, row in figures["policies"].items():
-        lines.append(f"policy {name}: score {_shown(row['score'])} for ${row['cost_usd']['value']:.6f}, {row['calls']:.2f} calls")
+        lines.append(
+            f"policy {name}: score {_shown(row['score'])} for ${row['cost_usd']['value']:.6f}, {row['calls']:.2f} calls"
+        )
     for kind in ("estimates", "confidences"):
         if kind in figures:
             lines.append(f"{kind}: " + ", ".join(f"{key} {_shown(value)}" for key, value in figures[kind].items()))

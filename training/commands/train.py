@@ -85,7 +85,9 @@ class TrainCommand:
         for trial in fitted.trials:
             mark = "<- chosen" if trial.is_chosen else ""
             interval = f"[{trial.low:.4f}, {trial.high:.4f}]"
-            print(f"{trial.name:<10} {trial.metric} {trial.value:.4f} {interval}  {trial.fit_s:5.1f} s  {mark}".rstrip())
+            print(
+                f"{trial.name:<10} {trial.metric} {trial.value:.4f} {interval}  {trial.fit_s:5.1f} s  {mark}".rstrip()
+            )
         for note in fitted.notes:
             print(f"note: {note}")
         print(f"artefact: {options.out}")

@@ -1,0 +1,124 @@
+"""Routing quality on real traces: trains on train and validation, reports on test, default settings.
+
+    python benchmarks/routing_quality.py [SET ...] [--data ../shared/data] [--out table.md]
+
+For every set: closed = (AIQ - hull) / (oracle - hull) of query-only routing and, where the traces carry answers, of the
+cascade, each with its 95 % paired bootstrap interval; beside them the mean-score router and, for two backends, APGR.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from penstock.router import Pool
+from penstock.router.config import DEFAULT_POLICIES
+from penstock.training import build_dataset, evaluate, fit, read_traces, split_queries
+from penstock.training.bootstrap import Interval, curve_figures
+from penstock.training.metrics import apgr
+
+SETS = (
+    "routellm_gsm8k",
+    "routellm_mmlu",
+    "mixed_9_open_models",
+    "math_l5",
+    "farel_bench",
+    "gsm_9",
+    "routellm_mt_bench",
+    "bullshit_bench",
+)
+# The best plain baseline of the data's own README, same split: closed, and APGR where there are two backends.
+PLAIN = {
+    "routellm_gsm8k": (0.2883, 0.6613),
+    "routellm_mmlu": (0.1576, 0.7068),
+    "mixed_9_open_models": (0.2504, None),
+    "math_l5": (0.0755, None),
+    "farel_bench": (0.1388, None),
+    "gsm_9": (0.1331, None),
+}
+_COLUMNS = (
+    "set",
+    "queries x backends",
+    "chosen",
+    "router closed",
+    "cascade closed",
+    "mean-score closed",
+    "best plain",
+    "APGR",
+    "plain APGR",
+    "fit, s",
+)
+HEADER = f"| {' | '.join(_COLUMNS)} |\n{'|---' * len(_COLUMNS)}|"
+
+
+def main() -> int:
+    """Returns the exit code."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("sets", nargs="*", default=SETS)
+    parser.add_argument("--data", type=Path, default=Path(__file__).parents[2] / "shared" / "data")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, help="also write the table there")
+    options = parser.parse_args()
+    if not options.data.is_dir():
+        print(f"{options.data}: no such folder; give the folder of the traces with --data", file=sys.stderr)
+        return 1
+    lines = [HEADER]
+    print(HEADER, flush=True)
+    for name in options.sets:
+        lines.append(row_of(name, options.data / f"{name}.parquet", seed=options.seed))
+        print(lines[-1], flush=True)
+    if options.out:
+        options.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return 0
+
+
+def row_of(name: str, path: Path, *, seed: int) -> str:
+    """Returns one row of the table."""
+    dataset = build_dataset(read_traces([path]))
+    split = split_queries(dataset, seed=seed)
+    started = time.perf_counter()
+    fitted = fit(dataset, split, seed=seed)
+    fit_s = time.perf_counter() - started
+    test = dataset.take(split.test)
+    evaluation = evaluate(
+        Pool({}, fitted.trained),
+        test,
+        policies=DEFAULT_POLICIES,
+        default_policy="auto",
+        split="test",
+        title=name,
+        train=dataset.take(np.concatenate([split.train, split.val])),
+    )
+    figures = {f.name: f.gap_closed for f in curve_figures(evaluation.curves, test.quality, test.cost_usd)}
+    plain, plain_apgr = PLAIN.get(name, (None, None))
+    pair = "-"
+    if test.n_backends == 2:
+        weak = int(np.nanmean(test.quality, axis=0).argmin())
+        win = evaluation.estimated_quality[:, 1 - weak] - evaluation.estimated_quality[:, weak]
+        pair = f"{apgr(win, test.quality[:, weak], test.quality[:, 1 - weak]):.3f}"
+    cells = (
+        name,
+        f"{dataset.n_queries} x {dataset.n_backends}",
+        fitted.trained.model.classifier,
+        shown(figures["router"]),
+        shown(figures.get("cascade")),
+        shown(figures["mean-score"]),
+        "-" if plain is None else f"{plain:.3f}",
+        pair,
+        "-" if plain_apgr is None else f"{plain_apgr:.3f}",
+        f"{fit_s:.1f}",
+    )
+    return "| " + " | ".join(cells) + " |"
+
+
+def shown(figure: Interval | None) -> str:
+    """Returns a figure with its interval."""
+    return "-" if figure is None else f"{figure.value:.3f} [{figure.low:.3f}, {figure.high:.3f}]"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

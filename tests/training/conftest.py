@@ -1,0 +1,51 @@
+"""Traces and a router trained on them, made once for all tests of this folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from penstock.training import Dataset, Fitted, Split, build_dataset, fit, split_queries, write_traces
+from penstock.training.generate import generate_traces
+
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    """What most tests start from."""
+
+    traces: Path
+    dataset: Dataset
+    split: Split
+    fitted: Fitted
+
+    @property
+    def test(self) -> Dataset:
+        return self.dataset.take(self.split.test)
+
+    @property
+    def learned(self) -> Dataset:
+        return self.dataset.take(np.concatenate([self.split.train, self.split.val]))
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """A router trained on 260 generated queries with answers."""
+    rows = generate_traces(n_queries=260, seed=3)
+    path = tmp_path_factory.mktemp("traces") / "demo.jsonl"
+    write_traces(rows, path)
+    dataset = build_dataset(rows)
+    split = split_queries(dataset, seed=0)
+    return Trained(traces=path, dataset=dataset, split=split, fitted=fit(dataset, split, seed=0))
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real traces; a test that asks for it is skipped where there is none."""
+    if not SHARED.is_dir():
+        pytest.skip("the real traces (../shared/data) are not on this machine")
+    return SHARED

@@ -1,0 +1,215 @@
+"""The offline commands as a user calls them: exit codes, files, messages."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from penstock.router.cli import main
+from penstock.training import Trace, read_traces, write_traces
+
+
+@pytest.fixture(scope="module")
+def artefact(demo, tmp_path_factory: pytest.TempPathFactory) -> Path:  # type: ignore[no-untyped-def]
+    folder: Path = tmp_path_factory.mktemp("commands") / "artefact"
+    assert main(["train", str(demo.traces), "--out", str(folder), "--quiet"]) == 0
+    return folder
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_train_leaves_an_artefact_and_a_report(artefact: Path) -> None:
+    assert sorted(path.name for path in artefact.iterdir()) == ["manifest.json", "report.html", "weights.safetensors"]
+    manifest = json.loads((artefact / "manifest.json").read_text())
+    assert manifest["backends"] == ["lrm@high", "lrm@low", "mid", "small"]
+    assert manifest["schema"] == 1
+    assert len(manifest["training_data_sha256"]) == 64
+
+
+def test_training_twice_gives_the_same_bytes_report_included(demo, artefact: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    assert main(["train", str(demo.traces), "--out", str(tmp_path / "again"), "--quiet"]) == 0
+    for path in artefact.iterdir():
+        assert path.read_bytes() == (tmp_path / "again" / path.name).read_bytes(), path.name
+
+
+def test_evaluate_prints_figures_and_writes_json_and_report(
+    demo,
+    artefact: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],  # type: ignore[no-untyped-def]
+) -> None:
+    figures, report = tmp_path / "figures.json", tmp_path / "report.html"
+    words = ["evaluate", str(artefact), str(demo.traces), "--json", str(figures), "--report", str(report), "--quiet"]
+    assert main(words) == 0
+    assert "gap_closed" in capsys.readouterr().out
+    found = json.loads(figures.read_text())
+    assert found["curves"]["cascade"]["gap_closed"]["value"] > 0
+    assert found["confidences"]["auroc"]["value"] > 0.6
+    assert report.read_text(encoding="utf-8").startswith("<!doctype html>") or "<html" in report.read_text()
+
+
+def test_predict_writes_one_row_a_query_and_backend(demo, artefact: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    out = tmp_path / "estimates.csv"
+    assert main(["predict", str(artefact), str(demo.traces), "--out", str(out), "--quiet"]) == 0
+    rows = _rows(out)
+    assert list(rows[0]) == ["query_id", "backend", "quality", "cost_usd", "latency_s", "difficulty"]
+    assert len(rows) == 4 * demo.dataset.n_queries
+    assert all(0 < float(row["quality"]) < 1 and float(row["cost_usd"]) > 0 for row in rows)
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "jsonl.gz", "parquet"])
+def test_replay_writes_one_final_row_a_query_and_policy(demo, artefact: Path, tmp_path: Path, ending: str) -> None:  # type: ignore[no-untyped-def]
+    out = tmp_path / f"calls.{ending}"
+    words = ["replay", str(artefact), str(demo.traces), "--out", str(out), "--sweep", "3", "--policy", "auto"]
+    assert main([*words, "--policy", "frugal", "--split", "test", "--quiet"]) == 0
+    if ending != "csv":
+        assert out.stat().st_size > 100
+        return
+    rows = _rows(out)
+    policies = {row["policy"] for row in rows}
+    assert {"auto", "frugal"} < policies
+    assert sum(name.startswith("lam=") for name in policies) == 3
+    finals = [(row["query_id"], row["policy"]) for row in rows if row["final"] == "True"]
+    assert len(finals) == len(set(finals)) == len(policies) * len(demo.split.test)
+
+
+def test_the_ends_of_a_sweep_are_all_cheapest_and_all_best(demo, artefact: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    out = tmp_path / "calls.csv"
+    words = ["replay", str(artefact), str(demo.traces), "--out", str(out), "--sweep", "5", "--split", "test", "--quiet"]
+    assert main(words) == 0
+    swept = [row for row in _rows(out) if row["policy"].startswith("lam=") and row["step"] == "0"]
+    dearest = max(swept, key=lambda row: float(row["policy"][4:]))["policy"]
+    assert {row["backend"] for row in swept if row["policy"] == dearest} == {"small"}
+
+
+def test_demo_runs_from_nothing_and_names_its_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo", "--out", str(tmp_path / "demo"), "--n", "150", "--quiet"]) == 0
+    printed = capsys.readouterr().out
+    assert (tmp_path / "demo" / "report.html").is_file()
+    assert "report.html" in printed
+    assert "routed (auto)" in printed
+    assert printed.count("penstock ") >= 3
+    models = str(tmp_path / "demo" / "models.yaml")
+    assert main(["check", models]) == 0
+    assert main(["route", "What is 3 + 4?", "--models", models, "--json"]) == 0
+
+
+def test_flipping_a_byte_of_the_artefact_is_an_error_in_one_line(
+    demo,
+    artefact: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],  # type: ignore[no-untyped-def]
+) -> None:
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    for name in ("manifest.json", "weights.safetensors"):
+        (broken / name).write_bytes((artefact / name).read_bytes())
+    data = bytearray((broken / "weights.safetensors").read_bytes())
+    data[len(data) // 2] ^= 1
+    (broken / "weights.safetensors").write_bytes(bytes(data))
+    assert main(["evaluate", str(broken), str(demo.traces), "--quiet"]) == 1
+    error = capsys.readouterr().err.strip()
+    assert error.startswith("penstock: error: ")
+    assert "\n" not in error
+    assert "weights.safetensors" in error
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "no rows|empty"),
+        (b"\x00\x01\x02\xff\xfe binary", "line 1"),
+        (b'{"query_id": "a", "query": "x", "backend": "b", "score": 1.5, "cost_usd": 1}\n', "line 1.*score"),
+        (b'{"query_id": "a", "query": "\xff", "backend": "b", "score": 1}\n', "line 1.*UTF-8"),
+        (b'{"query_id": "a", "query": "x", "score": 1}\n', "backend"),
+    ],
+)
+def test_bad_traces_fail_in_one_line_and_leave_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes, message: str
+) -> None:
+    import re
+
+    traces = tmp_path / "bad.jsonl"
+    traces.write_bytes(content)
+    assert main(["train", str(traces), "--out", str(tmp_path / "artefact"), "--quiet"]) == 1
+    error = capsys.readouterr().err.strip()
+    assert "bad.jsonl" in error
+    assert re.search(message, error), error
+    assert "\n" not in error
+    assert [path.name for path in tmp_path.iterdir()] == ["bad.jsonl"]
+
+
+def test_train_refuses_a_folder_that_holds_something_else(
+    demo, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:  # type: ignore[no-untyped-def]
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "thesis.txt").write_text("all my work")
+    assert main(["train", str(demo.traces), "--out", str(precious), "--quiet"]) == 1
+    assert "not an artefact" in capsys.readouterr().err
+    assert (precious / "thesis.txt").read_text() == "all my work"
+
+
+@pytest.mark.parametrize(
+    ("backends", "message"),
+    [
+        ("small mid lrm@low", "lrm@high"),  # the traces know one that models.yaml does not
+        ("small mid lrm@low lrm@high other", "other"),  # and the reverse
+    ],
+)
+def test_traces_and_models_yaml_must_name_the_same_backends(
+    demo,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    backends: str,
+    message: str,  # type: ignore[no-untyped-def]
+) -> None:
+    models = tmp_path / "models.yaml"
+    lines = ["version: 1", "backends:"]
+    for name in backends.split():
+        if "@" not in name:
+            lines.append(f"  {name}: {{type: fake, tier: small}}")
+    efforts = [name.partition("@")[2] for name in backends.split() if name.startswith("lrm")]
+    lines.append(f"  lrm: {{type: fake, tier: lrm, efforts: [{', '.join(efforts)}]}}")
+    models.write_text("\n".join(lines))
+    words = ["train", str(demo.traces), "--models", str(models), "--out", str(tmp_path / "artefact"), "--quiet"]
+    assert main(words) == 1
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "artefact").exists()
+
+
+def test_a_ten_megabyte_query_is_no_trouble(tmp_path: Path) -> None:
+    rows = [
+        Trace(
+            query_id=f"q{n}",
+            query=f"question {n} " + ("long " * 2_000_000 if n == 3 else ""),
+            backend=name,
+            score=s,
+            cost_usd=c,
+        )
+        for n in range(30)
+        for name, s, c in (("a", float(n % 2), 0.1), ("b", 1.0, 1.0))
+    ]
+    path = tmp_path / "traces.jsonl"
+    write_traces(rows, path)
+    assert main(["train", str(path), "--out", str(tmp_path / "artefact"), "--quiet"]) == 0
+
+
+def test_a_trained_router_keeps_what_the_traces_say_of_cost(demo, artefact: Path) -> None:  # type: ignore[no-untyped-def]
+    manifest = json.loads((artefact / "manifest.json").read_text())
+    assert manifest["training_data_sha256"] == read_traces([demo.traces]).sha256
+
+
+def test_real_traces_train_evaluate_and_beat_the_mean_score_router(shared_data: Path, tmp_path: Path) -> None:
+    traces, figures = str(shared_data / "routellm_gsm8k.parquet"), tmp_path / "figures.json"
+    assert main(["train", traces, "--out", str(tmp_path / "artefact"), "--quiet"]) == 0
+    assert main(["evaluate", str(tmp_path / "artefact"), traces, "--json", str(figures), "--quiet"]) == 0
+    curves = json.loads(figures.read_text())["curves"]
+    assert curves["router"]["gain_over_hull"]["low"] > 0
+    assert curves["cascade"]["aiq"]["value"] > curves["router"]["aiq"]["value"]

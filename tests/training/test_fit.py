@@ -1,0 +1,124 @@
+"""Training end to end: what is learned, what is chosen, and that nothing of the test set is seen."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from penstock.backends import ConfigError
+from penstock.classifiers import save_artefact
+from penstock.training import Dataset, Fitted, Trace, build_dataset, fit, read_traces, split_queries
+from penstock.training.metrics import auroc
+
+
+def _noise(n_queries: int, *, seed: int = 0) -> list[Trace]:
+    """Returns traces whose scores have nothing to do with the queries."""
+    rng = np.random.default_rng(seed)
+    words = [f"word{i}" for i in range(60)]
+    rows = []
+    for number in range(n_queries):
+        text = f"{number} " + " ".join(rng.choice(words, size=12))
+        for backend, rate, cost in (("cheap", 0.5, 0.001), ("dear", 0.8, 0.01)):
+            score = float(rng.random() < rate)
+            rows.append(Trace(query_id=f"q{number}", query=text, backend=backend, score=score, cost_usd=cost))
+    return rows
+
+
+def _fit(rows: list[Trace], *, classifier: str = "auto", seed: int = 0) -> tuple[Dataset, Fitted]:
+    dataset = build_dataset(rows)
+    return dataset, fit(dataset, split_queries(dataset, seed=seed), classifier=classifier, seed=seed)
+
+
+def test_estimates_of_unseen_queries_tell_right_from_wrong(demo) -> None:  # type: ignore[no-untyped-def]
+    test = demo.test
+    estimated = np.stack([e.quality for e in demo.fitted.trained.model.estimate_all(test.texts)])
+    assert auroc(estimated.ravel(), test.quality.ravel()) > 0.75
+
+
+def test_confidence_tells_more_than_the_estimate(demo) -> None:  # type: ignore[no-untyped-def]
+    metrics = demo.fitted.metrics
+    assert metrics["confidences"]["auroc"] > metrics["estimates"]["auroc"] + 0.02
+
+
+def test_queries_that_teach_nothing_end_as_the_mean_score_router() -> None:
+    dataset, fitted = _fit(_noise(240))
+    model = fitted.trained.model
+    estimates = np.stack([e.quality for e in model.estimate_all(dataset.texts)])
+    assert model.classifier == "mean"
+    assert np.ptp(estimates, axis=0).max() < 1e-6
+    assert any("mean-score router" in note for note in fitted.notes)
+
+
+def test_the_test_queries_change_nothing(demo) -> None:  # type: ignore[no-untyped-def]
+    rows = list(read_traces([demo.traces]).rows)
+    tested = {demo.dataset.query_ids[row] for row in demo.split.test}
+    marked = [replace(row, split="test" if row.query_id in tested else "train") for row in rows]
+    flipped = [replace(row, score=1.0 - (row.score or 0.0)) if row.split == "test" else row for row in marked]
+    text = "How many days are 5 weeks?"
+    estimates = []
+    for variant in (marked, flipped):
+        _, fitted = _fit(variant, classifier="linear")
+        estimates.append(fitted.trained.model.estimate(text).quality)
+    np.testing.assert_array_equal(estimates[0], estimates[1])
+
+
+@pytest.mark.parametrize("classifier", ["mean", "linear", "logistic", "knn", "stack"])
+def test_every_classifier_can_be_asked_for(demo, classifier: str) -> None:  # type: ignore[no-untyped-def]
+    few = demo.dataset.take(np.arange(80))
+    fitted = fit(few, split_queries(few, seed=0), classifier=classifier)
+    assert [trial.name for trial in fitted.trials] == list(dict.fromkeys(("mean", classifier)))
+    assert fitted.trained.model.estimate("2 + 2?").quality.shape == (4,)
+
+
+def test_an_unknown_classifier_is_refused(demo) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(ConfigError, match=r"classifier: unknown 'forest'; expected one of mean, linear"):
+        fit(demo.dataset, demo.split, classifier="forest")
+
+
+def test_without_answers_no_confidence_is_learned_and_it_is_said() -> None:
+    _, fitted = _fit(_noise(60))
+    assert fitted.trained.confidence is None
+    assert any("No confidence" in note for note in fitted.notes)
+
+
+def test_missing_cells_are_normal(demo) -> None:  # type: ignore[no-untyped-def]
+    rng = np.random.default_rng(1)
+    rows = [row for row in read_traces([demo.traces]).rows if rng.random() < 0.5]
+    dataset, fitted = _fit(rows)
+    assert np.isnan(dataset.quality).any()
+    quality = fitted.trained.model.estimate("What is 12 * 13?").quality
+    assert np.isfinite(quality).all()
+
+
+def test_one_class_only_gives_a_router_that_says_so() -> None:
+    rows = [replace(row, score=1.0) if row.backend == "dear" else row for row in _noise(60)]
+    dataset, fitted = _fit(rows)
+    place = fitted.trained.model.backends.index("dear")
+    assert fitted.trained.model.estimate("anything").quality[place] > 0.95
+    assert any("dear" in note for note in dataset.notes)
+
+
+def test_costs_of_zero_are_fine() -> None:
+    _, fitted = _fit([replace(row, cost_usd=0.0) for row in _noise(60)])
+    np.testing.assert_array_equal(fitted.trained.model.estimate("anything").cost_usd, [0.0, 0.0])
+
+
+def test_same_seed_and_data_give_the_same_bytes(demo, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    few = demo.dataset.take(np.arange(100))
+    contents = []
+    for name in ("a", "b"):
+        fitted = fit(few, split_queries(few, seed=1), seed=1)
+        save_artefact(fitted.trained, tmp_path / name, training_data_sha256="", seed=1, metrics=fitted.metrics)
+        contents.append({path.name: path.read_bytes() for path in sorted((tmp_path / name).iterdir())})
+    assert contents[0] == contents[1]
+
+
+def test_expected_cost_follows_the_length_of_the_answer(demo) -> None:  # type: ignore[no-untyped-def]
+    test = demo.test
+    expected = np.stack([e.cost_usd for e in demo.fitted.trained.model.estimate_all(test.texts)])
+    place = test.backends.index("lrm@high")
+    assert np.corrcoef(np.log(expected[:, place]), np.log(test.cost_usd[:, place]))[0, 1] > 0.3
+    assert 0.5 < expected[:, place].mean() / test.cost_usd[:, place].mean() < 2.0

@@ -1,0 +1,118 @@
+"""Replay and evaluation: the cascade over recorded answers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from penstock.backends import BackendSpec, Completion, FakeBackend, Query
+from penstock.router import Config, Policy, Pool, Router
+from penstock.router.config import DEFAULT_POLICIES
+from penstock.training import Replayer, evaluate
+
+
+@pytest.fixture(scope="module")
+def replayer(demo) -> Replayer:  # type: ignore[no-untyped-def]
+    return Replayer(Pool({}, demo.fitted.trained), demo.test)
+
+
+def test_every_query_has_exactly_one_final_step_and_its_money_adds_up(replayer: Replayer) -> None:
+    costs = replayer.dataset.cost_usd
+    for replayed in replayer.run(Policy(name="auto", lam=30.0)):
+        outcome = replayed.outcome
+        asked = [replayer.dataset.backends.index(step.backend) for step in outcome.steps]
+        assert len(set(asked)) == len(asked) <= 3
+        assert outcome.cost_usd == pytest.approx(costs[replayed.query, asked].sum())
+        assert outcome.step.confidence == max(step.confidence for step in outcome.steps)
+
+
+def test_a_huge_lam_asks_only_the_cheapest_and_a_small_one_scores_better(replayer: Replayer) -> None:
+    frugal = replayer.outcome(Policy(name="frugal", lam=1e6))
+    lavish = replayer.outcome(Policy(name="lavish", lam=0.0))
+    assert set(frugal.backend) == {"small"}
+    assert lavish.score.mean() > frugal.score.mean() + 0.2
+    assert lavish.cost_usd.mean() > frugal.cost_usd.mean()
+
+
+def test_a_backend_without_a_record_is_never_asked(demo) -> None:  # type: ignore[no-untyped-def]
+    test = demo.test
+    quality = test.quality.copy()
+    quality[:, test.backends.index("lrm@high")] = np.nan
+    partial = replace(test, quality=quality)
+    outcome = Replayer(Pool({}, demo.fitted.trained), partial).outcome(Policy(name="best", lam=0.0))
+    assert "lrm@high" not in outcome.backend
+    assert np.isfinite(outcome.score).all()
+
+
+def test_replay_of_a_live_run_takes_the_same_path(demo, tmp_path) -> None:  # type: ignore[no-untyped-def]
+    test = demo.test.take(np.arange(25))
+    pool = Pool({}, demo.fitted.trained)
+    recorded = {name: {} for name in test.backends}  # type: dict[str, dict[str, Completion]]
+    for row, text in enumerate(test.texts):
+        for column, name in enumerate(test.backends):
+            completion = test.completion(row, column)
+            assert completion is not None
+            recorded[name][text] = completion
+    backends = {
+        name: FakeBackend(
+            BackendSpec(name=name, type="fake"), answer=lambda query, name=name: recorded[name][query.text]
+        )  # type: ignore[misc]
+        for name in test.backends
+    }
+    specs = {name: BackendSpec(name=name, type="fake") for name in test.backends}
+    policy = Policy(name="auto", lam=30.0)
+    config = Config(
+        path=tmp_path / "models.yaml", backends=specs, policies={"auto": policy}, default_policy="auto", artefact=None
+    )
+    replayed = {item.query: item.outcome for item in Replayer(pool, test).run(policy)}
+    with Router(config, Pool(specs, demo.fitted.trained), backends=backends) as router:
+        for row, text in enumerate(test.texts):
+            answer = router.ask(text)
+            assert answer.path == replayed[row].path
+            assert answer.confidence == pytest.approx(replayed[row].step.confidence)
+            assert answer.cost_usd == pytest.approx(replayed[row].cost_usd)
+
+
+def test_evaluation_has_the_cascade_first_and_every_baseline(demo) -> None:  # type: ignore[no-untyped-def]
+    evaluation = evaluate(
+        Pool({}, demo.fitted.trained),
+        demo.test,
+        policies=DEFAULT_POLICIES,
+        default_policy="auto",
+        split="test",
+        title="demo",
+        train=demo.learned,
+        n_points=12,
+    )
+    assert [curve.name for curve in evaluation.curves] == [
+        "cascade",
+        "router",
+        "always-cheapest",
+        "always-best",
+        "random mix",
+        "mean-score",
+        "oracle",
+    ]
+    assert [outcome.policy for outcome in evaluation.policies] == ["auto", "frugal", "best"]
+    assert evaluation.confidences is not None
+    assert len(evaluation.confidences.score) == demo.test.n_queries * 4
+
+
+def test_estimates_are_in_the_order_of_the_dataset_whatever_the_order_of_models_yaml(demo) -> None:  # type: ignore[no-untyped-def]
+    specs = {name: BackendSpec(name=name, type="fake") for name in reversed(demo.dataset.backends)}
+    one, other = (
+        evaluate(pool, demo.test, policies=DEFAULT_POLICIES, default_policy="auto", split="test", title="", n_points=3)
+        for pool in (Pool({}, demo.fitted.trained), Pool(specs, demo.fitted.trained))
+    )
+    np.testing.assert_allclose(one.estimated_quality, other.estimated_quality)
+    np.testing.assert_allclose(one.policies[0].score, other.policies[0].score)
+
+
+def test_decide_is_the_same_alone_and_in_replay(replayer: Replayer) -> None:
+    text = replayer.dataset.texts[0]
+    policy = Policy(name="auto", lam=30.0)
+    alone = replayer.pool.decide(Query.from_text(text), policy)
+    first = next(iter(replayer.run(policy))).outcome.steps[0]
+    assert alone.backend == first.backend
