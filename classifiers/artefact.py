@@ -1,27 +1,35 @@
-"""The trained router on disk: `manifest.json` and `weights.safetensors` in one folder. No pickle, no clock."""
+"""The trained router on disk: `manifest.json` and `weights.safetensors` in one folder. No pickle, no clock.
+
+The weights that the manifest speaks of are set aside until the new manifest is in place: whenever saving is
+interrupted, the folder holds either the old artefact or the new one, whole.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import shutil
-import tempfile
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from .confidence import ConfidenceModel
+from ..backends import ConfigError
 from .errors import ArtefactError
-from .escalation import Escalation
-from .model import QueryModel
 from .persist import Arrays, dump, load
+
+if TYPE_CHECKING:
+    from .confidence import ConfidenceModel
+    from .escalation import Escalation
+    from .model import QueryModel
 
 SCHEMA = 1
 _MANIFEST = "manifest.json"
 _WEIGHTS = "weights.safetensors"
+_SET_ASIDE = "weights.safetensors.old"
+_PART = ".part"  # ends the name of a file that is being written
+_OURS = {_WEIGHTS, _SET_ASIDE, _WEIGHTS + _PART, _MANIFEST + _PART}
 _PACKAGES = ("penstock", "numpy", "tokenizers", "safetensors")
 
 
@@ -51,15 +59,13 @@ class Manifest:
 def save_artefact(
     trained: Trained, folder: Path, *, training_data_sha256: str, seed: int, metrics: Mapping[str, Any]
 ) -> None:
-    """Writes the artefact beside its place and moves it there whole; an older artefact is replaced.
+    """Writes the artefact; an older one is replaced, other files beside it are left alone.
 
     Raises:
         ArtefactError: the folder holds something that is not an artefact, or cannot be written.
     """
     from safetensors.numpy import save
 
-    if folder.exists() and not (folder / _MANIFEST).is_file() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ArtefactError(f"{folder}: exists and is not an artefact; choose an empty or a new folder")
     arrays: Arrays = {}
     outline = dump(trained, "router", arrays)
     weights = save({name: array.copy(order="C") for name, array in arrays.items()})
@@ -77,15 +83,18 @@ def save_artefact(
         "outline": outline,
     }
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
-            fresh = Path(scratch) / "new"
-            fresh.mkdir()
-            (fresh / _WEIGHTS).write_bytes(weights)
-            (fresh / _MANIFEST).write_bytes(_seal(manifest))
-            if folder.exists():
-                folder.rename(Path(scratch) / "old")
-            shutil.move(fresh, folder)
+        sealed = _seal(manifest)
+    except TypeError as error:
+        raise ArtefactError(f"{folder / _MANIFEST}: cannot be written as JSON: {error}") from error
+    try:
+        if not _may_take(folder):
+            raise ArtefactError(f"{folder}: exists and is not an artefact; choose an empty or a new folder")
+        folder.mkdir(parents=True, exist_ok=True)
+        if _is_whole(folder):
+            (folder / _WEIGHTS).replace(folder / _SET_ASIDE)
+        _write(folder / _WEIGHTS, weights)
+        _write(folder / _MANIFEST, sealed)
+        (folder / _SET_ASIDE).unlink(missing_ok=True)
     except OSError as error:
         raise ArtefactError(f"{folder}: cannot be written: {error.strerror or error}") from error
 
@@ -100,29 +109,35 @@ def load_artefact(folder: Path) -> tuple[Trained, Manifest]:
     from safetensors.numpy import load as load_arrays
 
     manifest = read_manifest(folder)
-    weights = _read(folder / _WEIGHTS)
-    if hashlib.sha256(weights).hexdigest() != manifest["files"].get(_WEIGHTS):
-        raise ArtefactError(f"{folder / _WEIGHTS}: does not match the hash in {_MANIFEST}; the file was changed or damaged")
     try:
-        arrays = load_arrays(weights)
+        digest = manifest["files"][_WEIGHTS]
+        described = Manifest(
+            backends=tuple(manifest["backends"]),
+            encoder=manifest["encoder"],
+            encoder_id=manifest["encoder_id"],
+            classifier=manifest["classifier"],
+            training_data_sha256=manifest["training_data_sha256"],
+            seed=manifest["seed"],
+            metrics=manifest["metrics"],
+            package_versions=manifest["package_versions"],
+        )
+        outline = manifest["outline"]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ArtefactError(f"{folder / _MANIFEST}: not an artefact's manifest: {error}") from error
+    path = folder / _WEIGHTS
+    if not _matches(path, digest) and _matches(folder / _SET_ASIDE, digest):
+        path = folder / _SET_ASIDE
+    weights = _read(path)
+    if hashlib.sha256(weights).hexdigest() != digest:
+        raise ArtefactError(f"{path}: does not match the hash in {_MANIFEST}; the file was changed or damaged")
+    try:
+        trained = load(outline, load_arrays(weights))
     except SafetensorError as error:
-        raise ArtefactError(f"{folder / _WEIGHTS}: not a safetensors file: {error}") from error
-    try:
-        trained = load(manifest["outline"], arrays)
-    except ArtefactError as error:
+        raise ArtefactError(f"{path}: not a safetensors file: {error}") from error
+    except (ArtefactError, ConfigError) as error:
         raise ArtefactError(f"{folder}: {error}") from error
     if not isinstance(trained, Trained):
         raise ArtefactError(f"{folder / _MANIFEST}: outline: expected a trained router")
-    described = Manifest(
-        backends=tuple(manifest["backends"]),
-        encoder=manifest["encoder"],
-        encoder_id=manifest["encoder_id"],
-        classifier=manifest["classifier"],
-        training_data_sha256=manifest["training_data_sha256"],
-        seed=manifest["seed"],
-        metrics=manifest["metrics"],
-        package_versions=manifest["package_versions"],
-    )
     return trained, described
 
 
@@ -157,6 +172,37 @@ def _seal(manifest: Mapping[str, Any]) -> bytes:
     return orjson.dumps({**manifest, "seal": digest}, option=options) + b"\n"
 
 
+def _may_take(folder: Path) -> bool:
+    """Returns whether the folder is new, empty, an artefact, whole or damaged, or the beginning of one."""
+    if not folder.exists():
+        return True
+    if (folder / _MANIFEST).is_file():
+        return b'"training_data_sha256"' in (folder / _MANIFEST).read_bytes()
+    return folder.is_dir() and {path.name for path in folder.iterdir()} <= _OURS
+
+
+def _is_whole(folder: Path) -> bool:
+    """Returns whether manifest and weights belong together, which they do unless saving was interrupted."""
+    try:
+        return _matches(folder / _WEIGHTS, read_manifest(folder)["files"][_WEIGHTS])
+    except (ArtefactError, KeyError, TypeError):
+        return False
+
+
+def _matches(path: Path, digest: str) -> bool:
+    return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == digest
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Puts a file in its place whole."""
+    part = path.with_name(path.name + _PART)
+    with part.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+
+
 def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
@@ -167,6 +213,8 @@ def _read(path: Path) -> bytes:
 
 
 def _version_of(package: str) -> str:
+    from importlib import metadata  # only for those who save
+
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:

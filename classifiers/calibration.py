@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .errors import FitError
 from .logistic import fit_logistic, sigmoid
 from .ridge import FloatArray
 from .sparse import IntArray
@@ -49,19 +50,25 @@ def fit_calibration(scores: FloatArray, labels: FloatArray, folds: IntArray) -> 
 
     `scores` must be out of fold themselves; `labels` are soft, NaN = not observed. All columns get maps of one kind,
     since decisions compare them: the plainest one that no other beats in Brier score by two paired standard errors.
+
+    Raises:
+        FitError: the shapes differ, or a column has no label at all.
     """
+    seen = np.isfinite(labels)
+    if scores.shape != labels.shape or folds.shape != labels.shape[:1] or not seen.any(axis=0).all():
+        raise FitError("calibration: expected scores and labels of one shape, with a label in every column")
     n_columns = scores.shape[1]
     candidates = [
         np.clip(scores, _FLOOR, 1 - _FLOOR),
         _cross_fit(_fitted_platt, scores, labels, folds),
         _cross_fit(_fitted_isotonic, scores, labels, folds),
     ]
-    kind = _choose([np.nanmean((candidate - labels) ** 2, axis=1) for candidate in candidates])
+    judged = seen.any(axis=1)
+    kind = _choose([np.nanmean((candidate - labels)[judged] ** 2, axis=1) for candidate in candidates])
     slopes, intercepts = np.ones(n_columns), np.zeros(n_columns)
     curves: list[tuple[FloatArray, FloatArray]] = [(np.empty(0), np.empty(0))] * n_columns
     for column in range(n_columns):
-        seen = np.isfinite(labels[:, column])
-        x, y = scores[seen, column], labels[seen, column]
+        x, y = scores[seen[:, column], column], labels[seen[:, column], column]
         if kind == PLATT:
             slopes[column], intercepts[column] = fit_platt(x, y)
         elif kind == ISOTONIC:
@@ -70,16 +77,12 @@ def fit_calibration(scores: FloatArray, labels: FloatArray, folds: IntArray) -> 
     padded = np.full((2, n_columns, width), np.nan)
     for column, (knots, levels) in enumerate(curves):
         padded[0, column, : len(knots)], padded[1, column, : len(levels)] = knots, levels
-    calibration = Calibration(
-        kind=kind, slopes=slopes, intercepts=intercepts, knots=padded[0], levels=padded[1]
-    )
+    calibration = Calibration(kind=kind, slopes=slopes, intercepts=intercepts, knots=padded[0], levels=padded[1])
     return calibration, candidates[kind]
 
 
 def fit_platt(scores: FloatArray, labels: FloatArray) -> tuple[float, float]:
     """Returns slope (never negative) and intercept of the logistic calibration of soft labels."""
-    if len(scores) == 0:
-        return 0.0, 0.0
     spread = float(scores.std())
     shift = float(scores.mean())
     if spread < 1e-9:

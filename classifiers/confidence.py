@@ -8,7 +8,7 @@ import numpy as np
 
 from ..backends import Completion, Query
 from .calibration import Calibration, fit_calibration
-from .errors import FitError
+from .errors import ArtefactError, FitError
 from .logistic import fit_logistic, sigmoid
 from .ridge import FloatArray
 from .signals import read_signals, signal_names
@@ -34,8 +34,13 @@ class ConfidenceModel:
     own: FloatArray  # (n_backends, n_features)
     calibration: Calibration  # of one column
 
+    def __post_init__(self) -> None:
+        if self.signals != signal_names():
+            then, now = ", ".join(self.signals), ", ".join(signal_names())
+            raise ArtefactError(f"trained with signals {then}, which are now {now}; train again")
+
     def confidence(self, query: Query, completion: Completion, *, backend: str, estimate: float) -> float:
-        """Returns P(correct) of one completion by `backend`, whose estimated quality was `estimate`.
+        """Returns P(correct) of one completion by `backend`, whose estimated quality was `estimate`, NaN = unknown.
 
         A backend that the model never saw is judged by what all share.
         """
@@ -62,10 +67,14 @@ def fit_confidence(
     `labels` (n_calls,) scores in [0, 1], `backend_of` (n_calls,) the place in `backends`.
 
     Raises:
-        FitError: there are no calls.
+        FitError: there are no calls, a label is not in [0, 1], or the values are not those of `read_signals`.
     """
     if len(labels) == 0:
         raise FitError("no answers to learn confidence from; traces need the columns `response` and `score`")
+    if not ((labels >= 0) & (labels <= 1)).all():
+        raise FitError("labels: expected scores in [0, 1]")
+    if values.shape != (len(labels), len(signal_names())):
+        raise FitError(f"values: expected shape ({len(labels)}, {len(signal_names())}), got {values.shape}")
     known = np.isfinite(values)
     counts = np.maximum(known.sum(0), 1)
     mean = np.where(known, values, 0).sum(0) / counts
@@ -95,7 +104,7 @@ def fit_confidence(
 
 def _assemble(values: FloatArray, estimates: FloatArray, mean: FloatArray, scale: FloatArray) -> FloatArray:
     """Returns the features, (n, 2 * n_signals + 2): estimate's logit, standardised signals, which are absent, 1."""
-    clipped = np.clip(estimates, 1e-3, 1 - 1e-3)
+    clipped = np.clip(np.where(np.isnan(estimates), 0.5, estimates), 1e-3, 1 - 1e-3)
     known = np.isfinite(values)
     standardized = np.clip(np.where(known, values - mean, 0) * scale, -_CLIP, _CLIP)
     return np.concatenate(
@@ -114,25 +123,11 @@ def _fit_weights(
     penalties = np.full(n_features, _PENALTY)
     penalties[-1] = 1e-3
     shared = fit_logistic(features, labels, penalties)
+    own_penalties = np.full(n_features, _PENALTY * _OWN_PENALTY)
+    own_penalties[-1] = _OWN_PENALTY / 2
     own = np.zeros((n_backends, n_features))
     for backend in range(n_backends):
         rows = backend_of == backend
         if rows.any():
-            own[backend] = _fit_around(features[rows], labels[rows], shared)
+            own[backend] = fit_logistic(features[rows], labels[rows], own_penalties, offset=features[rows] @ shared)
     return shared, own
-
-
-def _fit_around(features: FloatArray, labels: FloatArray, centre: FloatArray) -> FloatArray:
-    """Returns the deviation from `centre` that the rows of one backend support, by Newton's method."""
-    deviation = np.zeros(features.shape[1])
-    penalty = np.full(features.shape[1], _PENALTY * _OWN_PENALTY)
-    penalty[-1] = _OWN_PENALTY / 2
-    for _ in range(25):
-        probability = sigmoid(features @ (centre + deviation))
-        gradient = features.T @ (probability - labels) + penalty * deviation
-        curvature = np.maximum(probability * (1 - probability), 1e-4)
-        step = np.linalg.solve((features * curvature[:, None]).T @ features + np.diag(penalty), gradient)
-        deviation -= step
-        if np.abs(step).max() < 1e-6:
-            break
-    return deviation

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .errors import FitError
 from .features import Features, QueryFeatures
-from .heads import fill_missing
+from .heads import check_folds, fill_missing
 from .ridge import FloatArray, LinearMap, term_ridge_path
 from .sparse import IntArray
 
@@ -49,8 +50,17 @@ def fit_cost(features: Features, quantities: FloatArray, folds: IntArray) -> tup
 
     `quantities` is (n_queries, 3, n_backends) >= 0, NaN = not observed. A zero among positive values counts as the
     least of them.
+
+    Raises:
+        FitError: the shapes do not fit, or a quantity is negative or infinite.
     """
+    if quantities.ndim != 3 or quantities.shape[:2] != (features.n_queries, len(QUANTITIES)):
+        expected = f"({features.n_queries}, {len(QUANTITIES)}, n_backends)"
+        raise FitError(f"quantities: expected shape {expected}, got {quantities.shape}")
+    if (quantities < 0).any() or np.isinf(quantities).any():
+        raise FitError("quantities: expected finite numbers >= 0, NaN where nothing was observed")
     n, _, n_backends = quantities.shape
+    check_folds(features, folds)
     flat = quantities.reshape(n, -1)
     cells = np.flatnonzero(np.isfinite(flat).any(0))
     known = flat[:, cells]

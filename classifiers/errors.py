@@ -3,6 +3,8 @@
     PenstockError
     ├── ArtefactError    a trained router on disk is missing, damaged, or of another version
     └── FitError         the data cannot teach what was asked
+
+The root is the one of `penstock.backends`.
 """
 
 from __future__ import annotations

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .ridge import FloatArray
+if TYPE_CHECKING:
+    from .ridge import FloatArray
 
 _PRIOR_WEIGHT = 10.0  # queries' worth of belief that another backend is not affected by the first one's failure
+
+_FLOOR = 1e-3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,13 +31,16 @@ class Escalation:
 def fit_escalation(quality: FloatArray, estimates: FloatArray, confidences: FloatArray) -> Escalation:
     """Returns both from matrices (n_queries, n_backends): observed scores, estimates and confidences, NaN = unknown."""
     n_backends = quality.shape[1]
+    is_estimated = np.isfinite(estimates)
+    n_estimated = np.maximum(is_estimated.sum(0), 1)
+    # Where nothing was estimated of a backend, nothing is known against it.
+    prior = _PRIOR_WEIGHT * np.maximum(np.where(is_estimated, estimates, 0).sum(0) / n_estimated, _FLOOR)
     rescue = np.ones((n_backends, n_backends))
     for a in range(n_backends):
         wrong = 1 - quality[:, a]
-        both = np.isfinite(wrong)[:, None] & np.isfinite(quality)
+        both = np.isfinite(wrong)[:, None] & np.isfinite(quality) & is_estimated
         happened = np.where(both, wrong[:, None] * quality, 0).sum(0)
         expected = np.where(both, wrong[:, None] * estimates, 0).sum(0)
-        prior = _PRIOR_WEIGHT * np.nanmean(estimates, axis=0)
         rescue[a] = np.clip((happened + prior) / (expected + prior), 0.0, 1.5)
     power = np.zeros(n_backends)
     for a in range(n_backends):

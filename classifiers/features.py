@@ -10,8 +10,9 @@ import numpy as np
 
 from .encoders import Encoder, create_encoder
 from .encoders.static import StaticEncoder, load_static, shorten
+from .errors import FitError
 from .sparse import CsrMatrix, Float32Array, IntArray
-from .surface import SurfaceReader
+from .surface import SURFACE_NAMES, SurfaceReader
 from .terms import KeyArray, TermVocabulary, term_keys
 
 _SURFACE_SCALE = 0.1  # of a standardised surface feature beside an embedding of unit length
@@ -77,7 +78,13 @@ class Featurizer:
         return self._encoder.id
 
     def fit_transform(self, texts: Sequence[str]) -> tuple[Self, Features]:
-        """Returns this featurizer, fitted, and the features of the texts."""
+        """Returns this featurizer, fitted, and the features of the texts.
+
+        Raises:
+            FitError: there are no texts.
+        """
+        if not len(texts):
+            raise FitError("texts: expected at least one query to learn from, got none")
         tokenized, embedding, surface = self._read(texts)
         self.surface_mean_ = surface.mean(0)
         spread = surface.std(0)
@@ -105,16 +112,22 @@ class Featurizer:
         columns, weights = self._vocabulary.weigh(term_keys(tokens))
         dense = np.concatenate([embedding, self._standardize(surface)])
         return QueryFeatures(
-            dense=dense, columns=columns, weights=weights, n_tokens=len(tokens), embedding_dim=len(embedding)
+            dense=dense,
+            columns=columns,
+            weights=weights,
+            n_tokens=_in_proportion(len(tokens), short, text),
+            embedding_dim=len(embedding),
         )
 
     def count_tokens(self, text: str) -> int:
         """Returns the tokens of a text by the static encoder's tokenizer; of a very long one, by proportion."""
         short = shorten(text)
-        n_tokens = len(self._tokenizer.tokenize(short))
-        return n_tokens if len(short) >= len(text) else round(n_tokens * len(text) / len(short))
+        return _in_proportion(len(self._tokenizer.tokenize(short)), short, text)
 
     def _read(self, texts: Sequence[str]) -> tuple[list[IntArray], Float32Array, Float32Array]:
+        if not len(texts):
+            empty = np.empty((0, len(SURFACE_NAMES)), dtype=np.float32)
+            return [], np.empty((0, self._encoder.dim), dtype=np.float32), empty
         short = [shorten(text) for text in texts]
         tokenized = self._tokenizer.tokenize_all(short)
         if self._encoder is self._tokenizer:
@@ -129,9 +142,16 @@ class Featurizer:
 
     def _standardize(self, surface: Float32Array) -> Float32Array:
         limit = _SURFACE_CLIP * _SURFACE_SCALE
-        standardized: Float32Array = np.clip((surface - self.surface_mean_) * self.surface_scale_, -limit, limit)
+        standardized = (surface - self.surface_mean_) * self.surface_scale_
+        np.maximum(standardized, -limit, out=standardized)
+        np.minimum(standardized, limit, out=standardized)
         return standardized
 
     def _assemble(self, embedding: Float32Array, surface: Float32Array, terms: CsrMatrix) -> Features:
         dense = np.concatenate([embedding, self._standardize(surface)], axis=1)
         return Features(dense=dense, terms=terms, embedding_dim=embedding.shape[1])
+
+
+def _in_proportion(n_tokens: int, short: str, text: str) -> int:
+    """Returns the tokens of the whole text, where those of its shortened form were counted."""
+    return n_tokens if len(short) >= len(text) else round(n_tokens * len(text) / len(short))

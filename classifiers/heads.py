@@ -55,15 +55,28 @@ def create_head(name: str) -> Head:
     return head
 
 
-def fit_with_out_of_fold(name: str, features: Features, quality: FloatArray, folds: IntArray) -> tuple[Head, FloatArray]:
-    """Returns the head fitted on everything and its out-of-fold scores."""
+def fit_with_out_of_fold(
+    name: str, features: Features, quality: FloatArray, folds: IntArray
+) -> tuple[Head, FloatArray]:
+    """Returns the head fitted on everything and its out-of-fold scores.
+
+    Raises:
+        ConfigError: the name is unknown.
+        FitError: the shapes do not fit, or a score is not in [0, 1].
+    """
+    check_quality(features, quality)
+    check_folds(features, folds)
     head = create_head(name).fit(features, quality, folds)
     if head.out_of_fold_ is not None:
         return head, head.out_of_fold_
     scores = np.empty_like(quality)
+    means = np.nanmean(quality, axis=0)
     for fold in np.unique(folds):
         inside, outside = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
-        part = create_head(name).fit(features.take(inside), quality[inside], folds[inside])
+        known = quality[inside]
+        is_unseen = ~np.isfinite(known).any(axis=0)  # a backend with few scores may have them all in one fold
+        known[:, is_unseen] = means[is_unseen]
+        part = create_head(name).fit(features.take(inside), known, folds[inside])
         scores[outside] = part.predictor_.predict(features.take(outside))
     return head, scores
 
@@ -72,25 +85,28 @@ def assign_folds(groups: Sequence[object], *, n_folds: int, seed: int) -> IntArr
     """Returns a fold number for each query, (n_queries,); queries of one group share a fold.
 
     Raises:
-        FitError: there are fewer groups than folds.
+        FitError: there are fewer groups than folds, or fewer than two folds.
     """
-    distinct, members = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
+    if n_folds < 2:
+        raise FitError(f"n_folds: expected at least 2, got {n_folds}")
+    names = [str(group) for group in groups]
+    distinct = {name: place for place, name in enumerate(sorted(set(names)))}
     if len(distinct) < n_folds:
         raise FitError(f"{len(distinct)} distinct queries are too few for {n_folds} folds; expected at least {n_folds}")
     order = np.random.default_rng(seed).permutation(len(distinct))
     fold_of_group = np.empty(len(distinct), dtype=np.int64)
     fold_of_group[order] = np.arange(len(distinct)) % n_folds
-    folds: IntArray = fold_of_group[members]
+    folds: IntArray = fold_of_group[[distinct[name] for name in names]]
     return folds
 
 
 def check_quality(features: Features, quality: FloatArray) -> None:
-    """Refuses a matrix of the wrong shape, out of range, or with a backend or query that nothing was observed of.
+    """Refuses a matrix of the wrong shape, out of range, or with a backend that nothing was observed of.
 
     Raises:
         FitError: one of these.
     """
-    if quality.ndim != 2 or len(quality) != features.n_queries:
+    if quality.ndim != 2 or len(quality) != features.n_queries or not quality.shape[1]:
         raise FitError(f"quality: expected shape ({features.n_queries}, n_backends), got {quality.shape}")
     observed = np.isfinite(quality)
     if np.isinf(quality).any() or (quality[observed] < 0).any() or (quality[observed] > 1).any():
@@ -98,6 +114,17 @@ def check_quality(features: Features, quality: FloatArray) -> None:
     if not observed.any(axis=0).all():
         missing = np.flatnonzero(~observed.any(axis=0)).tolist()
         raise FitError(f"quality: no score at all for backend column(s) {missing}")
+
+
+def check_folds(features: Features, folds: IntArray) -> None:
+    """Refuses fold numbers that leave a query out, or that leave nothing to learn from.
+
+    Raises:
+        FitError: one of these.
+    """
+    n = features.n_queries
+    if folds.shape != (n,) or len(np.unique(folds)) < 2:
+        raise FitError(f"folds: expected shape ({n},) and at least two different folds, got {folds.shape}")
 
 
 def fill_missing(values: FloatArray) -> FloatArray:

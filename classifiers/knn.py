@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -14,38 +14,94 @@ from .sparse import Float32Array, IntArray
 
 MAX_REFERENCES = 2048  # so that a look-up takes tens of microseconds, however many traces there were
 MAX_DIMENSIONS = 64
+N_SKETCH = 1024  # random projections of the terms, where distances are to see the words too
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class References:
-    """Training queries as points to measure distance to: embeddings reduced to their principal axes, unit length."""
+    """Training queries as points to measure distance to: features reduced to their principal axes, unit length.
 
-    mean: Float32Array  # (embedding_dim,)
-    axes: Float32Array  # (embedding_dim, n_dimensions)
+    With `n_sketch` of 0 the features are the embedding. Otherwise they are everything: a sketch of the terms, that
+    many signed sums of them (Charikar et al. 2002, "Finding frequent items in data streams"), then the dense features.
+    """
+
+    mean: Float32Array  # (n_inputs,)
+    axes: Float32Array  # (n_inputs, n_dimensions)
     points: Float32Array  # (n_references, n_dimensions)
     rows: IntArray  # (n_references,) which rows of the training queries they are
+    n_sketch: int = 0
 
-    def place(self, embedding: Float32Array) -> Float32Array:
-        """Returns embeddings, (n, embedding_dim) or (embedding_dim,), as points of unit length."""
-        points = (embedding - self.mean) @ self.axes
+    def inputs(self, features: Features) -> Float32Array:
+        """Returns the features that distances are measured by, (n_queries, n_inputs)."""
+        return _inputs(features, self.n_sketch)
+
+    def input_of(self, query: QueryFeatures) -> Float32Array:
+        """Returns those of one query, (n_inputs,)."""
+        if not self.n_sketch:
+            return query.dense[: query.embedding_dim]
+        slots, signs = _slots(query.columns, self.n_sketch)
+        sketch = np.bincount(slots, weights=query.weights * signs, minlength=self.n_sketch).astype(np.float32)
+        return np.concatenate([sketch, query.dense])
+
+    def place(self, inputs: Float32Array) -> Float32Array:
+        """Returns features, (n, n_inputs) or (n_inputs,), as points of unit length."""
+        points = (inputs - self.mean) @ self.axes
         norms = np.sqrt(np.einsum("...d,...d->...", points, points))[..., None]
         placed: Float32Array = points / np.maximum(norms, 1e-9)
         return placed
 
 
-def choose_references(features: Features, *, seed: int, max_references: int = MAX_REFERENCES) -> References:
+def choose_references(
+    features: Features, *, seed: int, n_sketch: int = 0, max_references: int = MAX_REFERENCES
+) -> References:
     """Returns a random choice of the queries, or all of them where they are few."""
-    embedding = features.embedding
-    n = len(embedding)
+    inputs = _inputs(features, n_sketch)
+    n = len(inputs)
     rows = np.arange(n)
     if n > max_references:
         rows = np.sort(np.random.default_rng(seed).choice(n, size=max_references, replace=False))
-    mean = embedding.mean(0)
-    centred = (embedding - mean).astype(np.float64)
-    _, axes = np.linalg.eigh(centred.T @ centred)
-    kept = axes[:, ::-1][:, :MAX_DIMENSIONS].astype(np.float32)
-    empty = References(mean=mean, axes=kept, points=np.empty((0, kept.shape[1]), dtype=np.float32), rows=rows)
-    return References(mean=mean, axes=kept, points=empty.place(embedding[rows]), rows=rows)
+    mean = inputs.mean(0)
+    kept = _principal_axes(inputs - mean, seed=seed)
+    nowhere = np.empty((0, kept.shape[1]), dtype=np.float32)
+    empty = References(mean=mean, axes=kept, points=nowhere, rows=rows, n_sketch=n_sketch)
+    return replace(empty, points=empty.place(inputs[rows]))
+
+
+def _principal_axes(centred: Float32Array, *, seed: int, n_rounds: int = 5) -> Float32Array:
+    """Returns the first principal axes, (n_inputs, at most MAX_DIMENSIONS), by randomized subspace iteration.
+
+    Reference: Halko, Martinsson and Tropp 2011, arXiv:0909.4061, algorithm 4.4.
+    """
+    n_kept = min(MAX_DIMENSIONS, *centred.shape)
+    n_drawn = min(n_kept + 16, *centred.shape)
+    basis = np.random.default_rng(seed).standard_normal((centred.shape[1], n_drawn)).astype(np.float32)
+    for _ in range(n_rounds):
+        basis, _ = np.linalg.qr(centred.T @ (centred @ basis))
+    projected = (centred @ basis).astype(np.float64)
+    _, rotation = np.linalg.eigh(projected.T @ projected)
+    axes: Float32Array = basis @ rotation[:, ::-1][:, :n_kept].astype(np.float32)
+    return axes
+
+
+def _inputs(features: Features, n_sketch: int) -> Float32Array:
+    if not n_sketch:
+        return features.embedding
+    sketch = np.zeros((features.n_queries, n_sketch), dtype=np.float32)
+    terms = features.terms
+    rows = np.repeat(np.arange(features.n_queries), np.diff(terms.indptr))
+    slots, signs = _slots(terms.columns, n_sketch)
+    np.add.at(sketch, (rows, slots), terms.values * signs)
+    return np.concatenate([sketch, features.dense], axis=1)
+
+
+def _slots(columns: IntArray, n_sketch: int) -> tuple[IntArray, Float32Array]:
+    """Returns for each term the sum it goes into and its sign there, both by a hash of its column."""
+    hashed = columns.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    hashed ^= hashed >> np.uint64(29)
+    hashed *= np.uint64(0xBF58476D1CE4E5B9)
+    hashed ^= hashed >> np.uint64(32)
+    signs = np.float32(1) - np.float32(2) * ((hashed >> np.uint64(40)) & np.uint64(1)).astype(np.float32)
+    return (hashed % np.uint64(n_sketch)).astype(np.int64), signs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,25 +115,26 @@ class KnnTable:
 
     def predict(self, features: Features) -> FloatArray:
         """Returns the local averages, (n_queries, k)."""
-        points = self.references.place(features.embedding)
+        points = self.references.place(self.references.inputs(features))
         out = np.empty((len(points), self.values.shape[1]))
         for start in range(0, len(points), 1024):
             similarity = points[start : start + 1024] @ self.references.points.T
-            out[start : start + 1024] = self._average(similarity)
+            for row, one in enumerate(similarity, start):
+                out[row] = self._average(one)
         return out
 
     def predict_one(self, query: QueryFeatures) -> FloatArray:
         """Returns the local average around one query, (k,)."""
-        point = self.references.place(query.dense[: query.embedding_dim])
-        return self._average((self.references.points @ point)[None])[0]
+        point = self.references.place(self.references.input_of(query))
+        return self._average(self.references.points @ point)
 
     def _average(self, similarity: Float32Array) -> FloatArray:
-        k = min(self.n_neighbours, similarity.shape[1])
-        nearest = np.argpartition(similarity, similarity.shape[1] - k, axis=1)[:, -k:]
-        closeness = np.take_along_axis(similarity, nearest, axis=1)
-        weights = np.exp((closeness - closeness.max(1, keepdims=True)) / self.temperature)
-        weights /= weights.sum(1, keepdims=True)
-        averages: FloatArray = np.einsum("nk,nkb->nb", weights, self.values[nearest]).astype(np.float64)
+        """Returns the average over the nearest and all that are as near as the last of them, (k,)."""
+        least = len(similarity) - min(self.n_neighbours, len(similarity))
+        nearest = np.flatnonzero(similarity >= np.partition(similarity, least)[least])
+        closeness = similarity[nearest]
+        weights = np.exp((closeness - closeness.max()) / np.float32(self.temperature))
+        averages: FloatArray = (weights @ self.values[nearest] / weights.sum()).astype(np.float64)
         return averages
 
 

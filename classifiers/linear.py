@@ -7,7 +7,7 @@ from typing import Self
 import numpy as np
 
 from .features import Features
-from .heads import check_quality, fill_missing
+from .heads import check_folds, check_quality, fill_missing
 from .ridge import FloatArray, LinearMap, term_ridge_path
 from .sparse import IntArray
 
@@ -27,6 +27,7 @@ class LinearHead:
     def fit(self, features: Features, quality: FloatArray, folds: IntArray) -> Self:
         """Learns one linear map from the queries to all backends."""
         check_quality(features, quality)
+        check_folds(features, folds)
         targets = fill_missing(quality)
         path = np.empty((len(self.penalties), *targets.shape))
         for fold in np.unique(folds):

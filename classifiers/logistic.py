@@ -58,21 +58,27 @@ class LogisticHead:
 
 
 def fit_logistic(
-    design: FloatArray, labels: FloatArray, penalties: FloatArray, *, max_iterations: int = 50
+    design: FloatArray,
+    labels: FloatArray,
+    penalties: FloatArray,
+    *,
+    offset: FloatArray | float = 0.0,
+    max_iterations: int = 50,
 ) -> FloatArray:
     """Returns the weights, (n_columns,), that maximise the penalised likelihood of soft labels in [0, 1].
 
-    Newton's method with halved steps; `penalties` (n_columns,) are ridge penalties and must be positive.
+    Newton's method with halved steps; `penalties` (n_columns,) are ridge penalties and must be positive. `offset`
+    (n_rows,) is added to the logits as it is.
     """
     weights = np.zeros(design.shape[1])
 
     def loss(candidate: FloatArray) -> float:
-        logits = design @ candidate
+        logits = design @ candidate + offset
         return float(np.sum(np.logaddexp(0, logits) - labels * logits) + 0.5 * np.sum(penalties * candidate**2))
 
     current = loss(weights)
     for _ in range(max_iterations):
-        probability = sigmoid(design @ weights)
+        probability = sigmoid(design @ weights + offset)
         gradient = design.T @ (probability - labels) + penalties * weights
         curvature = np.maximum(probability * (1 - probability), 1e-6)
         hessian = (design * curvature[:, None]).T @ design + np.diag(penalties)

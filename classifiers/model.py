@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from .calibration import Calibration
 from .cost import CostModel
 from .errors import ArtefactError
@@ -14,7 +12,6 @@ from .estimates import Estimates
 from .features import Featurizer
 from .heads import Predictor
 from .neighbours import Neighbour, Neighbours
-from .ridge import FloatArray
 from .sparse import Float32Array
 from .terms import KeyArray
 
@@ -47,7 +44,8 @@ class QueryModel:
         )
         if featurizer.encoder_id != self.encoder_id:
             raise ArtefactError(
-                f"trained with encoder {self.encoder_id}, but {self.encoder!r} is now {featurizer.encoder_id}; train again"
+                f"trained with encoder {self.encoder_id}, but {self.encoder!r} is now {featurizer.encoder_id};"
+                " train again"
             )
         object.__setattr__(self, "_featurizer", featurizer)
 
@@ -89,5 +87,4 @@ class QueryModel:
     def nearest(self, text: str, *, n: int = 5) -> list[Neighbour]:
         """Returns the training queries most like this one."""
         query = self._featurizer.transform_one(text)
-        embedding: FloatArray | Float32Array = query.dense[: query.embedding_dim]
-        return self.neighbours.nearest(embedding.astype(np.float32), n=n)
+        return self.neighbours.nearest(query.dense[: query.embedding_dim], n=n)

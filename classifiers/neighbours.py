@@ -49,10 +49,15 @@ class Neighbours:
 
 def keep_neighbours(references: References, texts: Sequence[str], quality: FloatArray) -> Neighbours:
     """Returns what is kept of the reference queries."""
-    kept = [texts[row].encode("utf-8", "replace")[:_MAX_BYTES].decode("utf-8", "ignore").encode() for row in references.rows]
+    kept = [_beginning(texts[row]) for row in references.rows]
     return Neighbours(
         references=references,
         quality=quality[references.rows].astype(np.float32),
         text=np.frombuffer(b"".join(kept), dtype=np.uint8).copy(),
         ends=np.cumsum([len(text) for text in kept], dtype=np.int64),
     )
+
+
+def _beginning(text: str) -> bytes:
+    """Returns the first bytes of a text in UTF-8, cut between characters."""
+    return text[:_MAX_BYTES].encode("utf-8", "replace")[:_MAX_BYTES].decode("utf-8", "ignore").encode()

@@ -7,6 +7,7 @@ Only the classes in FITTED can be rebuilt; a file names them, it cannot bring it
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -37,7 +38,7 @@ FITTED = {
 def dump(value: Any, name: str, arrays: Arrays) -> Any:
     """Returns the JSON outline of a fitted value and puts its arrays into `arrays` under dotted names."""
     if isinstance(value, np.ndarray):
-        known = next((key for key, array in arrays.items() if array is value), None)  # shared arrays are stored once
+        known = next((key for key, array in arrays.items() if _is_same(array, value)), None)  # stored once
         if known is None:
             known, arrays[name] = name, value
         return {"array": known}
@@ -49,9 +50,11 @@ def dump(value: Any, name: str, arrays: Arrays) -> Any:
         return {"kind": kind, "fields": fields}
     if isinstance(value, tuple):
         return {"tuple": [dump(item, f"{name}.{place}", arrays) for place, item in enumerate(value)]}
-    if value is None or isinstance(value, bool | int | float | str):
+    if isinstance(value, float) and math.isfinite(value):
+        return {"value": float(value)}
+    if value is None or isinstance(value, bool | int | str):
         return {"value": value}
-    raise ArtefactError(f"{name}: a {type(value).__name__} cannot be saved")
+    raise ArtefactError(f"{name}: {value!r:.80} of type {type(value).__name__} cannot be saved")
 
 
 def load(outline: Mapping[str, Any], arrays: Arrays) -> Any:
@@ -72,8 +75,12 @@ def load(outline: Mapping[str, Any], arrays: Arrays) -> Any:
             raise ArtefactError(f"unknown kind of fitted value {kind!r}; expected one of {', '.join(FITTED)}")
         fields = {name: load(field, arrays) for name, field in outline["fields"].items()}
         return resolve(kind, FITTED, what="artefact")(**fields)
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
         raise ArtefactError(f"the outline does not match its arrays: {error}") from error
+
+
+def _is_same(one: NDArray[Any], other: NDArray[Any]) -> bool:
+    return one is other or (one.dtype == other.dtype and one.shape == other.shape and one.tobytes() == other.tobytes())
 
 
 def _saved_fields(value: Any) -> list[dataclasses.Field[Any]]:

@@ -13,21 +13,37 @@ from .estimates import Estimates
 # Guesses, not measurements: what a tier usually gets right of mixed questions, and how much it writes.
 _QUALITY: Mapping[str, float] = {"small": 0.55, "mid": 0.70, "lrm": 0.85}
 _OUTPUT_TOKENS: Mapping[str, float] = {"small": 250.0, "mid": 350.0, "lrm": 2000.0}
-_EFFORT_QUALITY: Mapping[str, float] = {"none": -0.10, "minimal": -0.08, "low": -0.05, "medium": 0.0, "high": 0.03}
-_EFFORT_TOKENS: Mapping[str, float] = {"none": 0.2, "minimal": 0.25, "low": 0.4, "medium": 1.0, "high": 2.5}
+_EFFORT_QUALITY: Mapping[str, float] = {
+    "none": -0.10,
+    "minimal": -0.08,
+    "low": -0.05,
+    "medium": 0.0,
+    "high": 0.03,
+    "xhigh": 0.04,
+    "max": 0.05,
+}
+_EFFORT_TOKENS: Mapping[str, float] = {
+    "none": 0.2,
+    "minimal": 0.25,
+    "low": 0.4,
+    "medium": 1.0,
+    "high": 2.5,
+    "xhigh": 4.0,
+    "max": 5.0,
+}
 _TOKENS_PER_S: Mapping[str, float] = {"small": 120.0, "mid": 70.0, "lrm": 70.0}
-_CHARACTERS_PER_TOKEN = 4.0
+_BYTES_PER_TOKEN = 4.0  # of UTF-8: Chinese has more tokens to a character than English
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PriorModel:
-    """Stands in for a `QueryModel` where nothing was learned yet; every query looks the same to it but for its length."""
+    """Stands in for a `QueryModel` where nothing was learned yet; it knows queries by their length only."""
 
     specs: tuple[BackendSpec, ...]
 
     def estimate(self, text: str) -> Estimates:
         """Returns the estimates for one query."""
-        input_tokens = round(len(text) / _CHARACTERS_PER_TOKEN) + 1
+        input_tokens = round(len(text.encode("utf-8", "replace")) / _BYTES_PER_TOKEN) + 1
         quality = np.array([_QUALITY[spec.tier] + _EFFORT_QUALITY.get(spec.effort or "", 0.0) for spec in self.specs])
         tokens = np.array(
             [_OUTPUT_TOKENS[spec.tier] * _EFFORT_TOKENS.get(spec.effort or "", 1.0) for spec in self.specs]

@@ -98,9 +98,7 @@ def term_ridge_path(
         else:
             dense_weights = np.zeros((features.dense.shape[1], targets.shape[1]), dtype=np.float32)
         maps.append(
-            LinearMap(
-                dense_weights=dense_weights, term_weights=term_weights, intercept=intercept.astype(np.float32)
-            )
+            LinearMap(dense_weights=dense_weights, term_weights=term_weights, intercept=intercept.astype(np.float32))
         )
     return maps
 
@@ -144,7 +142,8 @@ def _solve_shifted(
         growth = np.where(is_active, power_next / np.maximum(power, tiny), 0.0)
         growths = growth * ratio**2
         direction = residual + growth.astype(np.float32) * direction
-        directions = zeta_next[:, None, :].astype(np.float32) * residual + growths[:, None, :].astype(np.float32) * directions
+        zeta32, growths32 = zeta_next[:, None, :].astype(np.float32), growths[:, None, :].astype(np.float32)
+        directions = zeta32 * residual + growths32 * directions
         zeta_before, zeta, power = zeta, zeta_next, power_next
         step_before = np.where(step == 0, 1.0, step)
     return list(solutions)

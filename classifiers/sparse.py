@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 Float32Array = NDArray[np.float32]
 IntArray = NDArray[np.int64]
 
-_DENSE_SHARE = 0.02  # a column with more non-zeros than this share of the rows is kept dense: one BLAS call beats many gathers
+# A column with more non-zeros than this share of the rows is kept dense: one BLAS call beats many gathers.
+_DENSE_SHARE = 0.02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

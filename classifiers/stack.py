@@ -13,12 +13,13 @@ from typing import Self
 import numpy as np
 
 from .features import Features, QueryFeatures
-from .heads import check_quality, fill_missing
-from .knn import KnnTable, choose_references
+from .heads import check_folds, check_quality, fill_missing
+from .knn import MAX_REFERENCES, N_SKETCH, KnnTable, choose_references
 from .ridge import FloatArray, LinearMap, dense_ridge_path, term_ridge_path
 from .sparse import IntArray
 
 _WEIGHT_PENALTY = 0.1  # of the stacking weights, relative to the mean power of the stacked predictions
+_PLAIN, _WORDS = 0, 1  # the two neighbourhoods: by the embedding, or by words as well
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,51 +55,65 @@ class StackHead:
         dense_penalties: tuple[float, ...] = (3.0, 10.0, 30.0, 100.0),
         term_penalties: tuple[float, ...] = (3.0, 10.0, 30.0),
         n_neighbours: int = 100,
+        n_word_neighbours: int = 60,
         temperature: float = 0.07,
         seed: int = 0,
     ) -> None:
         self.dense_penalties = dense_penalties
         self.term_penalties = term_penalties
         self.n_neighbours = n_neighbours
+        self.n_word_neighbours = n_word_neighbours
         self.temperature = temperature
         self.seed = seed
 
     def fit(self, features: Features, quality: FloatArray, folds: IntArray) -> Self:
         """Learns the heads, their weights, and keeps the out-of-fold scores of the whole stack."""
         check_quality(features, quality)
+        check_folds(features, folds)
         filled = fill_missing(quality)
         means = filled.mean(0)
         centred = filled - means
         _, _, axes = np.linalg.svd(centred, full_matrices=False)  # (n_components, n_backends)
         components = centred @ axes.T
 
-        n_heads = len(self.dense_penalties) + 2 * len(self.term_penalties) + 1
-        stacked = np.empty((n_heads, *components.shape))
+        n_linear = len(self.dense_penalties) + 2 * len(self.term_penalties)
+        linear = np.empty((n_linear, *components.shape))
+        local = np.empty((2, 1, *components.shape))
         for fold in np.unique(folds):
             inside, outside = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
-            maps, knn = self._fit_heads(features.take(inside), components[inside])
-            held_out = features.take(outside)
-            for place, fitted in enumerate(maps):
-                stacked[place, outside] = fitted.predict(held_out)
-            stacked[-1, outside] = knn.predict(held_out)
+            part, held_out = features.take(inside), features.take(outside)
+            for place, fitted in enumerate(self._fit_linear(part, components[inside])):
+                linear[place, outside] = fitted.predict(held_out)
+            for kind in (_PLAIN, _WORDS):
+                local[kind, 0, outside] = self._fit_knn(part, components[inside], kind).predict(held_out)
 
+        stacks = [np.concatenate([linear, local[kind]]) for kind in (_PLAIN, _WORDS)]
+        crossed = [self._cross_fit(stacked, components, folds) for stacked in stacks]
+        self.neighbourhood_ = _choose_neighbourhood(crossed, components)
+        stacked = stacks[self.neighbourhood_]
         self.weights_ = np.stack([_stacking_weights(stacked[:, :, k], t) for k, t in enumerate(components.T)])
-        self.out_of_fold_ = means + self._cross_fit(stacked, components, folds) @ axes
-        self.predictor_ = self._collapse(*self._fit_heads(features, components), means, axes)
+        self.out_of_fold_ = means + crossed[self.neighbourhood_] @ axes
+        knn = self._fit_knn(features, components, self.neighbourhood_)
+        self.predictor_ = self._collapse(self._fit_linear(features, components), knn, means, axes)
         return self
 
-    def _fit_heads(self, features: Features, components: FloatArray) -> tuple[list[LinearMap], KnnTable]:
+    def _fit_linear(self, features: Features, components: FloatArray) -> list[LinearMap]:
         maps = dense_ridge_path(features, components, self.dense_penalties)
         for with_dense in (False, True):
             maps += term_ridge_path(features, components, self.term_penalties, with_dense=with_dense)
-        references = choose_references(features, seed=self.seed)
-        knn = KnnTable(
+        return maps
+
+    def _fit_knn(self, features: Features, components: FloatArray, kind: int) -> KnnTable:
+        n_neighbours, n_sketch, n_references = self.n_neighbours, 0, MAX_REFERENCES
+        if kind == _WORDS:
+            n_neighbours, n_sketch, n_references = self.n_word_neighbours, N_SKETCH, 2 * MAX_REFERENCES
+        references = choose_references(features, seed=self.seed, n_sketch=n_sketch, max_references=n_references)
+        return KnnTable(
             references=references,
             values=components[references.rows].astype(np.float32),
-            n_neighbours=self.n_neighbours,
+            n_neighbours=n_neighbours,
             temperature=self.temperature,
         )
-        return maps, knn
 
     @staticmethod
     def _cross_fit(stacked: FloatArray, components: FloatArray, folds: IntArray) -> FloatArray:
@@ -141,6 +156,13 @@ class StackHead:
             temperature=knn.temperature,
         )
         return LinearPlusKnn(linear=linear, knn=table)
+
+
+def _choose_neighbourhood(crossed: list[FloatArray], components: FloatArray) -> int:
+    """Returns the plain neighbourhood, unless words as well bring the squared error down by two paired errors."""
+    plain, words = (((scores - components) ** 2).sum(1) for scores in crossed)
+    gain = plain - words
+    return _WORDS if gain.mean() > 2 * gain.std() / np.sqrt(len(gain)) else _PLAIN
 
 
 def _stacking_weights(predictions: FloatArray, target: FloatArray, *, n_sweeps: int = 200) -> FloatArray:

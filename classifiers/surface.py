@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
-Float32Array = NDArray[np.float32]
-IntArray = NDArray[np.int64]
+from .sparse import Float32Array, IntArray
 
 _BYTE_CLASSES: dict[str, bytes] = {
     "digits": b"0123456789",
@@ -58,13 +57,19 @@ SURFACE_NAMES: tuple[str, ...] = (
     _PLAIN + tuple(_BYTE_CLASSES) + tuple(_CUES) + tuple(f"{name}_share" for name in (*_RATIOS, "english"))
 )
 
+# Where the features of each kind end.
+_N_LOGS = 3
+_N_PLAIN = len(_PLAIN)
+_N_BYTES = _N_PLAIN + len(_BYTE_CLASSES)
+_N_COUNTS = _N_BYTES + len(_CUES)
+
 _CLASS_OF_BYTE = np.full(256, len(_BYTE_CLASSES), dtype=np.int64)  # the last class: everything else
 for _place, _members in enumerate(_BYTE_CLASSES.values()):
     _CLASS_OF_BYTE[list(_members)] = _place
 _N_BYTE_CLASSES = len(_BYTE_CLASSES) + 1
 _RATIO_PLACES = np.array([list(_BYTE_CLASSES).index(name) for name in _RATIOS])
 _ENGLISH = list(_CUES).index("english")
-_DIGITS = list(_BYTE_CLASSES).index("digits")
+_NUMBER = re.compile(rb"[0-9]+")
 
 
 class SurfaceReader:
@@ -89,22 +94,18 @@ class SurfaceReader:
         out = np.empty(len(SURFACE_NAMES), dtype=np.float32)
         classes = _CLASS_OF_BYTE[np.frombuffer(text, dtype=np.uint8)]
         counts = np.bincount(classes, minlength=_N_BYTE_CLASSES)[:-1]
-        is_digit = classes == _DIGITS
-        n_numbers = int(np.count_nonzero(is_digit[1:] > is_digit[:-1])) + int(is_digit[:1].sum())
         cues = np.bincount(self._cue_of_token[tokens], minlength=len(_CUES) + 1)[:-1]
         n_tokens = len(tokens)
-        n_plain, n_bytes = len(_PLAIN), len(_BYTE_CLASSES)
         out[0] = n_characters
         out[1] = n_tokens
-        out[2] = n_numbers
-        out[n_plain : n_plain + n_bytes] = counts
-        out[n_plain + n_bytes : n_plain + n_bytes + len(_CUES)] = cues
-        n_counts = n_plain + n_bytes + len(_CUES)
-        np.log1p(out[:3], out=out[:3])
-        np.log1p(out[n_plain:n_counts], out=out[n_plain:n_counts])
+        out[2] = len(_NUMBER.findall(text))
+        out[_N_LOGS:_N_PLAIN] = 0
+        out[_N_PLAIN:_N_BYTES] = counts
+        out[_N_BYTES:_N_COUNTS] = cues
+        np.log1p(out[:_N_COUNTS], out=out[:_N_COUNTS])
         out[3] = n_characters / (n_tokens + 1)
         out[4] = len(set(tokens.tolist())) / (n_tokens + 1)
         out[5] = np.count_nonzero(self._is_split[tokens]) / (n_tokens + 1)
-        out[n_counts:-1] = counts[_RATIO_PLACES] / (len(text) + 1)
+        out[_N_COUNTS:-1] = counts[_RATIO_PLACES] / (len(text) + 1)
         out[-1] = cues[_ENGLISH] / (n_tokens + 1)
         return out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -23,9 +24,12 @@ _WORD, _PAIR, _TRIPLE, _PLACE, _SIZE = (
         0x85EBCA77C2B2AE63,
     )
 )
-_N_PLACES = 4  # so many tokens at either end also count with their place: the opening and the closing words name the task
+# So many tokens at either end also count with their place: the opening and the closing words name the task.
+_N_PLACES = 4
 _SHIFT = np.uint64(29)
-_PLACES = (np.arange(2 * _N_PLACES, dtype=np.uint64) + np.uint64(1)) * _SIZE
+_ONE = np.uint64(1)
+_UINT64 = 2**64 - 1
+_PLACES = (np.arange(2 * _N_PLACES, dtype=np.uint64) + _ONE) * _SIZE
 
 
 def term_keys(tokens: IntArray) -> KeyArray:
@@ -37,26 +41,28 @@ def term_keys(tokens: IntArray) -> KeyArray:
     n = len(tokens)
     if n == 0:
         return np.zeros(1, dtype=np.uint64)
-    words = (tokens.astype(np.uint64) + np.uint64(1)) * _WORD
+    ends = min(n, _N_PLACES)
+    n_grams = max(3 * n - 3, 1)
+    keys = np.empty(n_grams + 2 * ends + 1, dtype=np.uint64)
+    words = keys[:n]
+    np.add(tokens.view(np.uint64), _ONE, out=words)
+    words *= _WORD
     words ^= words >> _SHIFT
-    keys = np.empty(3 * n - 2 if n > 1 else 1, dtype=np.uint64)
-    keys[:n] = words
     if n > 1:
         pairs = keys[n : 2 * n - 1]
         np.multiply(words[:-1], _PAIR, out=pairs)
         pairs += words[1:]
         pairs *= _PAIR
     if n > 2:
-        triples = keys[2 * n - 1 : 3 * n - 3]
+        triples = keys[2 * n - 1 : n_grams]
         np.multiply(pairs[:-1], _TRIPLE, out=triples)
         triples += words[2:]
         triples *= _TRIPLE
-    keys = keys[: 3 * n - 3] if n > 1 else keys
-    ends = min(n, _N_PLACES)
-    head = (words[:ends] + _PLACES[:ends]) * _PLACE
-    tail = (words[n - ends :] + _PLACES[_N_PLACES : _N_PLACES + ends]) * _PLACE
-    size = np.array([int(2 * np.log2(n)) + 1], dtype=np.uint64) * _SIZE
-    keys = np.concatenate([keys, head, tail, size])
+    places = keys[n_grams:-1]
+    np.add(words[:ends], _PLACES[:ends], out=places[:ends])
+    np.add(words[n - ends :], _PLACES[_N_PLACES : _N_PLACES + ends], out=places[ends:])
+    places *= _PLACE
+    keys[-1] = (int(2 * math.log2(n)) + 1) * int(_SIZE) & _UINT64
     keys ^= keys >> _SHIFT
     return keys
 
@@ -85,16 +91,19 @@ class TermVocabulary:
         if not len(self.keys):
             return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32)
         ordered = np.sort(keys)
-        columns = np.searchsorted(self.keys, ordered)
-        columns[columns == len(self.keys)] = 0
+        columns = self.keys[:-1].searchsorted(ordered)  # without the last, so that what is beyond it lands on it
         columns = columns[self.keys[columns] == ordered]
         if not len(columns):
             return columns, np.empty(0, dtype=np.float32)
-        starts = np.flatnonzero(np.concatenate([[True], columns[1:] != columns[:-1]]))
-        counts = np.diff(np.append(starts, len(columns)))
-        columns = columns[starts]
-        weights = ((1 + np.log(counts)) * self.idf[columns]).astype(np.float32)
-        weights /= np.sqrt(weights @ weights)
+        is_repeated = columns[1:] == columns[:-1]
+        if is_repeated.any():
+            starts = np.concatenate([[0], np.flatnonzero(~is_repeated) + 1])
+            counts = np.diff(starts, append=len(columns))
+            columns = columns[starts]
+            weights = ((1 + np.log(counts)) * self.idf[columns]).astype(np.float32)
+        else:
+            weights = self.idf[columns]
+        weights /= np.float32(math.sqrt(weights @ weights))
         return columns, weights
 
     def matrix(self, queries: Sequence[KeyArray]) -> CsrMatrix:
@@ -103,7 +112,7 @@ class TermVocabulary:
         lengths = [len(columns) for columns, _ in rows]
         return CsrMatrix(
             indptr=np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]),
-            columns=np.concatenate([columns for columns, _ in rows]),
-            values=np.concatenate([weights for _, weights in rows]),
+            columns=np.concatenate([np.empty(0, dtype=np.int64), *(columns for columns, _ in rows)]),
+            values=np.concatenate([np.empty(0, dtype=np.float32), *(weights for _, weights in rows)]),
             n_columns=len(self.keys),
         )

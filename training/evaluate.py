@@ -45,9 +45,9 @@ def evaluate(
     curves: list[Curve] = []
     if pool.can_check:
         progress.stage(f"replaying the cascade at {len(lams)} trade-offs")
-        curves.append(replayer.curve(CASCADE, base, lams))
+        curves.append(replayer.curve(CASCADE, base, lams, progress=progress))
     progress.stage(f"replaying plain routing at {len(lams)} trade-offs")
-    curves.append(replayer.curve(ROUTER, replace(base, max_calls=1), lams))
+    curves.append(replayer.curve(ROUTER, replace(base, max_calls=1), lams, progress=progress))
     if train is not None:
         curves.extend(baseline_curves(train.quality, train.cost_usd, dataset.quality, dataset.cost_usd))
     progress.stage("replaying policies")

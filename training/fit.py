@@ -34,9 +34,9 @@ from .evaluation import FloatArray, Trial
 from .metrics import auroc, brier, ece
 from .progress import Progress, Silent
 from .split import Split, normalised
-from .trials import area_statistic, trial_curve
+from .trials import Area, area_statistic, trial_curve
 
-AUTO = ("mean", "stack", "linear", "knn")  # what `auto` tries: each must beat the one chosen before it
+AUTO = ("mean", "stack", "linear", "knn")  # what `auto` tries, in turn
 N_FOLDS = 5
 _MIN_ANSWERS = 40  # graded answers below which no confidence is learned
 _METRIC = "AIQ out of fold"
@@ -155,15 +155,16 @@ def _choose(
 ) -> tuple[list[Trial], _Candidate]:
     """Returns all trials and the chosen candidate.
 
-    The mean-score router stands until a candidate's AIQ beats it by more than a paired standard error, and so on in
-    turn: where the queries teach nothing, nothing is claimed to be learned.
+    The mean-score router stands until a candidate's AIQ beats it by more than a paired standard error: where the
+    queries teach nothing, nothing is claimed to be learned. A learner replaces one tried before it only by two, since
+    the first of them, the stack, holds the others already.
     """
     curves = [trial_curve(c.name, c.quality, cost, dataset.quality, dataset.cost_usd) for c in candidates]
     areas = [area_statistic(curve, dataset.quality, dataset.cost_usd) for curve in curves]
     chosen = 0
     for place in range(1, len(candidates)):
-        is_better, _ = _gain(areas[place], areas[chosen], dataset.n_queries, seed)
-        if is_better:
+        errors = _gain_in_errors(areas[place], areas[chosen], dataset.n_queries, seed)
+        if errors > (1.0 if chosen == 0 else 2.0):
             chosen = place
     trials = []
     for place, candidate in enumerate(candidates):
@@ -182,11 +183,11 @@ def _choose(
     return trials, candidates[chosen]
 
 
-def _gain(better: Any, worse: Any, n_queries: int, seed: int) -> tuple[bool, float]:
-    """Returns whether one area exceeds another by more than a paired standard error, and by how much."""
+def _gain_in_errors(better: Area, worse: Area, n_queries: int, seed: int) -> float:
+    """Returns by how many paired standard errors one area exceeds another."""
     figure = paired_bootstrap(lambda weights: better(weights) - worse(weights), n_queries, n_resamples=200, seed=seed)
     standard_error = (figure.high - figure.low) / (2 * 1.96)
-    return figure.value > standard_error, figure.value
+    return figure.value / standard_error if standard_error > 0 else 0.0
 
 
 def _fit_confidence(

@@ -19,6 +19,10 @@ class Progress(Protocol):
         """Begins the next stage."""
         ...
 
+    def note(self, text: str) -> None:
+        """Tells how far the present stage has come; said now and then at the most."""
+        ...
+
     def over(self, items: Iterable[_Item], *, name: str, total: int) -> Iterator[_Item]:
         """Yields the items, showing how many are done."""
         ...
@@ -30,21 +34,30 @@ class Silent:
     def stage(self, name: str) -> None:
         """Says nothing."""
 
+    def note(self, text: str) -> None:
+        """Says nothing."""
+
     def over(self, items: Iterable[_Item], *, name: str, total: int) -> Iterator[_Item]:
         """Yields the items."""
         yield from items
 
 
 class Shown:
-    """Writes to standard error: tqdm's bar on a terminal, a line every few seconds elsewhere."""
+    """Writes to standard error: stages as lines; loops as tqdm's bar on a terminal, a line now and then elsewhere."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr
-        self._started = time.monotonic()
+        self._started = self._told = time.monotonic()
+
+    def note(self, text: str) -> None:
+        """Writes the text, unless something was written a moment ago."""
+        if time.monotonic() - self._told > _LINE_EVERY_S:
+            self.stage(text)
 
     def stage(self, name: str) -> None:
         """Writes the stage with the seconds since the start."""
-        self._stream.write(f"[{time.monotonic() - self._started:6.1f} s] {name}\n")
+        self._told = time.monotonic()
+        self._stream.write(f"[{self._told - self._started:6.1f} s] {name}\n")
         self._stream.flush()
 
     def over(self, items: Iterable[_Item], *, name: str, total: int) -> Iterator[_Item]:
@@ -54,12 +67,9 @@ class Shown:
 
             yield from tqdm(items, desc=name, total=total, file=self._stream, leave=False)
             return
-        told = time.monotonic()
-        for done, item in enumerate(items):
+        for done, item in enumerate(items, start=1):
             yield item
-            if time.monotonic() - told > _LINE_EVERY_S:
-                told = time.monotonic()
-                self.stage(f"{name}: {done + 1} of {total}")
+            self.note(f"{name}: {done} of {total}")
 
 
 @contextmanager

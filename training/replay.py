@@ -12,6 +12,7 @@ from ..classifiers import Estimates
 from ..router import Outcome, Policy, Pool
 from .dataset import Dataset
 from .evaluation import Confidences, Curve, FloatArray, PolicyOutcome
+from .progress import Progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,11 +56,11 @@ class Replayer:
             calls[row] = len(outcome.steps)
         return PolicyOutcome(policy=policy.name, backend=tuple(backend), cost_usd=cost, score=score, n_calls=calls)
 
-    def curve(self, name: str, policy: Policy, lams: FloatArray) -> Curve:
+    def curve(self, name: str, policy: Policy, lams: FloatArray, *, progress: Progress) -> Curve:
         """Returns the policy at each lam."""
         labels = tuple(lam_label(float(lam)) for lam in lams)
         swept = [replace(policy, name=label, lam=float(lam)) for label, lam in zip(labels, lams, strict=True)]
-        outcomes = [self.outcome(each) for each in swept]
+        outcomes = [self.outcome(each) for each in progress.over(swept, name=f"replaying {name}", total=len(swept))]
         return Curve(
             name=name,
             labels=labels,

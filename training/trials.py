@@ -13,6 +13,8 @@ from .evaluation import Curve, FloatArray
 from .metrics import hull_area, hull_points, single_backends
 from .weighted import weighted_mean
 
+Area = Callable[[FloatArray], FloatArray]  # weights (n_weightings, n_queries) -> AIQ (n_weightings,)
+
 _N_LAMS = 40
 
 
@@ -52,8 +54,8 @@ def trial_curve(
     )
 
 
-def area_statistic(curve: Curve, quality: FloatArray, cost_usd: FloatArray) -> Callable[[FloatArray], FloatArray]:
-    """Returns the AIQ of a curve as a function of query weights, (n_weightings, n_queries) -> (n_weightings,)."""
+def area_statistic(curve: Curve, quality: FloatArray, cost_usd: FloatArray) -> Area:
+    """Returns the AIQ of a curve as a function of the weights of queries."""
     single = single_backends(quality, cost_usd)
 
     def area(weights: FloatArray) -> FloatArray:

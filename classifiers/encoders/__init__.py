@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from ...backends import resolve
+from ...backends import ConfigError, resolve
 from ..sparse import Float32Array
 
 ENCODERS = {
@@ -26,16 +26,21 @@ class Encoder(Protocol):
 
 
 def create_encoder(name: str) -> Encoder:
-    """Returns the encoder called `static`, or `hf:<folder or hub id>`, or `package.module:factory`.
+    """Returns the encoder called `static`, or `hf:<folder or hub id>`, or `package.module:Class`.
+
+    An artefact names its encoder, so nothing but a class that encodes is ever called.
 
     Raises:
         ConfigError: the name is unknown or the encoder cannot be loaded.
     """
     kind, _, argument = name.partition(":")
     if kind in ENCODERS:
-        encoder: Encoder = resolve(kind, ENCODERS, what="encoder")(argument)
-    else:
-        encoder = resolve(name, ENCODERS, what="encoder")()
+        built_in: Encoder = resolve(kind, ENCODERS, what="encoder")(argument)
+        return built_in
+    target = resolve(name, ENCODERS, what="encoder")
+    if not isinstance(target, type) or not hasattr(target, "encode"):
+        raise ConfigError(f"encoder: {name!r} is not an encoder; expected a class with `encode`, `id` and `dim`")
+    encoder: Encoder = target()
     return encoder
 
 

@@ -25,6 +25,8 @@ class HfEncoder:
         self._model = model
         self.dim = int(model.config.hidden_size)
         self.id = f"hf:{name}#{_hash_of(model)}"
+        places = getattr(model.config, "max_position_embeddings", _MAX_TOKENS)
+        self._max_tokens = min(_MAX_TOKENS, tokenizer.model_max_length, places)
 
     def encode(self, texts: Sequence[str]) -> Float32Array:
         """Returns one vector a text, (n_texts, dim)."""
@@ -38,7 +40,7 @@ class HfEncoder:
                 [shorten(texts[i]) for i in rows],
                 padding=True,
                 truncation=True,
-                max_length=_MAX_TOKENS,
+                max_length=self._max_tokens,
                 return_tensors="pt",
             ).to(self._model.device)
             with torch.inference_mode():

@@ -7,6 +7,7 @@ The table is distilled once from all-MiniLM-L6-v2 by `training/distil.py`, in th
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from functools import cache
 from importlib import resources
@@ -15,6 +16,7 @@ import numpy as np
 
 from ...backends import ConfigError
 from ..sparse import Float32Array, IntArray
+from .words import WordTokens
 
 MAX_CHARACTERS = 16_000  # of a longer text the first and the last half of that are read
 
@@ -29,6 +31,8 @@ class StaticEncoder:
         self._tokenizer = Tokenizer.from_str(tokenizer_json.decode("utf-8"))
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
+        special = (token.content for token in self._tokenizer.get_added_tokens_decoder().values())
+        self._words = WordTokens(encode=self._encode_text, special=special)
         arrays = load(table)
         self._codes = arrays["codes"]  # (n_tokens, dim) int8
         self._scales = arrays["scales"].astype(np.float32)  # (n_tokens,)
@@ -43,7 +47,7 @@ class StaticEncoder:
 
     def tokenize(self, text: str) -> IntArray:
         """Returns the token ids of a text, without special tokens."""
-        return np.array(self._tokenizer.encode(text, add_special_tokens=False).ids, dtype=np.int64)
+        return np.array(self._words.tokenize(text), dtype=np.int64)
 
     def tokenize_all(self, texts: Sequence[str]) -> list[IntArray]:
         """Returns the token ids of many texts, several at a time."""
@@ -54,10 +58,11 @@ class StaticEncoder:
         """Returns the unit-length vector of one tokenised text, (dim,); zeros where it has no tokens."""
         if not len(tokens):
             return np.zeros(self.dim, dtype=np.float32)
-        vector = self._scales[tokens] @ self._codes[tokens]
-        vector = vector.astype(np.float32)
-        norm = np.sqrt(vector @ vector)
-        return vector / norm if norm > 0 else vector
+        vector: Float32Array = self._scales[tokens] @ self._codes[tokens]
+        norm = math.sqrt(vector @ vector)
+        if norm > 0:
+            vector /= np.float32(norm)
+        return vector
 
     def encode(self, texts: Sequence[str]) -> Float32Array:
         """Returns one vector a text, (n_texts, dim)."""
@@ -65,6 +70,10 @@ class StaticEncoder:
             return np.empty((0, self.dim), dtype=np.float32)
         tokenized = self.tokenize_all([shorten(text) for text in texts])
         return np.stack([self.encode_tokens(tokens) for tokens in tokenized])
+
+    def _encode_text(self, text: str) -> list[int]:
+        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
+        return ids
 
 
 def shorten(text: str) -> str:
@@ -75,11 +84,19 @@ def shorten(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-@cache
 def load_static(argument: str = "") -> StaticEncoder:
-    """Returns the encoder that ships with the package, loaded once."""
+    """Returns the encoder that ships with the package, loaded once.
+
+    Raises:
+        ConfigError: there is an argument.
+    """
     if argument:
         raise ConfigError(f"encoder: 'static' takes no argument, got {argument!r}")
+    return _load_table()
+
+
+@cache
+def _load_table() -> StaticEncoder:
     folder = resources.files(__package__) / "data" / "static"
     return StaticEncoder(
         tokenizer_json=(folder / "tokenizer.json").read_bytes(),

@@ -6,14 +6,41 @@ import ast
 import math
 import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from ...backends import Completion, Query
 
-_EQUATION = re.compile(r"([\d$(][\d\s.,$()+\-*/×÷x·%]*?[\d)%])\s*=\s*\$?\s*(-?\d[\d,]*(?:\.\d+)?)(?![\d]*\s*[+\-*/×÷x·])")
-_SIGNS = str.maketrans({"×": "*", "÷": "/", "·": "*", "x": "*", "$": None, ",": None, "\n": " "})
 _MAX_CHARACTERS = 20_000
 _MAX_EQUATIONS = 60
+_MAX_SIDE = 200  # characters; all work is done on windows of this size, so that no text can make it slow
+
+# Other ways to write the same signs, and marks around formulas.
+_NOTATION = {
+    "\\times": "×",
+    "\\cdot": "·",
+    "\\div": "÷",
+    "−": "-",
+    "\\$": "$",
+    "\\%": "%",
+    "\\left": "",
+    "\\right": "",
+    "\\(": " ",
+    "\\)": " ",
+    "\\[": " ",
+    "\\]": " ",
+    "**": " ",
+}
+_MARKS = re.compile("|".join(map(re.escape, _NOTATION)))
+_BACKWARDS = re.compile(r"[\d\s.,$()+\-*/×÷x·%]*")
+_BULLET = re.compile(r"\s*(?:[-*+]|\d{1,2}[.)])\s+")
+_GOES_ON_BEFORE = re.compile(r"[\w^{}\\\]!√∛]")  # x^2 + 3, f(2) + 1, a_1 + 2
+_GOES_ON_BEHIND = r",?\d|\(|\^|√|\s*[+\-*/×÷x·]|\\\w*(?:frac|sqrt)|[A-Za-z](?![A-Za-z])|\s*choose|[^\n]{0,20}remainder"
+_RESULT = re.compile(rf"\s*\$?\s*(-?(?:\d{{1,3}}(?:,\d{{3}})++|\d++)(?:\.\d++)?+)(\s*%)?+(?!{_GOES_ON_BEHIND})")
+_SUM = re.compile(r"[\d)%]\s*[+\-*/×÷x·]")
+_TIMES = re.compile(r"(?<=[\d)])\s*x\s*(?=[\d$(.])")
+_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
+_PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%")
+_SIGNS = str.maketrans({"×": "*", "÷": "/", "·": "*", "$": None})
 _OPERATIONS: dict[type[ast.operator], Callable[[float, float], float]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -41,28 +68,66 @@ class ArithmeticVerifier:
 def check_equations(text: str) -> list[bool]:
     """Returns for each equation `sum = number` in the text whether it holds, to the digits that are written.
 
+    What only looks like one, because it is the end of something longer or has letters in it, is left out.
+
     >>> check_equations("16 - 3 - 4 = 9 eggs, so 9 * 2 = $18, and 7 + 5 = 13.")
     [True, True, False]
     """
     results = []
-    for match in list(_EQUATION.finditer(text))[:_MAX_EQUATIONS]:
-        left, right = match.group(1), match.group(2).replace(",", "")
-        if not re.search(r"[+\-*/×÷x·]", left[1:]):
-            continue
-        value = _evaluate(re.sub(r"(\d(?:\.\d+)?)\s*%", r"(\1/100)", left.translate(_SIGNS)))
+    for left, right, has_percent in _equations(text):
+        value = _evaluate(left)
         if value is None:
             continue
-        decimals = len(right.partition(".")[2])
-        results.append(abs(value - float(right)) <= 0.51 * 10.0**-decimals + 1e-9 * abs(value))
+        decimals = right.partition(".")[2]
+        precision = (1.01 if decimals else 0.51) * 10.0 ** -len(decimals) + 1e-9 * abs(
+            value
+        )  # decimals are often cut off
+        holds = abs(value - float(right)) <= precision
+        if has_percent:  # people mean both 1/4 = 25% and 5 * 5 = 25%
+            holds = holds or abs(100 * value - float(right)) <= precision
+        results.append(holds)
+        if len(results) == _MAX_EQUATIONS:
+            break
     return results
 
 
-def _evaluate(expression: str) -> float | None:
+def _equations(text: str) -> Iterator[tuple[str, str, bool]]:
+    """Yields the left side, the number on the right, and whether that is a percentage."""
+    text = _MARKS.sub(lambda match: _NOTATION[match[0]], text)
+    behind = 0  # of what was read already
+    place = text.find("=")
+    while place >= 0:
+        result = _RESULT.match(text, place + 1, place + 1 + _MAX_SIDE)
+        if result and result.end() < place + 1 + _MAX_SIDE:
+            left = _left_side(text, max(behind, text.rfind("\n", behind, place) + 1), place)
+            if left:
+                yield left, result[1].replace(",", ""), bool(result[2])
+        behind = result.end() if result else place + 1
+        place = text.find("=", behind)
+
+
+def _left_side(text: str, start: int, end: int) -> str:
+    """Returns the sum that ends before `end`; '' where there is none, or where it is only the tail of one."""
+    window = text[max(start, end - _MAX_SIDE) : end]
+    run = _BACKWARDS.match(window[::-1])
+    left = run[0][::-1] if run else ""
+    before = window[: len(window) - len(left)][-1:]
+    if len(left) == len(window) and len(window) == _MAX_SIDE:
+        return ""
+    if not before and (start == 0 or text[start - 1] == "\n"):
+        left = _BULLET.sub("", left, count=1) if _BULLET.match(left) else left
+    elif _GOES_ON_BEFORE.match(before) and left[:1] not in (" ", "\t", ".", ","):
+        return ""
+    left = left.strip(" \t.,")
+    is_sum = left[:1].isdigit() or left[:1] in ("$", "(") or (left[:1] == "-" and not before)
+    return left if is_sum and left[-1] in "0123456789)%" and _SUM.search(left) else ""
+
+
+def _evaluate(left: str) -> float | None:
     """Returns the value of a sum of plain numbers, or None where it is no such thing."""
-    if len(expression) > 200:
-        return None
+    expression = _THOUSANDS.sub("", _TIMES.sub("*", left)).translate(_SIGNS)
     try:
-        value = _value(ast.parse(expression.strip(), mode="eval").body)
+        value = _value(ast.parse(_PERCENT.sub(r"(\1/100)", expression).strip(), mode="eval").body)
     except (SyntaxError, ValueError, ZeroDivisionError, OverflowError, TypeError, RecursionError, MemoryError):
         return None
     return value if math.isfinite(value) else None

@@ -21,7 +21,7 @@ class LogprobSignal:
         """Returns the numbers in the order of `names`; NaN without log-probabilities."""
         if not completion.logprobs:
             return (math.nan,) * len(self.names)
-        values = np.maximum(np.array(completion.logprobs), -20.0)
+        values = np.clip(np.array(completion.logprobs, dtype=np.float64), -20.0, 0.0)
         return (
             float(values.mean()),
             float(values.min()),

@@ -8,6 +8,7 @@ import zlib
 from ...backends import Completion, Query
 
 _MAX_CHARACTERS = 20_000
+_CLEAN_ENDINGS = tuple(".!?}])`\"'*")
 
 
 class ShapeSignal:
@@ -19,14 +20,14 @@ class ShapeSignal:
     def read(self, query: Query, completion: Completion) -> tuple[float, ...]:
         """Returns the numbers in the order of `names`."""
         text = completion.text[:_MAX_CHARACTERS]
-        stripped = text.rstrip()
+        ending = completion.text[-_MAX_CHARACTERS:].rstrip()
         data = text.encode("utf-8", "replace")
         return (
             math.log1p(len(completion.text)),
             math.log1p(text.count("\n")),
             math.log1p(len(completion.reasoning)),
             float(completion.finish_reason == "length"),
-            float(not stripped and not completion.tool_calls),
-            float(stripped[-1:] in set(".!?}])`\"'*") or stripped[-1:].isdigit()),
+            float(not ending and not completion.tool_calls),
+            float(ending.endswith(_CLEAN_ENDINGS) or ending[-1:].isdigit()),
             len(zlib.compress(data, 1)) / len(data) if len(data) > 80 else math.nan,
         )

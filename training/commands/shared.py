@@ -52,7 +52,11 @@ def read_dataset(
         TraceError: a file or row is wrong.
     """
     progress.stage(f"reading {', '.join(str(path) for path in options.traces)}")
-    traces = read_traces(options.traces, skip_bad_rows=options.skip_bad_rows)
+    traces = read_traces(
+        options.traces,
+        skip_bad_rows=options.skip_bad_rows,
+        progress=lambda path, n_rows: progress.note(f"{path}: {n_rows} rows read"),
+    )
     dataset = build_dataset(
         traces,
         specs=config.backends if config and backends is None else None,

@@ -1,0 +1,43 @@
+"""Token ids of plain text, word by word out of a dictionary: the tokenizer's own ids, several times faster."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+
+_PLAIN = re.compile(r"[\t\n\r -~]*")
+_WORD = re.compile(r"[a-z0-9]+|[!-/:-@\[-`{-~]")
+_MAX_WORDS = 50_000  # a few MB
+_MAX_LENGTH = 32  # of a word that is kept
+
+
+class WordTokens:
+    """Remembers the token ids of words.
+
+    An uncased BERT tokenizer cuts ASCII text into runs of letters and digits and single punctuation marks, and then
+    cuts each of these on its own; so the ids of a text are those of its words, one after the other.
+    """
+
+    def __init__(self, *, encode: Callable[[str], Sequence[int]], special: Iterable[str]) -> None:
+        self._encode = encode
+        self._special = tuple(content.lower() for content in special)
+        self._known: dict[str, Sequence[int]] = {}
+
+    def tokenize(self, text: str) -> Sequence[int]:
+        """Returns the token ids of a text."""
+        lowered = text.lower()
+        if not _PLAIN.fullmatch(text) or any(content in lowered for content in self._special):
+            return self._encode(text)
+        known = self._known
+        ids: list[int] = []
+        for word in _WORD.findall(lowered):
+            ids += known.get(word) or self._learn(word)
+        return ids
+
+    def _learn(self, word: str) -> Sequence[int]:
+        ids = self._encode(word)
+        if len(word) <= _MAX_LENGTH:
+            if len(self._known) >= _MAX_WORDS:
+                self._known.clear()
+            self._known[word] = ids
+        return ids
