@@ -10,6 +10,7 @@ CONSTRAINTS := constraints.txt
 
 help:
 	@echo "make demo    install into $(VENV) and run the tour: make traces, train, evaluate, answer"
+	@echo "             (make demo TRACES=../shared/data/math_l5.parquet: the same on traces of your own)"
 	@echo "make test    install all extras and run every check: format, lint, types, tests"
 	@echo "make format  put the code into shape"
 	@echo "make clean   remove $(VENV), caches and the demo's output"
@@ -28,7 +29,7 @@ $(STAMP)dev: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
 install: $(STAMP)dev
 
 demo: $(STAMP)run
-	$(BIN)/penstock demo --out demo-out
+	$(BIN)/penstock demo --out demo-out $(if $(TRACES),--traces $(TRACES))
 
 test: check pytest
 

@@ -124,16 +124,11 @@ def load_artefact(folder: Path) -> tuple[Trained, Manifest]:
         outline = manifest["outline"]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ArtefactError(f"{folder / _MANIFEST}: not an artefact's manifest: {error}") from error
-    path = folder / _WEIGHTS
-    if not _matches(path, digest) and _matches(folder / _SET_ASIDE, digest):
-        path = folder / _SET_ASIDE
-    weights = _read(path)
-    if hashlib.sha256(weights).hexdigest() != digest:
-        raise ArtefactError(f"{path}: does not match the hash in {_MANIFEST}; the file was changed or damaged")
+    weights = _weights_with(digest, folder)
     try:
         trained = load(outline, load_arrays(weights))
     except SafetensorError as error:
-        raise ArtefactError(f"{path}: not a safetensors file: {error}") from error
+        raise ArtefactError(f"{folder / _WEIGHTS}: not a safetensors file: {error}") from error
     except (ArtefactError, ConfigError) as error:
         raise ArtefactError(f"{folder}: {error}") from error
     if not isinstance(trained, Trained):
@@ -160,9 +155,24 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             f"{path}: schema {manifest['schema']} is newer than this version reads (up to {SCHEMA}); upgrade penstock"
         )
     manifest.pop("seal", None)
-    if _seal(manifest) != data:
+    try:
+        is_sealed = _seal(manifest) == data
+    except TypeError:  # nested deeper than can be written
+        is_sealed = False
+    if not is_sealed:
         raise ArtefactError(f"{path}: does not match its own seal; the file was changed or damaged")
     return manifest
+
+
+def _weights_with(digest: str, folder: Path) -> bytes:
+    """Returns the weights that the manifest speaks of, the set-aside ones where saving was interrupted."""
+    set_aside = folder / _SET_ASIDE
+    for path in (set_aside, folder / _WEIGHTS):
+        if path != set_aside or path.is_file():
+            weights = _read(path)
+            if hashlib.sha256(weights).hexdigest() == digest:
+                return weights
+    raise ArtefactError(f"{folder / _WEIGHTS}: does not match the hash in {_MANIFEST}; the file was changed or damaged")
 
 
 def _seal(manifest: Mapping[str, Any]) -> bytes:
@@ -184,13 +194,10 @@ def _may_take(folder: Path) -> bool:
 def _is_whole(folder: Path) -> bool:
     """Returns whether manifest and weights belong together, which they do unless saving was interrupted."""
     try:
-        return _matches(folder / _WEIGHTS, read_manifest(folder)["files"][_WEIGHTS])
+        digest = read_manifest(folder)["files"][_WEIGHTS]
+        return bool(hashlib.sha256(_read(folder / _WEIGHTS)).hexdigest() == digest)
     except (ArtefactError, KeyError, TypeError):
         return False
-
-
-def _matches(path: Path, digest: str) -> bool:
-    return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == digest
 
 
 def _write(path: Path, data: bytes) -> None:

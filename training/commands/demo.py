@@ -25,6 +25,7 @@ from ..traces import read_traces, write_traces
 from .shared import add_quiet
 
 _N_SHOWN = 6
+_WORTH_OF_BEST = 0.2  # quality that one call of the best backend may cost: sets lam at the scale of the prices
 _MODELS = """\
 # Written by `penstock demo`: backends that answer from recorded traces.
 version: 1
@@ -111,7 +112,8 @@ class DemoCommand:
 
 def _models_yaml(dataset: Dataset, traces: Path) -> str:
     """Returns a models.yaml whose backends replay the traces, with lam at the scale of their prices."""
-    best = float(np.nanmax(np.nanmean(dataset.cost_usd, axis=0)))
+    single = single_backends(dataset.quality, dataset.cost_usd)
+    best_cost = float(single.mean_cost_usd[single.best])
     efforts: dict[str, list[str]] = {}
     for name in dataset.backends:
         model, _, effort = name.partition("@")
@@ -125,7 +127,9 @@ def _models_yaml(dataset: Dataset, traces: Path) -> str:
         )
         for model, listed in efforts.items()
     ]
-    return _MODELS.format(lam=float(f"{0.2 / best:.2g}"), backends="\n".join(lines))
+    return _MODELS.format(
+        lam=float(f"{_WORTH_OF_BEST / best_cost:.2g}") if best_cost else 20.0, backends="\n".join(lines)
+    )
 
 
 def _show_answers(router: Router, test: Dataset) -> None:
