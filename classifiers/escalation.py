@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from .ridge import FloatArray
 
-_PRIOR_WEIGHT = 10.0  # queries' worth of belief that another backend is not affected by the first one's failure
+_PRIOR_WEIGHT = 10.0  # queries worth of belief that nobody is affected by the failure of another
 _PAIR_WEIGHT = 50.0  # queries' worth of belief that a pair of backends is like all pairs
 _FLOOR = 1e-3
 
@@ -21,8 +21,8 @@ class Escalation:
 
     `rescue[a, b]` is what asking b after a wrong answer of a brings, relative to what was estimated of b before: P(b
     right | a wrong), below 1 where the errors of the two are correlated, times the share of that gain which is left
-    when confidence picks between the two answers. `power[a]` in [0, 1] is the share of the variance of a's correctness that confidence in its
-    answer explains: 0 where looking at the answer tells nothing.
+    when confidence picks between the two answers. `power[a]` in [0, 1] is the share of the variance of a's correctness
+    that confidence in its answer explains: 0 where looking at the answer tells nothing.
     """
 
     rescue: FloatArray  # (n_backends, n_backends)
@@ -81,4 +81,5 @@ def _share_realised(
         return np.ones((n_backends, n_backends))
     pooled = products.sum() / squares.sum()
     prior = _PAIR_WEIGHT * squares.sum() / counts.sum()
-    return np.clip((products + prior * pooled) / (squares + prior), 0.0, 1.0)
+    share: FloatArray = np.clip((products + prior * pooled) / (squares + prior), 0.0, 1.0)
+    return share

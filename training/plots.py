@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,9 @@ from pygal.style import Style  # type: ignore[import-untyped]  # likewise
 from .evaluation import FloatArray
 from .markup import Markup, escaped, printable
 from .svg import finished
+
+# pygal leaves behind a finder of modules of an old kind, about which every later failing import would warn.
+sys.meta_path[:] = [finder for finder in sys.meta_path if hasattr(finder, "find_spec")]
 
 WIDTH, HEIGHT = 860, 480
 SMALL_WIDTH, SMALL_HEIGHT = 340, 320

@@ -34,7 +34,9 @@ _MARKS = re.compile("|".join(map(re.escape, _NOTATION)))
 _BACKWARDS = re.compile(r"[\d\s.,$()+\-*/×÷x·%]*")
 _BULLET = re.compile(r"\s*(?:[-*+]|\d{1,2}[.)])\s+")
 _GOES_ON_BEFORE = re.compile(r"[\w^{}\\\]!√∛]")  # x^2 + 3, f(2) + 1, a_1 + 2
-_GOES_ON_BEHIND = r",?\d|\(|\^|√|\s*[+\-*/×÷x·]|\\\w*(?:frac|sqrt)|[A-Za-z](?![A-Za-z])|\s*choose|[^\n]{0,20}remainder"
+_GOES_ON_BEHIND = (
+    r",?\d|\(|\^|√|[ \t]*[+\-*/×÷x·]|\\\w*(?:frac|sqrt)|[A-Za-z](?![A-Za-z])|[ \t]*choose|[^\n]{0,20}remainder"
+)
 _RESULT = re.compile(rf"\s*\$?\s*(-?(?:\d{{1,3}}(?:,\d{{3}})++|\d++)(?:\.\d++)?+)(\s*%)?+(?!{_GOES_ON_BEHIND})")
 _SUM = re.compile(r"[\d)%]\s*[+\-*/×÷x·]")
 _TIMES = re.compile(r"(?<=[\d)])\s*x\s*(?=[\d$(.])")
