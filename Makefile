@@ -39,7 +39,7 @@ check: $(STAMP)dev
 	$(BIN)/mypy
 
 pytest: $(STAMP)dev
-	$(BIN)/python -m pytest
+	OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 format: $(STAMP)dev
 	$(BIN)/ruff format .

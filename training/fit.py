@@ -79,7 +79,14 @@ def fit(
         FitError: there are too few queries.
         ConfigError: the encoder or classifier is unknown.
     """
-    progress = progress or Silent()
+    from threadpoolctl import threadpool_limits
+
+    # One thread: sums come out the same on any machine, and many small products are not slowed by waiting for threads.
+    with threadpool_limits(limits=1, user_api="blas"):
+        return _fit(dataset, split, encoder, classifier, seed, progress or Silent())
+
+
+def _fit(dataset: Dataset, split: Split, encoder: str, classifier: str, seed: int, progress: Progress) -> Fitted:
     rows = np.sort(np.concatenate([split.train, split.val]))
     learned = dataset.take(rows)
     if learned.n_queries < N_FOLDS:

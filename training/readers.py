@@ -10,7 +10,7 @@ import shutil
 import sys
 import tempfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedIOBase
@@ -65,8 +65,12 @@ def find_files(paths: Iterable[Path]) -> list[Path]:
     return list(files.values())
 
 
-def read_rows(path: Path) -> Iterator[RawRow]:
-    """Yields the rows of one file; columns that no trace has may be left out.
+def read_rows(path: Path, *, columns: Sequence[str] | None = None) -> Iterator[RawRow]:
+    """Yields the rows of one file; columns that are not asked for may be left out.
+
+    Args:
+        columns: those of a file that holds no traces, of which only `query` or `messages` is required.
+            None: those of traces and preferences.
 
     Raises:
         TraceError: the file as a whole cannot be read, or lacks a required column.
@@ -75,13 +79,13 @@ def read_rows(path: Path) -> Iterator[RawRow]:
     if reader is None:
         raise TraceError(f"{path}: unknown kind of file; expected a name that ends in {_endings()}")
     try:
-        yield from reader(path)
+        yield from reader(path, columns)
     except (OSError, EOFError, zlib.error, _zstd_error()) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise TraceError(f"{path}: cannot be read: {reason}") from error
 
 
-def _read_jsonl(path: Path) -> Iterator[RawRow]:
+def _read_jsonl(path: Path, _columns: Sequence[str] | None) -> Iterator[RawRow]:
     with _open(path) as file:
         for line, content in enumerate(file, start=1):
             content = content.removeprefix(b"\xef\xbb\xbf") if line == 1 else content
@@ -119,7 +123,7 @@ def _lone_surrogate(values: object) -> str:
     return ""
 
 
-def _read_csv(path: Path) -> Iterator[RawRow]:
+def _read_csv(path: Path, columns: Sequence[str] | None) -> Iterator[RawRow]:
     bad_lines: dict[int, str] = {}
     with _open(path) as file, _any_field_size():
         reader = csv.reader(_decode_lines(file, bad_lines))
@@ -140,7 +144,7 @@ def _read_csv(path: Path) -> Iterator[RawRow]:
             if header is None:
                 if problem:
                     raise TraceError(f"{path}, line {line}: {problem}")
-                header = _check_header(path, cells)
+                header = _check_header(path, cells, columns)
             elif problem:
                 yield RawRow(line=line, values={}, problem=problem)
             elif len(cells) != len(header):
@@ -191,29 +195,32 @@ def _any_field_size() -> Iterator[None]:
         csv.field_size_limit(before)
 
 
-def _read_parquet(path: Path) -> Iterator[RawRow]:
+def _read_parquet(path: Path, columns: Sequence[str] | None) -> Iterator[RawRow]:
     import duckdb
 
     with _uncompressed(path) as plain, duckdb.connect(config={"autoload_known_extensions": "false"}) as connection:
         try:
-            for row, values in enumerate(_query_parquet(connection, path, plain), start=1):
+            for row, values in enumerate(_query_parquet(connection, path, plain, columns), start=1):
                 yield _parquet_row(row, values)
         except (duckdb.Error, UnicodeError) as error:
             reason = str(error).partition("\n")[0].replace(str(plain), "the file")
             raise TraceError(f"{path}: cannot be read as Parquet: {reason}") from error
 
 
-def _query_parquet(connection: duckdb.DuckDBPyConnection, path: Path, plain: Path) -> Iterator[Values]:
+def _query_parquet(
+    connection: duckdb.DuckDBPyConnection, path: Path, plain: Path, columns: Sequence[str] | None
+) -> Iterator[Values]:
     # The path is a bound value, and a pattern only to DuckDB: escaped, it names nothing but itself.
     source = [glob.escape(str(plain))]
     table = "read_parquet(?, hive_partitioning=false)"
     described = connection.execute(f"DESCRIBE SELECT * FROM {table}", source).fetchall()
-    columns = [column for column in _check_header(path, [row[0] for row in described]) if column in KNOWN_COLUMNS]
-    selected = ", ".join(f'"{column}"' for column in columns)  # only names from KNOWN_COLUMNS
+    known = KNOWN_COLUMNS if columns is None else columns
+    found = [column for column in _check_header(path, [row[0] for row in described], columns) if column in known]
+    selected = ", ".join(f'"{column}"' for column in found)  # only names that this code knows
     cursor = connection.execute(f"SELECT {selected} FROM {table}", source)
     while rows := cursor.fetchmany(_ROWS_AT_ONCE):
         for row in rows:
-            yield dict(zip(columns, row, strict=True))
+            yield dict(zip(found, row, strict=True))
 
 
 def _parquet_row(row: int, values: Values) -> RawRow:
@@ -237,19 +244,19 @@ def _parquet_row(row: int, values: Values) -> RawRow:
     return RawRow(line=row, values=plain)
 
 
-def _check_header(path: Path, columns: list[str]) -> list[str]:
-    repeated = {column for column in columns if columns.count(column) > 1}
+def _check_header(path: Path, header: list[str], columns: Sequence[str] | None) -> list[str]:
+    repeated = {column for column in header if header.count(column) > 1}
     if repeated:
         raise TraceError(f"{path}: column {shown(min(repeated))} appears twice; expected one of each name")
-    is_preference = "backend" not in columns and "winner" in columns
+    is_preference = "backend" not in header and "winner" in header
     needed = ["backend_a", "backend_b", "winner"] if is_preference else ["query_id", "backend"]
-    missing = [column for column in needed if column not in columns]
-    if not {"query", "messages"} & set(columns):
+    missing = [column for column in needed if column not in header] if columns is None else []
+    if not {"query", "messages"} & set(header):
         missing.append("query")
     if missing:
-        found = ", ".join(map(shown, columns[:30]))
+        found = ", ".join(map(shown, header[:30]))
         raise TraceError(f"{path}: column {', '.join(missing)} is missing; found {found}")
-    return columns
+    return header
 
 
 def _open(path: Path) -> BufferedIOBase:
@@ -290,7 +297,9 @@ def _uncompressed(path: Path) -> Iterator[Path]:
         yield plain
 
 
-_READERS: dict[str, Callable[[Path], Iterator[RawRow]]] = {
+_Reader = Callable[[Path, Sequence[str] | None], Iterator[RawRow]]
+
+_READERS: dict[str, _Reader] = {
     ".jsonl": _read_jsonl,
     ".ndjson": _read_jsonl,
     ".csv": _read_csv,
@@ -299,7 +308,7 @@ _READERS: dict[str, Callable[[Path], Iterator[RawRow]]] = {
 _COMPRESSIONS = (".gz", ".zst")
 
 
-def _reader_of(path: Path) -> Callable[[Path], Iterator[RawRow]] | None:
+def _reader_of(path: Path) -> _Reader | None:
     name = path.name.lower()
     for compression in _COMPRESSIONS:
         name = name.removesuffix(compression)

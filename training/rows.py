@@ -33,7 +33,17 @@ COLUMNS = (
     "draw",
 )
 NUMBERS = frozenset(
-    {"score", "cost_usd", "input_tokens", "output_tokens", "reasoning_tokens", "latency_s", "draw"}
+    {
+        "score",
+        "cost_usd",
+        "cost_usd_a",
+        "cost_usd_b",
+        "input_tokens",
+        "output_tokens",
+        "reasoning_tokens",
+        "latency_s",
+        "draw",
+    }
 )  # of these, text holds the decimal form
 
 _ROUNDING = 1e-6  # how far above its bound a score or a log-probability may be, from adding floats

@@ -83,7 +83,7 @@ def write_traces(rows: Iterable[Trace], path: Path) -> None:
         try:
             with unfinished.open("wb") as file:
                 for row in rows:
-                    file.write(orjson.dumps(_record_of(row), option=orjson.OPT_APPEND_NEWLINE))
+                    file.write(orjson.dumps(record_of(row), option=orjson.OPT_APPEND_NEWLINE))
             unfinished.replace(path)
         finally:
             unfinished.unlink(missing_ok=True)
@@ -91,7 +91,7 @@ def write_traces(rows: Iterable[Trace], path: Path) -> None:
         raise TraceError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
-def _record_of(row: Trace) -> dict[str, object]:
+def record_of(row: Trace) -> dict[str, object]:
     """Returns the row as JSON has it, columns that say nothing left out."""
     record = {name: value for name in _NAMES if (value := getattr(row, name)) not in (None, "")}
     if row.messages is not None and Query(messages=row.messages).text == row.query:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from penstock.backends import BackendSpec, Completion, FakeBackend, Query
+from penstock.backends import BackendSpec, FakeBackend, Query
 from penstock.router import Config, Policy, Pool, Router
 from penstock.router.config import DEFAULT_POLICIES
 from penstock.training import Replayer, evaluate

@@ -94,3 +94,9 @@ def test_csv_of_preferences_needs_no_query_id(tmp_path: Path) -> None:
 def test_one_id_with_two_texts_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TraceError, match=r"line 2: column query: 'How\?' where .*line 1 has 'Why\?'"):
         read(tmp_path, preference(query_id="q"), preference(query_id="q", query="How?"))
+
+
+def test_costs_of_either_side_may_come_as_csv(tmp_path: Path) -> None:
+    path = tmp_path / "preferences.csv"
+    path.write_text("query,backend_a,backend_b,winner,cost_usd_a,cost_usd_b\nWhy?,small,mid,a,0.1,0.25\n")
+    assert {row.backend: row.cost_usd for row in read_traces([path]).rows} == {"small": 0.1, "mid": 0.25}
