@@ -1,5 +1,7 @@
 """Talks to models; knows nothing of routing."""
 
+from typing import TYPE_CHECKING
+
 from .errors import (
     AuthenticationFailed,
     BackendError,
@@ -13,13 +15,31 @@ from .errors import (
     RateLimited,
     ServerFailed,
 )
-from .fake import FakeBackend
-from .prices import price_of, price_table_version
 from .pricing import cost_usd
 from .registry import BACKENDS, create_backend, resolve
-from .replay import ReplayBackend
 from .spec import CAPABILITIES, TIERS, BackendSpec, Limits, Price, Tier, Timeouts
 from .types import Backend, Chunk, Completion, Message, Query, Usage, text_of
+
+if TYPE_CHECKING:
+    from .fake import FakeBackend
+    from .prices import price_of, price_table_version
+    from .replay import ReplayBackend
+else:
+    # Loaded when they are asked for: with asyncio and package metadata they take as long as all the rest.
+    _HOMES = {
+        "FakeBackend": "fake",
+        "ReplayBackend": "replay",
+        "price_of": "prices",
+        "price_table_version": "prices",
+    }
+
+    def __getattr__(name):
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module
+
+        return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+
 
 __all__ = [
     "BACKENDS",

@@ -31,7 +31,7 @@ def resolve(name: str, table: dict[str, str], *, what: str) -> Any:
     module_name, _, attribute = target.partition(":")
     try:
         return getattr(importlib.import_module(module_name), attribute)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, TypeError, ValueError) as error:  # the last two: not the name of a module
         raise ConfigError(f"{what}: cannot load {target!r}: {error}") from error
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -31,6 +31,12 @@ class Calibration:
     intercepts: FloatArray  # (n_columns,)
     knots: FloatArray  # (n_columns, n_knots) scores, for isotonic; NaN beyond the last
     levels: FloatArray  # (n_columns, n_knots) probabilities
+    _curves: tuple[tuple[FloatArray, FloatArray], ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        lengths = np.isfinite(self.knots).sum(axis=1)
+        curves = [(self.knots[i, :n], self.levels[i, :n]) for i, n in enumerate(lengths)]
+        object.__setattr__(self, "_curves", tuple(curves))
 
     def apply(self, scores: FloatArray) -> FloatArray:
         """Returns probabilities of the same shape, (..., n_columns)."""
@@ -39,9 +45,8 @@ class Calibration:
             out = sigmoid(self.slopes * scores + self.intercepts)
         elif self.kind == ISOTONIC:
             out = np.empty_like(scores)
-            for column, (knots, levels) in enumerate(zip(self.knots, self.levels, strict=True)):
-                used = np.isfinite(knots)
-                out[..., column] = np.interp(scores[..., column], knots[used], levels[used])
+            for column, (knots, levels) in enumerate(self._curves):
+                out[..., column] = np.interp(scores[..., column], knots, levels)
         return np.minimum(np.maximum(out, _FLOOR), 1 - _FLOOR)
 
 

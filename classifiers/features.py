@@ -29,6 +29,7 @@ class Features:
 
     @property
     def n_queries(self) -> int:
+        """The number of queries."""
         return len(self.dense)
 
     @property

@@ -49,7 +49,9 @@ class Outcome:
         return ">".join(step.backend + ("!" if step.error else "") for step in self.steps)
 
 
-def cascade(decision: Decision, *, assess: Assess, charge: Charge) -> Generator[str, Completion | BackendError, Outcome]:
+def cascade(
+    decision: Decision, *, assess: Assess, charge: Charge
+) -> Generator[str, Completion | BackendError, Outcome]:
     """Yields the backend to ask; is sent its completion or its error; returns the outcome.
 
     Raises:
@@ -81,9 +83,10 @@ def cascade(decision: Decision, *, assess: Assess, charge: Charge) -> Generator[
 
 
 def may_escalate(decision: Decision) -> bool:
-    """Returns whether an answer of the first backend could be followed by another call: the worst answer would be."""
-    place = decision.outlook.backends.index(decision.backend)
-    worst = Tried(place=place, confidence=0.0, cost_usd=float(decision.outlook.cost_usd[place]))
+    """Returns whether an answer of the first backend could be followed by another call: one that is surely wrong and
+    leaves the whole budget would be.
+    """
+    worst = Tried(place=decision.outlook.backends.index(decision.backend), confidence=0.0, cost_usd=0.0)
     objective = create_objective(decision.policy.objective)
     return objective.escalate(decision.outlook, decision.policy, (worst,)) is not None
 

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, overload
+from collections.abc import AsyncIterator, Generator, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 from ..backends import Message
-from .openai_format import chat_chunks, chat_completion
-from .policy import NO_WISHES, read_wishes
+from .answer import AnswerChunk
+from .call_fields import CallFields, read_call_fields
+from .openai_format import chat_chunks, chat_completion, chat_id
 
 if TYPE_CHECKING:
     from .router import Router
+
+# What an OpenAI client takes for its own HTTP call; time limits here are those of models.yaml.
+_OF_THE_CLIENT = ("extra_headers", "extra_query", "timeout")
+_OPTIONAL = frozenset(
+    {"content", "role", "tool_calls", "reasoning_content", "usage", "refusal", "function_call", "penstock"}
+)
 
 
 class Record(dict[str, Any]):
@@ -37,14 +44,11 @@ class Record(dict[str, Any]):
         except KeyError:
             if name in _OPTIONAL:
                 return None
-            raise AttributeError(name) from None
+            raise AttributeError(f"no field {name!r}; there are {', '.join(self)}") from None
 
     def model_dump(self) -> dict[str, Any]:
         """Returns plain JSON values."""
         return {key: _plain(item) for key, item in self.items()}
-
-
-_OPTIONAL = frozenset({"content", "role", "tool_calls", "reasoning_content", "usage", "refusal", "function_call", "penstock"})
 
 
 class Chat:
@@ -55,47 +59,133 @@ class Chat:
 
 
 class Completions:
-    """Chat completions; `model` is a policy or a backend of models.yaml."""
+    """Chat completions; `model` is a policy or a backend of models.yaml.
+
+    Fields of the request that are not named here travel on untouched; wishes come as `penstock={...}`, or as an OpenAI
+    client sends them, in `extra_body`.
+    """
 
     def __init__(self, router: Router) -> None:
         self._router = router
 
     @overload
     def create(
-        self, *, messages: Sequence[Message], model: str | None = None, stream: Literal[False] = False, **params: Any
+        self,
+        *,
+        messages: Sequence[Message],
+        model: str | None = None,
+        stream: Literal[False] | None = False,
+        **params: Any,
     ) -> Record: ...
     @overload
     def create(
         self, *, messages: Sequence[Message], model: str | None = None, stream: Literal[True], **params: Any
-    ) -> Iterator[Record]: ...
+    ) -> RecordStream: ...
     def create(
-        self, *, messages: Sequence[Message], model: str | None = None, stream: bool = False, **params: Any
-    ) -> Record | Iterator[Record]:
-        """Returns a completion, or with `stream=True` yields its chunks; wishes come as `penstock={...}`."""
-        wishes = read_wishes(params.pop("penstock", None) or {}, where="penstock")
+        self, *, messages: Sequence[Message], model: str | None = None, stream: bool | None = False, **params: Any
+    ) -> Record | RecordStream:
+        """Returns a completion, or with `stream=True` an iterator over its chunks."""
+        call = _fields(params)
         if stream:
-            return self._stream(messages, model, params, wishes)
-        answer = self._router.ask(messages=messages, policy=model, wishes=wishes, **params)
-        record: Record = Record.of(chat_completion(answer, created=int(time.time())))
-        return record
+            chunks = self._router.stream(messages=messages, policy=model, wishes=call.wishes, **call.params)
+            return RecordStream(chunks, _Writer(with_usage=call.with_usage))
+        answer = self._router.ask(messages=messages, policy=model, wishes=call.wishes, **call.params)
+        return _record(chat_completion(answer, created=int(time.time())))
 
-    async def acreate(self, *, messages: Sequence[Message], model: str | None = None, **params: Any) -> Record:
-        """Returns a completion without blocking the event loop."""
-        wishes = read_wishes(params.pop("penstock", None) or {}, where="penstock")
-        answer = await self._router.aask(messages=messages, policy=model, wishes=wishes, **params)
-        record: Record = Record.of(chat_completion(answer, created=int(time.time())))
-        return record
+    @overload
+    async def acreate(
+        self,
+        *,
+        messages: Sequence[Message],
+        model: str | None = None,
+        stream: Literal[False] | None = False,
+        **params: Any,
+    ) -> Record: ...
+    @overload
+    async def acreate(
+        self, *, messages: Sequence[Message], model: str | None = None, stream: Literal[True], **params: Any
+    ) -> AsyncIterator[Record]: ...
+    async def acreate(
+        self, *, messages: Sequence[Message], model: str | None = None, stream: bool | None = False, **params: Any
+    ) -> Record | AsyncIterator[Record]:
+        """Returns what `create` does without blocking the event loop; with `stream=True`, for `async for`."""
+        call = _fields(params)
+        if stream:
+            chunks = self._router.astream(messages=messages, policy=model, wishes=call.wishes, **call.params)
+            return _arecords(chunks, _Writer(with_usage=call.with_usage))
+        answer = await self._router.aask(messages=messages, policy=model, wishes=call.wishes, **call.params)
+        return _record(chat_completion(answer, created=int(time.time())))
 
-    def _stream(
-        self, messages: Sequence[Message], model: str | None, params: dict[str, Any], wishes: Any = NO_WISHES
-    ) -> Iterator[Record]:
-        with_usage = bool((params.pop("stream_options", None) or {}).get("include_usage"))
-        id, created = f"chatcmpl-{uuid.uuid4().hex}", int(time.time())
-        is_first = True
-        for chunk in self._router.stream(messages=messages, policy=model, wishes=wishes, **params):
-            for body in chat_chunks(chunk, id=id, created=created, is_first=is_first, with_usage=with_usage):
-                is_first = False
-                yield Record.of(body)
+
+class RecordStream:
+    """The chunks of a streamed completion; leaving it as a context manager, or `close`, ends the call upstream."""
+
+    def __init__(self, chunks: Iterator[AnswerChunk], writer: _Writer) -> None:
+        self._records = _records(chunks, writer)
+
+    def __iter__(self) -> Iterator[Record]:
+        return self
+
+    def __next__(self) -> Record:
+        return next(self._records)
+
+    def close(self) -> None:
+        """Ends the call; may be called twice."""
+        self._records.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+class _Writer:
+    """Turns the pieces of one answer into records."""
+
+    def __init__(self, *, with_usage: bool) -> None:
+        self._id = chat_id(uuid.uuid4().hex)
+        self._created = int(time.time())
+        self._with_usage = with_usage
+        self._is_first = True
+
+    def write(self, chunk: AnswerChunk) -> list[Record]:
+        """Returns the records that one piece comes to."""
+        bodies = chat_chunks(
+            chunk, id=self._id, created=self._created, is_first=self._is_first, with_usage=self._with_usage
+        )
+        self._is_first = False
+        return [_record(body) for body in bodies]
+
+
+def _fields(params: Mapping[str, Any]) -> CallFields:
+    """Returns the fields as an OpenAI client would send them."""
+    extra = params.get("extra_body") or {}
+    return read_call_fields(
+        {name: value for name, value in params.items() if name not in (*_OF_THE_CLIENT, "extra_body")} | dict(extra)
+    )
+
+
+def _records(chunks: Iterator[AnswerChunk], writer: _Writer) -> Generator[Record, None, None]:
+    try:
+        for chunk in chunks:
+            yield from writer.write(chunk)
+    finally:
+        chunks.close()  # type: ignore[attr-defined]  # the router's stream is a generator
+
+
+async def _arecords(chunks: AsyncIterator[AnswerChunk], writer: _Writer) -> AsyncIterator[Record]:
+    try:
+        async for chunk in chunks:
+            for record in writer.write(chunk):
+                yield record
+    finally:
+        await chunks.aclose()  # type: ignore[attr-defined]  # the router's stream is a generator
+
+
+def _record(body: dict[str, Any]) -> Record:
+    record: Record = Record.of(body)
+    return record
 
 
 def _plain(value: Any) -> Any:

@@ -7,16 +7,16 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from importlib import metadata
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 from ..backends import PenstockError, resolve
 
-OK, FAILED, WRONG_USE = 0, 1, 2
+OK, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("the whole tour: make traces, train, evaluate, answer", "penstock.training.commands.demo:DemoCommand"),
     "check": ("validate models.yaml", "penstock.router.commands.check:CheckCommand"),
+    "collect": ("ask every backend, grade, write traces", "penstock.training.commands.collect:CollectCommand"),
     "train": ("learn a router from labelled traces", "penstock.training.commands.train:TrainCommand"),
     "evaluate": ("figures of merit on labelled traces", "penstock.training.commands.evaluate:EvaluateCommand"),
     "predict": ("estimates for many queries", "penstock.training.commands.predict:PredictCommand"),
@@ -45,34 +45,55 @@ class Command(Protocol):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit code: 0 ok, 1 failed, 2 wrong use, 130 interrupted."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    parser = _parser(words)
     try:
-        options = parser.parse_args(words)
+        options = _parser(words).parse_args(words)
+        logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)
+        command: Command = options.command
+        code = command.run(options)
+        sys.stdout.flush()  # here, where a reader that has gone is no traceback
+        return code
     except SystemExit as end:  # argparse has printed what was wrong, or the help
         return int(end.code or 0)
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)
-    command: Command = options.command
-    try:
-        return command.run(options)
-    except PenstockError as error:
+    except BrokenPipeError:  # a second error while closing would say nothing new
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except (PenstockError, OSError) as error:
         print(f"penstock: error: {' '.join(str(error).split())}", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:
         print("penstock: interrupted", file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # the reader of our output has gone; a second error while closing would say nothing new
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
+        return INTERRUPTED
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line; the usage is what --help is for."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(WRONG_USE, f"{self.prog}: error: {message}; see `{self.prog} --help`\n")
+
+
+class _Version(argparse.Action):
+    """Prints the version; looked up only then, for it takes longer than all other parsing."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib import metadata
+
+        try:
+            version = metadata.version("penstock")
+        except metadata.PackageNotFoundError:
+            version = "(not installed)"
+        print(f"penstock {version}")
+        parser.exit()
 
 
 def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     """Returns the parser; only the subcommand that is called is loaded."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="penstock",
         description="Sends each query to the cheapest language or reasoning model that will get it right.",
         epilog="`penstock COMMAND --help` tells more, with an example.",
     )
-    parser.add_argument("--version", action="version", version=f"penstock {metadata.version('penstock')}")
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     called = next((word for word in words if not word.startswith("-")), None)
     for name, (summary, target) in COMMANDS.items():

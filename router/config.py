@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..backends import BACKENDS, CAPABILITIES, TIERS, BackendSpec, ConfigError, Limits, Price, Timeouts, price_of, resolve
-from .document import Section, read_yaml
+from ..backends import BACKENDS, CAPABILITIES, TIERS, BackendSpec, ConfigError, Limits, Price, Timeouts, resolve
+from .document import NAME_SIGNS, Section, is_name, read_yaml
 from .objectives import OBJECTIVES
 from .policy import Policy
 
@@ -16,10 +17,12 @@ _BACKEND_KEYS = (
     "type", "model", "base_url", "api_key_env", "tier", "effort", "efforts", "price", "limits", "supports", "timeout",
 )  # fmt: skip
 _POLICY_KEYS = (
-    "objective", "lam", "quality", "max_cost_usd", "max_latency_s", "min_quality", "effort", "allow", "deny", "max_calls",
+    "objective", "lam", "quality", "max_calls",
+    "max_cost_usd", "max_latency_s", "min_quality", "effort", "allow", "deny",
 )  # fmt: skip
 _TOP_KEYS = ("version", "artefact", "policies", "default_policy", "backends", "traces")
 _MOST_BACKENDS = 500
+_TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,9 +69,7 @@ def read_config(path: Path | str) -> Config:
     backends: dict[str, BackendSpec] = {}
     for name, section in top.sections("backends", required=True):
         for spec in _read_backend(name, section, folder=path.parent):
-            if spec.name in backends:
-                raise section.error("", f"the name {spec.name!r} is used twice; choose another")
-            backends[spec.name] = spec
+            backends[spec.name] = spec  # distinct: keys are, and '@' is for efforts only
     if len(backends) > _MOST_BACKENDS:
         raise top.error("backends", f"{len(backends)} are too many; expected at most {_MOST_BACKENDS}")
     policies = {name: _read_policy(name, section, backends) for name, section in top.sections("policies")}
@@ -92,26 +93,24 @@ def read_config(path: Path | str) -> Config:
 
 def _read_backend(name: str, section: Section, *, folder: Path) -> list[BackendSpec]:
     """Returns the backends of one entry: one, or one an effort."""
-    if "@" in name:
-        raise section.error("", "a name must not contain '@'; list efforts under `efforts`")
-    kind = section.text("type", required=True)
-    if kind not in BACKENDS and ":" not in kind:
-        raise section.error("type", f"unknown {kind!r}; expected one of {', '.join(BACKENDS)}, or package.module:Class")
-    try:
-        known_options = getattr(resolve(kind, BACKENDS, what=f"backends.{name}.type"), "OPTIONS", None)
-    except ConfigError as error:
-        raise ConfigError(f"{section.source}: {error}") from error
+    kind = section.text("type")
+    known_options = getattr(_resolve(section, "type", kind, BACKENDS), "OPTIONS", None)
     if known_options is not None:
         section.only((*_BACKEND_KEYS, *known_options))
     model = section.text("model", required=kind in ("openai", "anthropic", "local"))
     efforts = section.names("efforts")
     if efforts and section.has("effort"):
         raise section.error("effort", "give either `effort` or `efforts`")
+    for effort in efforts:
+        if not is_name(effort):
+            raise section.error("efforts", f"{effort!r} is not a name; expected {NAME_SIGNS}")
     supports = section.names("supports", default=("streaming",))
     for capability in supports:
         if capability not in CAPABILITIES:
             raise section.error("supports", f"unknown {capability!r}; expected some of {', '.join(CAPABILITIES)}")
-    options = {key: section.raw(key) for key in section.keys() if key not in _BACKEND_KEYS}
+    options = {key: section.raw(key) for key in section if key not in _BACKEND_KEYS and section.has(key)}
+    if kind == "replay" and "traces" in options:
+        options["traces"] = _anchored_files(options["traces"], folder)
     limits, timeout = section.section("limits"), section.section("timeout")
     limits.only(("context_tokens", "max_output_tokens", "concurrency"))
     timeout.only(("first_token_s", "total_s"))
@@ -119,7 +118,7 @@ def _read_backend(name: str, section: Section, *, folder: Path) -> list[BackendS
         "type": kind,
         "model": _anchored(model, folder) if kind == "local" else model,
         "base_url": section.url("base_url"),
-        "api_key_env": section.text("api_key_env") or None,
+        "api_key_env": section.variable("api_key_env"),
         "tier": section.choice("tier", TIERS, default="mid"),
         "price": _read_price(section, model=model, kind=kind),
         "limits": Limits(
@@ -132,23 +131,37 @@ def _read_backend(name: str, section: Section, *, folder: Path) -> list[BackendS
             first_token_s=timeout.number("first_token_s", default=Timeouts().first_token_s, above=0.0),
             total_s=timeout.number("total_s", default=Timeouts().total_s, above=0.0),
         ),
-        "options": {key: _anchored_option(key, value, folder) for key, value in options.items()},
+        "options": options,
     }
     if not efforts:
         return [BackendSpec(name=name, effort=section.text("effort") or None, **common)]
     return [BackendSpec(name=f"{name}@{effort}", effort=effort, **common) for effort in efforts]
 
 
+def _resolve(section: Section, key: str, name: str, table: dict[str, str]) -> Any:
+    """Returns the class behind a built-in name or a third party's `package.module:Class`."""
+    if not name or (name not in table and not _TARGET.fullmatch(name)):
+        given = f"unknown {name!r}" if name else "missing"
+        raise section.error(key, f"{given}; expected one of {', '.join(table)}, or package.module:Class")
+    try:
+        return resolve(name, table, what=key)
+    except ConfigError as error:
+        raise section.error(key, str(error).removeprefix(f"{key}: ")) from error
+
+
 def _read_price(section: Section, *, model: str, kind: str) -> Price | None:
     if kind in ("replay", "fake") and not section.has("price"):
         return None
     if section.raw("price") == "auto":
+        from ..backends import price_of  # a large table, for those who ask for it
+
         try:
             return price_of(model, provider=section.url("base_url"))
         except ConfigError as error:
-            raise section.error("price", str(error)) from error
-    if not section.has("price"):
-        raise section.error("price", "missing; expected {input: ..., output: ...} in USD per 1M tokens, or `auto`")
+            raise section.error("price", str(error).removeprefix("price: ")) from error
+    if not isinstance(section.raw("price"), dict):
+        given = f"got {section.raw('price')!r}" if section.has("price") else "missing"
+        raise section.error("price", f"{given}; expected {{input: ..., output: ...}} in USD per 1M tokens, or `auto`")
     price = section.section("price")
     price.only(("input", "cached_input", "output"))
     return Price(
@@ -160,12 +173,11 @@ def _read_price(section: Section, *, model: str, kind: str) -> Price | None:
 
 def _read_policy(name: str, section: Section, backends: Mapping[str, BackendSpec]) -> Policy:
     objective = section.text("objective", default="utility")
-    if objective not in OBJECTIVES and ":" not in objective:
-        raise section.error(
-            "objective", f"unknown {objective!r}; expected one of {', '.join(OBJECTIVES)}, or package.module:Class"
-        )
+    _resolve(section, "objective", objective, OBJECTIVES)
     if objective in OBJECTIVES:
         section.only(_POLICY_KEYS)
+    if section.raw("allow") == []:
+        raise section.error("allow", f"allows nobody; expected some of {', '.join(backends)}")
     for key in ("allow", "deny"):
         for backend in section.names(key):
             if backend not in backends:
@@ -183,7 +195,7 @@ def _read_policy(name: str, section: Section, backends: Mapping[str, BackendSpec
         allow=section.names("allow"),
         deny=section.names("deny"),
         max_calls=section.integer("max_calls", default=base.max_calls, least=1),
-        options={key: section.raw(key) for key in section.keys() if key not in _POLICY_KEYS},
+        options={key: section.raw(key) for key in section if key not in _POLICY_KEYS},
     )
 
 
@@ -204,7 +216,8 @@ def _anchored(name: str, folder: Path) -> str:
     return str(inside) if name.startswith(".") or inside.exists() else name
 
 
-def _anchored_option(key: str, value: Any, folder: Path) -> Any:
-    if key != "traces":
-        return value
-    return [str(folder / item) for item in value] if isinstance(value, list) else str(folder / str(value))
+def _anchored_files(value: Any, folder: Path) -> Any:
+    """Returns a path, or each of a list, relative to the folder; what is no path is left for its backend to refuse."""
+    if isinstance(value, list):
+        return [_anchored_files(item, folder) for item in value]
+    return str(folder / value) if isinstance(value, str) else value

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..backends import BackendSpec, Query
-from ..classifiers import Escalation, Estimates, Neighbour
 from .errors import NoFeasibleBackend
-from .feasible import needed_capabilities, why_excluded
+from .feasible import needed_capabilities, wanted_tokens, why_excluded
 from .objectives import create_objective
 from .outlook import Outlook
 from .policy import Policy
+
+if TYPE_CHECKING:
+    from ..classifiers import Escalation, Estimates, Neighbour
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,9 +92,8 @@ def decide(
     Raises:
         NoFeasibleBackend: the wishes exclude every backend.
     """
-    max_tokens = query.params.get("max_completion_tokens") or query.params.get("max_tokens") or 0
     excluded = why_excluded(
-        specs, estimates, policy, needed=needed_capabilities(query), max_tokens=int(max_tokens)
+        specs, estimates, policy, needed=needed_capabilities(query), max_tokens=wanted_tokens(query)
     )
     outlook = outlook_of(estimates, escalation, policy, excluded)
     place = create_objective(policy.objective).start(outlook, policy)
@@ -105,9 +106,7 @@ def decide(
     )
 
 
-def outlook_of(
-    estimates: Estimates, escalation: Escalation, policy: Policy, excluded: Mapping[str, str]
-) -> Outlook:
+def outlook_of(estimates: Estimates, escalation: Escalation, policy: Policy, excluded: Mapping[str, str]) -> Outlook:
     """Returns the outlook on the backends that are left.
 
     A cost that is not known counts as the greatest that is, so that it is never the reason to choose a backend.
@@ -143,11 +142,17 @@ def _explanation(decision: Decision) -> list[str]:
         f"{'backend':<{width}}  quality   cost_usd  tokens  latency_s",
     ]
     for place, name in enumerate(estimates.backends):
-        mark = "<" if name == decision.backend else f"excluded: {decision.excluded[name]}" if name in decision.excluded else ""
-        lines.append(
-            f"{name:<{width}}  {estimates.quality[place]:7.3f}  {_shown(estimates.cost_usd[place], '9.6f')}"
-            f"  {_shown(estimates.output_tokens[place], '6.0f')}  {_shown(estimates.latency_s[place], '9.2f')}  {mark}".rstrip()
+        mark = (
+            "<"
+            if name == decision.backend
+            else f"excluded: {decision.excluded[name]}"
+            if name in decision.excluded
+            else ""
         )
+        cost, tokens = _shown(estimates.cost_usd[place], "9.6f"), _shown(estimates.output_tokens[place], "6.0f")
+        latency = _shown(estimates.latency_s[place], "9.2f")
+        line = f"{name:<{width}}  {estimates.quality[place]:7.3f}  {cost}  {tokens}  {latency}  {mark}"
+        lines.append(line.rstrip())
     if estimates.source == "cold start":
         lines.append("cold start: no traces yet; quality is guessed from the tier, cost from the price")
     lines.extend(decision.notes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, overload
@@ -12,6 +13,10 @@ from ..backends import ConfigError
 
 _MAX_BYTES = 1_000_000
 _MAX_NODES = 100_000
+_SHOWN = 60  # characters of a wrong value that an error repeats
+_NAME = re.compile(r"[A-Za-z0-9][\w.:/+-]*", re.ASCII)  # as it may stand in a header and in a path `a>b`
+_VARIABLE = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+_EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", re.ASCII)  # a number in YAML 1.2, but a text to PyYAML
 _Choice = TypeVar("_Choice", bound=str)
 
 
@@ -24,26 +29,33 @@ def read_yaml(path: Path) -> Mapping[str, Any]:
     import yaml
 
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(_MAX_BYTES + 1)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from error
     if len(data) > _MAX_BYTES:
-        raise ConfigError(f"{path}: {len(data)} bytes are too many for a configuration; expected at most {_MAX_BYTES}")
+        raise ConfigError(f"{path}: too large for a configuration; expected at most {_MAX_BYTES} bytes")
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise ConfigError(f"{path.name}: line {line}: not UTF-8") from error
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        loader = yaml.SafeLoader(text)
+        node = loader.get_single_node()
         _check_nodes(node, path.name)
-        document = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"line {mark.line + 1}: " if mark else ""
-        raise ConfigError(f"{path.name}: {where}not YAML: {getattr(error, 'problem', None) or error}") from error
-    except (RecursionError, ValueError) as error:
-        raise ConfigError(f"{path.name}: not a configuration: {error}") from error
+        document = None if node is None else loader.construct_document(node)
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise ConfigError(f"{path.name}: line {line}: not YAML: the sign U+{ord(text[error.position]):04X}") from error
+    except yaml.MarkedYAMLError as error:
+        where = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
+        raise ConfigError(f"{path.name}: {where}not YAML: {error.problem or error.context}") from error
+    except RecursionError as error:
+        raise ConfigError(f"{path.name}: not a configuration: nested too deeply") from error
+    except (ValueError, ArithmeticError, LookupError, AttributeError, TypeError) as error:
+        # PyYAML raises these for a value that does not fit its tag, such as the date 2024-13-01.
+        raise ConfigError(f"{path.name}: not YAML: a value does not fit its tag: {error}") from error
     if not isinstance(document, dict):
         raise ConfigError(f"{path.name}: expected a mapping with the key `backends`, got {_kind(document)}")
     return document
@@ -98,7 +110,7 @@ class Section:
         where = ".".join(part for part in (self._path, key) if part)
         return ConfigError(f"{self.source}: {where}: {message}" if where else f"{self.source}: {message}")
 
-    def keys(self) -> Iterator[str]:
+    def __iter__(self) -> Iterator[str]:
         """Returns the keys that are there."""
         return iter(self._values)
 
@@ -129,8 +141,8 @@ class Section:
         if required and not outer._values:
             raise self.error(key, "missing; expected at least one entry, name: {...}")
         for name in outer._values:
-            if not isinstance(name, str) or not name or any(c.isspace() or c in ",>!" for c in name):
-                raise self.error(key, f"{name!r} is not a name; expected text without spaces, commas, '>' and '!'")
+            if not is_name(name):
+                raise self.error(key, f"{_shown(name)} is not a name; expected {NAME_SIGNS}")
         return [(name, outer.section(name)) for name in outer._values]
 
     def text(self, key: str, *, default: str = "", required: bool = False) -> str:
@@ -140,11 +152,16 @@ class Section:
             if required:
                 raise self.error(key, "missing; expected a text")
             return default
-        if isinstance(value, bool) and key == "effort":  # YAML reads `off` and `no` as false
-            raise self.error(key, "expected a text; put it in quotes")
         if not isinstance(value, str) or (required and not value):
-            raise self.error(key, f"expected a text, got {_kind(value)}")
+            raise self.error(key, f"expected a text, got {_not_text(value)}")
         return value
+
+    def variable(self, key: str) -> str | None:
+        """Returns the name of an environment variable; anything else may be a key, so the error does not repeat it."""
+        value = self.text(key)
+        if value and not _VARIABLE.fullmatch(value):
+            raise self.error(key, "expected the name of an environment variable, such as OPENAI_API_KEY, not its value")
+        return value or None
 
     def choice(self, key: str, allowed: Sequence[_Choice], *, default: _Choice) -> _Choice:
         """Returns one of the allowed words."""
@@ -152,15 +169,18 @@ class Section:
         for word in allowed:
             if word == value:
                 return word
-        raise self.error(key, f"unknown {value!r}; expected one of {', '.join(allowed)}")
+        raise self.error(key, f"unknown {_shown(value)}; expected one of {', '.join(allowed)}")
 
     def names(self, key: str, *, default: tuple[str, ...] = ()) -> tuple[str, ...]:
         """Returns a list of distinct texts."""
         value = self._values.get(key)
         if value is None:
             return default
-        if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
+        if not isinstance(value, list):
             raise self.error(key, f"expected a list of texts, got {_kind(value)}")
+        for item in value:
+            if not isinstance(item, str) or not item:
+                raise self.error(key, f"expected a list of texts, one is {_not_text(item)}")
         if len(set(value)) < len(value):
             raise self.error(key, "names one twice")
         return tuple(value)
@@ -179,10 +199,10 @@ class Section:
             return None
         try:
             parts = urlsplit(value)
-            host = parts.hostname
-        except ValueError as error:
-            raise self.error(key, f"not an address: {error}") from error
-        if parts.scheme not in ("http", "https") or not host:
+            is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            is_address = False
+        if not is_address:  # it may hold a password, so the error does not repeat it
             raise self.error(key, "expected an address such as https://api.example.com/v1")
         return value.rstrip("/")
 
@@ -196,7 +216,7 @@ class Section:
         if value is None:
             return default
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            raise self.error(key, f"expected a whole number of {least} or more, got {value!r}")
+            raise self.error(key, f"expected a whole number of {least} or more, got {_shown(value)}")
         return value
 
     def number(
@@ -221,17 +241,50 @@ class Section:
         expected = " ".join(["expected a number", *bounds])
         if value is None:
             raise self.error(key, f"missing; {expected}")
-        is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        number = _number(value)
         if (
-            not is_number
-            or (least is not None and value < least)
-            or (most is not None and value > most)
-            or (above is not None and value <= above)
+            not math.isfinite(number)
+            or (least is not None and number < least)
+            or (most is not None and number > most)
+            or (above is not None and number <= above)
         ):
-            raise self.error(key, f"{expected}, got {value!r}")
+            raise self.error(key, f"{expected}, got {_shown(value)}")
+        return number
+
+
+NAME_SIGNS = "letters, digits and the signs . _ - : / +"
+
+
+def is_name(value: object) -> bool:
+    """Returns whether a value can name a backend, a policy or an effort."""
+    return isinstance(value, str) and _NAME.fullmatch(value) is not None
+
+
+def _number(value: Any) -> float:
+    """Returns the number that a value is, NaN where it is none."""
+    if isinstance(value, str) and _EXPONENT.fullmatch(value):
         return float(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return math.nan
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
 
 
 def _kind(value: Any) -> str:
     names = {dict: "a mapping", list: "a list", str: "a text", bool: "true or false", type(None): "nothing"}
-    return names.get(type(value), repr(value))
+    return names.get(type(value), _shown(value))
+
+
+def _not_text(value: Any) -> str:
+    # YAML reads `off` and `no` as false, 2024-01-01 as a date.
+    return _kind(value) if isinstance(value, str | dict | list | None) else f"{_kind(value)}; put it in quotes"
+
+
+def _shown(value: object) -> str:
+    try:
+        text = repr(value)
+    except ValueError:  # Python does not write out whole numbers of thousands of digits
+        text = "a number of very many digits"
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."

@@ -1,9 +1,9 @@
 """What can go wrong while routing, as one tree.
 
-    PenstockError
-    ├── NoFeasibleBackend     the wishes exclude every backend; `excluded` says which wish excluded which
-    ├── AllBackendsFailed     every backend that was tried failed; `causes` holds each error
-    └── UnknownPolicy         neither a policy nor a backend has this name
+PenstockError
+├── NoFeasibleBackend     the wishes exclude every backend; `excluded` says which wish excluded which
+├── AllBackendsFailed     every backend that was tried failed; `causes` holds each error
+└── UnknownPolicy         neither a policy nor a backend has this name
 """
 
 from __future__ import annotations

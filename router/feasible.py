@@ -7,7 +7,7 @@ from typing import Any
 
 from ..backends import BackendSpec, Query
 from ..classifiers import Estimates
-from .policy import Policy
+from .policy import NOBODY, Policy
 
 
 def needed_capabilities(query: Query) -> frozenset[str]:
@@ -21,6 +21,15 @@ def needed_capabilities(query: Query) -> frozenset[str]:
     if any(_has_image(message.get("content")) for message in query.messages):
         needed.add("vision")
     return frozenset(needed)
+
+
+def wanted_tokens(query: Query) -> int:
+    """Returns how long an answer the caller wants room for, 0 where that is not said or is no number."""
+    for field in ("max_completion_tokens", "max_tokens"):
+        limit = query.params.get(field)
+        if isinstance(limit, int) and limit > 0:
+            return limit
+    return 0
 
 
 def has_limits(policy: Policy) -> bool:
@@ -58,9 +67,11 @@ def why_excluded(
 
 def _policy_reason(name: str, spec: BackendSpec | None, estimates: Estimates, place: int, policy: Policy) -> str:
     """Returns the wish of the policy that excludes this backend, or ''. What is not known excludes nobody."""
+    if NOBODY in policy.deny:
+        return "allow leaves no backend"
     if policy.allow and name not in policy.allow:
         return "not in allow"
-    if name in policy.deny or "*" in policy.deny:
+    if name in policy.deny:
         return "in deny"
     if policy.effort and spec is not None and spec.effort is not None and spec.effort != policy.effort:
         return f"effort {spec.effort} is not {policy.effort}"
@@ -81,13 +92,17 @@ def _query_reason(spec: BackendSpec, input_tokens: int, needed: frozenset[str], 
     missing = needed - spec.supports
     if missing:
         return f"does not support {', '.join(sorted(missing))}"
-    window = spec.limits.context_tokens
-    if window is not None and input_tokens + max_tokens > window:
-        return f"about {input_tokens + max_tokens} tokens do not fit its context of {window}"
+    window, longest = spec.limits.context_tokens, spec.limits.max_output_tokens
+    if window is not None:
+        n_tokens = input_tokens + (max_tokens if longest is None else min(max_tokens, longest))
+        if n_tokens > window:
+            return f"about {n_tokens} tokens do not fit its context of {window}"
     return ""
 
 
 def _has_image(content: Any) -> bool:
     if not isinstance(content, list | tuple):
         return False
-    return any(isinstance(part, Mapping) and part.get("type") in ("image_url", "image", "input_image") for part in content)
+    return any(
+        isinstance(part, Mapping) and part.get("type") in ("image_url", "image", "input_image") for part in content
+    )

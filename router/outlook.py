@@ -30,3 +30,8 @@ class Tried:
     place: int
     confidence: float
     cost_usd: float
+
+
+def can_check(outlook: Outlook, tried: tuple[Tried, ...]) -> bool:
+    """Returns whether the confidence in any answer so far is more than what was expected before it was seen."""
+    return any(outlook.power[call.place] > 0 for call in tried)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
@@ -10,6 +11,7 @@ from ..backends import ConfigError
 
 DEFAULT_LAM = 20.0  # quality per US dollar
 MAX_CALLS = 3
+NOBODY = "*"  # in `deny`: every backend
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,8 +57,8 @@ class Wishes:
                 changes[name] = wished if given is None else tighter(wished, given)
         if self.allow is not None:
             changes["allow"] = tuple(n for n in self.allow if n in policy.allow) if policy.allow else self.allow
-            if not changes["allow"]:
-                changes["deny"] = (*policy.deny, "*")
+            if not changes["allow"]:  # an empty `allow` stands for all, so nobody has to be said otherwise
+                changes["deny"] = (*policy.deny, NOBODY)
         if self.deny:
             changes["deny"] = (*changes.get("deny", policy.deny), *self.deny)
         return replace(policy, **changes) if changes else policy
@@ -72,6 +74,8 @@ def read_wishes(values: Mapping[str, Any], *, where: str) -> Wishes:
     Raises:
         ConfigError: an unknown wish or a value of the wrong kind.
     """
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"{where}: expected an object with some of {', '.join(WISH_NAMES)}")
     read: dict[str, Any] = {}
     for name, value in values.items():
         if name not in WISH_NAMES:
@@ -86,18 +90,19 @@ def read_wishes(values: Mapping[str, Any], *, where: str) -> Wishes:
         elif name == "effort":
             if not isinstance(value, str):
                 raise ConfigError(f"{where}.effort: expected a name such as low, got {value!r}")
-            read[name] = value
+            read[name] = value.strip() or None
         else:
-            read[name] = _number(value, where=f"{where}.{name}", most=1.0 if name == "min_quality" else float("inf"))
+            read[name] = _number(value, where=f"{where}.{name}", most=1.0 if name == "min_quality" else math.inf)
     return Wishes(**read)
 
 
 def _number(value: Any, *, where: str, most: float) -> float:
     try:
-        number = float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else float("nan")
-    except ValueError:
-        number = float("nan")
-    if not 0 <= number <= most:
-        allowed = f"from 0 to {most:g}" if most < float("inf") else "of 0 or more"
+        number = float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else math.nan
+    except (ValueError, OverflowError):
+        number = math.nan
+    # A lam without end times a price of 0 is no number.
+    if not (0 <= number <= most and math.isfinite(number)):
+        allowed = f"from 0 to {most:g}" if math.isfinite(most) else "of 0 or more"
         raise ConfigError(f"{where}: expected a number {allowed}, got {value!r}")
     return number

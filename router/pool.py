@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..backends import BackendError, BackendSpec, Completion, Query, cost_usd
-from ..classifiers import Escalation, Estimates, Neighbour, PriorModel, Trained
+from ..classifiers import Escalation, Estimates, PriorModel
 from .cascade import Assess, Outcome, cascade
 from .decision import Decision, decide
 from .outlook import FloatArray
 from .policy import Policy
+
+if TYPE_CHECKING:
+    from ..classifiers import Neighbour, Trained
 
 
 class Pool:
@@ -95,9 +100,7 @@ class Pool:
         if self._trained is None:
             return ()
         found = self._trained.model.nearest(text, n=n)
-        return tuple(
-            Neighbour(query=item.query, similarity=item.similarity, quality=self._spread(item.quality)) for item in found
-        )
+        return tuple(replace(item, quality=self._spread(item.quality)) for item in found)
 
     def _for_pool(self, learned: Estimates, text: str) -> Estimates:
         if self._is_whole and not self._has_prices:

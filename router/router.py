@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
+import functools
 import logging
 import threading
 import time
 import uuid
+import weakref
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +23,8 @@ from ..backends import (
     BackendError,
     Completion,
     ConfigError,
+    InvalidRequest,
+    MalformedReply,
     Message,
     PenstockError,
     Query,
@@ -26,15 +32,15 @@ from ..backends import (
 )
 from ..classifiers import load_artefact
 from .answer import Answer, AnswerChunk
-from .background import BackgroundLoop, aiterate, iterate
+from .background import CLOSED, BackgroundLoop, aiterate, await_on, iterate, wait_for
 from .cascade import Outcome, may_escalate
 from .chat import Chat
 from .config import Config, read_config
 from .decision import Decision
-from .errors import UnknownPolicy
+from .errors import AllBackendsFailed, UnknownPolicy
 from .policy import NO_WISHES, Policy, Wishes
 from .pool import Pool
-from .records import feedback_record, records_of
+from .records import failure_records, feedback_record, records_of
 from .sink import JsonlSink, NullSink, TraceSink
 
 logger = logging.getLogger(__name__)
@@ -46,7 +52,8 @@ _REMEMBERED = 10_000  # answers whose backend is known to `feedback`
 class Router:
     """Sends each query to the cheapest backend that will get it right, checks the answer, escalates if it is doubtful.
 
-    Safe to share among tasks and threads. Use it as a context manager, or call `close`, to free connections.
+    Safe to share among tasks and threads. Use it as a context manager, or call `close`, to free connections; calls
+    that are under way then, and all later ones, raise PenstockError. A router that is dropped closes itself.
     `backends` replaces those built from models.yaml, as tests do.
     """
 
@@ -67,9 +74,11 @@ class Router:
         self._clock = clock
         self._lock = threading.Lock()
         self._backends: dict[str, Backend] | None = None
+        self._is_closed = False
         self._background = BackgroundLoop()
-        self._home: asyncio.AbstractEventLoop | None = None
+        self._home: asyncio.AbstractEventLoop | None = None  # None: the background's
         self._answered: OrderedDict[str, str] = OrderedDict()
+        weakref.finalize(self, self._background.close)  # at the latest when the interpreter ends
 
     @classmethod
     def from_config(cls, path: Path | str = "models.yaml", *, backends: Mapping[str, Backend] | None = None) -> Self:
@@ -109,7 +118,9 @@ class Router:
             raise UnknownPolicy(f"unknown model or policy {name!r}; expected one of {known}")
         for other in (*(wishes.allow or ()), *(wishes.deny or ())):
             if other not in self.pool.backends:
-                raise ConfigError(f"allow/deny: unknown backend {other!r}; expected some of {', '.join(self.pool.backends)}")
+                raise ConfigError(
+                    f"allow/deny: unknown backend {other!r}; expected some of {', '.join(self.pool.backends)}"
+                )
         return wishes.on(found)
 
     def decide(self, query: Query, policy: str | None = None, wishes: Wishes = NO_WISHES) -> Decision:
@@ -126,7 +137,10 @@ class Router:
         **params: Any,
     ) -> Decision:
         """Returns the decision with its explanation, nearest training queries included; calls nothing."""
-        query = make_query(text, messages, params)
+        return self.dry_run(make_query(text, messages, params), policy, wishes)
+
+    def dry_run(self, query: Query, policy: str | None = None, wishes: Wishes = NO_WISHES) -> Decision:
+        """Returns the decision with its explanation, as `route` does."""
         decision = self.decide(query, policy, wishes)
         notes = tuple(f"{name}: not in the artefact; guessed from tier and price" for name in self.pool.untrained)
         if decision.estimates.source == "cold start":
@@ -147,7 +161,9 @@ class Router:
         Raises:
             NoFeasibleBackend, AllBackendsFailed, UnknownPolicy, ConfigError: as their names say.
         """
-        return self._background.run(self.answer(make_query(text, messages, params), policy, wishes))
+        query = make_query(text, messages, params)
+        self._check_may_wait()
+        return wait_for(self._submit, self.answer(query, policy, wishes))
 
     async def aask(
         self,
@@ -159,7 +175,10 @@ class Router:
         **params: Any,
     ) -> Answer:
         """Returns a routed answer, as `ask` does, without blocking the event loop."""
-        return await self._at_home(self.answer(make_query(text, messages, params), policy, wishes))
+        coroutine = self.answer(make_query(text, messages, params), policy, wishes)
+        if self._home is asyncio.get_running_loop():
+            return await coroutine
+        return await await_on(self._submit, coroutine)
 
     def stream(
         self,
@@ -172,7 +191,8 @@ class Router:
     ) -> Iterator[AnswerChunk]:
         """Yields a routed answer piece by piece; the last piece carries the whole `answer`."""
         query = make_query(text, messages, params)
-        return iterate(self._background.loop, lambda: self.answer_stream(query, policy, wishes))
+        self._check_may_wait()
+        return iterate(self._submit, lambda: self.answer_stream(query, policy, wishes))
 
     def astream(
         self,
@@ -187,7 +207,7 @@ class Router:
         query = make_query(text, messages, params)
         if self._home is asyncio.get_running_loop():
             return self.answer_stream(query, policy, wishes)
-        return aiterate(self._home or self._background.loop, lambda: self.answer_stream(query, policy, wishes))
+        return aiterate(self._submit, lambda: self.answer_stream(query, policy, wishes))
 
     def feedback(self, trace_id: str, score: float, *, backend: str | None = None) -> None:
         """Records what an answer was worth, in [0, 1], beside its trace.
@@ -197,11 +217,16 @@ class Router:
         """
         if not 0 <= score <= 1:
             raise PenstockError(f"feedback: expected a score from 0 to 1, got {score!r}")
+        if backend is not None and backend not in self.pool.backends:
+            known = ", ".join(self.pool.backends)
+            raise PenstockError(f"feedback: unknown backend {backend!r}; expected one of {known}")
         with self._lock:
-            known = backend or self._answered.get(trace_id)
-        if known is None:
+            if self._is_closed:
+                raise PenstockError(CLOSED)
+            answered = backend or self._answered.get(trace_id)
+        if answered is None:
             raise PenstockError(f"feedback: unknown trace id {trace_id!r}; name the backend to record it all the same")
-        self._sink.write(feedback_record(trace_id, backend=known, score=score))
+        self._sink.write(feedback_record(trace_id, backend=answered, score=score))
 
     async def answer(self, query: Query, policy: str | None = None, wishes: Wishes = NO_WISHES) -> Answer:
         """Returns a routed answer; runs on the loop that the backends live on."""
@@ -220,20 +245,29 @@ class Router:
                     reply = error
         except StopIteration as end:
             return self._finish(query, decision, end.value, started)
+        except AllBackendsFailed as failure:
+            self._record_failure(query, decision, failure.causes)
+            raise
 
     async def answer_stream(
-        self, query: Query, policy: str | None = None, wishes: Wishes = NO_WISHES
+        self,
+        query: Query,
+        policy: str | None = None,
+        wishes: Wishes = NO_WISHES,
+        *,
+        decision: Decision | None = None,
     ) -> AsyncGenerator[AnswerChunk, None]:
-        """Yields a routed answer; runs on the loop that the backends live on.
+        """Yields a routed answer; runs on the loop that the backends live on. `decision` is the query's, where known.
 
         A call whose answer may still be replaced is held back whole; one that is final in any case passes through as
         it comes. An error before its first piece falls back, one after it is raised.
         """
         started = self._clock()
-        decision = self.decide(query, policy, wishes)
+        decision = decision or self.decide(query, policy, wishes)
         backends = self.backends()
         flow = self.pool.flow(query, decision)
-        has_answer, streamed = False, ""
+        has_answer = is_streamed = False
+        failed: dict[str, BackendError] = {}
         reply: Completion | BackendError | None = None
         while True:
             try:
@@ -241,34 +275,37 @@ class Router:
             except StopIteration as end:
                 answer = self._finish(query, decision, end.value, started)
                 break
-            is_held = has_answer or may_escalate(replace(decision, backend=name))
+            except AllBackendsFailed:
+                self._record_failure(query, decision, failed)
+                raise
             try:
-                if is_held:
+                if has_answer or may_escalate(replace(decision, backend=name)):
                     reply = await backends[name].complete(query)
                 else:
-                    stream = backends[name].stream(query)
-                    try:
+                    reply = None
+                    # Every backend's stream is a generator, though its protocol promises an iterator only.
+                    async with aclosing(backends[name].stream(query)) as stream:  # type: ignore[type-var]
                         async for chunk in stream:
-                            if chunk.text or chunk.reasoning or chunk.tool_calls:
-                                streamed = name
-                                yield AnswerChunk(
-                                    backend=name, text=chunk.text, reasoning=chunk.reasoning, tool_calls=chunk.tool_calls
-                                )
                             reply = chunk.completion or reply
-                    finally:
-                        await stream.aclose()  # type: ignore[attr-defined]  # every backend's stream is a generator
+                            if chunk.text or chunk.reasoning or chunk.tool_calls:
+                                is_streamed = True
+                                yield AnswerChunk(
+                                    backend=name,
+                                    text=chunk.text,
+                                    reasoning=chunk.reasoning,
+                                    tool_calls=chunk.tool_calls,
+                                )
+                    if reply is None:
+                        raise MalformedReply("the stream ended without its completion", backend=name)
                 has_answer = True
             except BackendError as error:
-                if streamed:
-                    raise
                 logger.info("%s", error)
-                reply = error
-        if not streamed:
-            completion = answer.completion
-            calls = tuple({**call, "index": place} for place, call in enumerate(completion.tool_calls))
-            yield AnswerChunk(
-                backend=answer.backend, text=completion.text, reasoning=completion.reasoning, tool_calls=calls
-            )
+                failed[name] = reply = error
+                if is_streamed:
+                    self._record_failure(query, decision, failed)
+                    raise
+        if not is_streamed:
+            yield _whole_chunk(answer)
         yield AnswerChunk(backend=answer.backend, answer=answer)
 
     def backends(self) -> Mapping[str, Backend]:
@@ -276,14 +313,19 @@ class Router:
 
         Raises:
             ConfigError: one cannot be built, for instance because its key is not in the environment.
+            PenstockError: the router is closed.
         """
         with self._lock:
+            if self._is_closed:
+                raise PenstockError(CLOSED)
             if self._backends is None:
                 given = self._given or {}
                 self._backends = {
                     name: given[name] if name in given else create_backend(spec)
                     for name, spec in self.config.backends.items()
                 }
+                if self._home is None:
+                    self._background.at_end = functools.partial(_close_all, self._backends)
             return self._backends
 
     def live_on(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -292,19 +334,17 @@ class Router:
 
     async def aclose(self) -> None:
         """Frees connections, threads and files; may be called twice."""
-        with self._lock:
-            backends, self._backends = self._backends, None
-        for backend in (backends or {}).values():
-            await self._at_home(backend.aclose())
-        self._background.close()
-        self._sink.close()
+        if self._home is asyncio.get_running_loop():
+            await _close_all(self._take_backends())
+        # In a thread, since it waits for the background's.
+        await asyncio.to_thread(self.close)
 
     def close(self) -> None:
         """Frees connections, threads and files; may be called twice."""
-        with self._lock:
-            backends, self._backends = self._backends, None
-        for backend in (backends or {}).values():
-            self._background.run(backend.aclose())
+        self._check_may_wait()
+        backends = self._take_backends()
+        if backends and self._home is not None and self._home.is_running():
+            wait_for(self._submit, _close_all(backends))
         self._background.close()
         self._sink.close()
 
@@ -322,10 +362,33 @@ class Router:
     ) -> None:
         await self.aclose()
 
-    async def _at_home(self, coroutine: Coroutine[Any, Any, _Result]) -> _Result:
-        if self._home is asyncio.get_running_loop():
-            return await coroutine
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine, self._home or self._background.loop))
+    def _submit(self, coroutine: Coroutine[Any, Any, _Result]) -> concurrent.futures.Future[_Result]:
+        """Returns the future of a coroutine that runs where the backends live."""
+        if self._home is None:
+            return self._background.submit(coroutine)
+        return asyncio.run_coroutine_threadsafe(coroutine, self._home)
+
+    def _check_may_wait(self) -> None:
+        """Refuses to block the very loop that would have to do the work."""
+        try:
+            here = asyncio.get_running_loop()
+        except RuntimeError:
+            return
+        if here is self._home or self._background.is_here:
+            raise PenstockError("this would wait for itself; use `aask`, `astream` and `aclose` where backends run")
+
+    def _take_backends(self) -> Mapping[str, Backend]:
+        """Returns the backends to close and lets nobody have them any more."""
+        with self._lock:
+            self._is_closed = True
+            backends, self._backends = self._backends, None
+        return backends or {}
+
+    def _record_failure(self, query: Query, decision: Decision, causes: Mapping[str, BackendError]) -> None:
+        with_content = self.config.traces.content
+        trace_id = query.id or uuid.uuid4().hex
+        for record in failure_records(query, causes, trace_id=trace_id, decision=decision, with_content=with_content):
+            self._sink.write(record)
 
     def _finish(self, query: Query, decision: Decision, outcome: Outcome, started: float) -> Answer:
         completion = outcome.step.completion
@@ -346,16 +409,36 @@ class Router:
         return answer
 
 
-def make_query(text: str | None, messages: Sequence[Message] | None, params: Mapping[str, Any]) -> Query:
-    """Returns the query of a call of the SDK.
+def make_query(
+    text: str | None, messages: Sequence[Message] | None, params: Mapping[str, Any], *, id: str = ""
+) -> Query:
+    """Returns the query of a call of the SDK or of the sidecar, with what its estimate reads checked.
 
     Raises:
         InvalidRequest: both or neither of text and messages are given, or a message is malformed.
     """
-    from ..backends import InvalidRequest
-
     if (text is None) == (messages is None):
         raise InvalidRequest("give either a text or messages=[...]")
     if messages is None:
         messages = ({"role": "user", "content": text},)
-    return Query.from_messages(messages, params=params)
+    query = Query.from_messages(messages, params=params, id=id)
+    for position, message in enumerate(query.messages):
+        content = message.get("content")
+        for place, part in enumerate(content if isinstance(content, list | tuple) else ()):
+            if not isinstance(part, str | Mapping):
+                raise InvalidRequest(f"messages[{position}].content[{place}]: expected text or an object")
+    return query
+
+
+def _whole_chunk(answer: Answer) -> AnswerChunk:
+    completion = answer.completion
+    calls = tuple({**call, "index": place} for place, call in enumerate(completion.tool_calls))
+    return AnswerChunk(backend=answer.backend, text=completion.text, reasoning=completion.reasoning, tool_calls=calls)
+
+
+async def _close_all(backends: Mapping[str, Backend]) -> None:
+    """Closes every backend, whether or not another one resists."""
+    results = await asyncio.gather(*(backend.aclose() for backend in backends.values()), return_exceptions=True)
+    for name, result in zip(backends, results, strict=True):
+        if isinstance(result, Exception):
+            logger.warning("%s: could not be closed: %s", name, result)

@@ -79,7 +79,7 @@ def fit(
         FitError: there are too few queries.
         ConfigError: the encoder or classifier is unknown.
     """
-    from threadpoolctl import threadpool_limits
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it ships no types
 
     # One thread: sums come out the same on any machine, and many small products are not slowed by waiting for threads.
     with threadpool_limits(limits=1, user_api="blas"):

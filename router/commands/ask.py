@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator
 
+from ..answer import Answer, AnswerChunk
 from ..router import Router
-from .shared import add_json, add_models, add_question, print_json, question_of, wishes_of
+from .shared import add_json, add_models, add_question, positive, print_json, question_of, wishes_of
 
 
 class AskCommand:
@@ -18,7 +20,7 @@ class AskCommand:
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Declares what the command takes."""
         add_question(parser)
-        parser.add_argument("--max-tokens", type=int, metavar="N", help="longest answer, in tokens")
+        parser.add_argument("--max-tokens", type=positive, metavar="N", help="longest answer, in tokens")
         parser.add_argument("--no-stream", action="store_true", help="print the answer only when it is whole")
         add_models(parser)
         add_json(parser)
@@ -31,13 +33,22 @@ class AskCommand:
             if options.json or options.no_stream:
                 answer = router.ask(text, policy=options.policy, wishes=wishes, **params)
             else:
-                for chunk in router.stream(text, policy=options.policy, wishes=wishes, **params):
-                    print(chunk.text, end="", flush=True)
-                    answer = chunk.answer or None  # type: ignore[assignment]  # the last chunk has it
+                answer = _printed(router.stream(text, policy=options.policy, wishes=wishes, **params))
         if options.json:
             print_json({"text": answer.text, **answer.as_dict()})
             return 0
-        print(answer.text if options.no_stream else "")
+        if options.no_stream:
+            print(answer.text)
         story = f"path {answer.path}, confidence {answer.confidence:.2f}, cost ${answer.cost_usd:.6f}"
         print(f"[{story}, {answer.latency_s:.2f} s]", file=sys.stderr)
         return 0
+
+
+def _printed(chunks: Iterator[AnswerChunk]) -> Answer:
+    """Returns the answer that the last piece carries; prints the text of each as it comes."""
+    for chunk in chunks:
+        print(chunk.text, end="", flush=True)
+        if chunk.answer is not None:
+            print()
+            return chunk.answer
+    raise AssertionError("a stream ends with its answer")

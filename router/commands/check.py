@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-from ...backends import PenstockError, Query, create_backend
+from ...backends import Backend, BackendSpec, PenstockError, Price, Query, create_backend
 from ...classifiers import load_artefact
 from ..config import Config, read_config
 from .shared import DEFAULT_MODELS, add_json, print_json
+
+Ask = Callable[[Backend], Awaitable[str]]
 
 
 class CheckCommand:
@@ -28,52 +30,53 @@ class CheckCommand:
     def run(self, options: argparse.Namespace) -> int:
         """Prints a line a backend and returns 1 if anything is wrong."""
         config = read_config(options.models)
-        rows = [_static_check(config, name) for name in config.backends]
-        if options.live:
-            asyncio.run(_live_check(config, rows))
+        rows = asyncio.run(_check_all(config, ask=_say_ok if options.live else None))
         notes, problems = _artefact_check(config)
         if options.json:
             print_json({"backends": rows, "policies": list(config.policies), "notes": notes, "problems": problems})
         else:
             for row in rows:
-                state = row["problem"] or row.get("live") or "ok"
-                print(f"{row['backend']}: {row['type']} {row['model']}, {row['price']}: {state}")
+                state = row["problem"] or row["live"] or "ok"
+                what = f"{row['type']} {row['model']}".rstrip()
+                print(f"{row['backend']}: {what}, {row['price']}: {state}")
             print(f"policies: {', '.join(config.policies)}; default {config.default_policy}")
             for line in (*notes, *problems):
                 print(line)
         return 1 if problems or any(row["problem"] for row in rows) else 0
 
 
-def _static_check(config: Config, name: str) -> dict[str, Any]:
-    spec = config.backends[name]
-    price, problem = "no price", None
-    if spec.price is not None:
-        price = f"${spec.price.usd_per_1m_input:g} in, ${spec.price.usd_per_1m_output:g} out per 1M tokens"
-        if spec.price.usd_per_1m_input == 0 and spec.price.usd_per_1m_output == 0:
-            price = "free (price 0: cost will never be a reason not to ask it)"
-    if spec.api_key_env and not os.environ.get(spec.api_key_env):
-        problem = f"environment variable {spec.api_key_env} is not set"
-    return {"backend": name, "type": spec.type, "model": spec.model, "price": price, "problem": problem}
+async def _check_all(config: Config, *, ask: Ask | None) -> list[dict[str, Any]]:
+    """Returns a row for every backend, in the order of the file; all are built, and asked where `ask` is given."""
+    return await asyncio.gather(*(_check_one(spec, ask) for spec in config.backends.values()))
 
 
-async def _live_check(config: Config, rows: list[dict[str, Any]]) -> None:
-    """Fills in, for each backend without a problem so far, whether it answers."""
-
-    async def one(row: dict[str, Any]) -> None:
-        if row["problem"]:
-            return
+async def _check_one(spec: BackendSpec, ask: Ask | None) -> dict[str, Any]:
+    row = {"backend": spec.name, "type": spec.type, "model": spec.model, "price": _shown_price(spec.price)}
+    try:
+        backend = create_backend(spec)
         try:
-            backend = create_backend(config.backends[row["backend"]])
-            try:
-                hello = {"role": "user", "content": "Say ok."}
-                done = await backend.complete(Query.from_messages([hello], params={"max_tokens": 1}))
-            finally:
-                await backend.aclose()
-            row["live"] = f"answered in {done.latency_s:.2f} s"
-        except PenstockError as error:
-            row["problem"] = str(error)
+            live = await ask(backend) if ask else None
+        finally:
+            await backend.aclose()
+    except PenstockError as error:
+        # The row begins with the name already.
+        problem = str(error).removeprefix(f"backends.{spec.name}.").removeprefix(f"{spec.name}: ")
+        return {**row, "live": None, "problem": problem}
+    return {**row, "live": live, "problem": None}
 
-    await asyncio.gather(*(one(row) for row in rows))
+
+async def _say_ok(backend: Backend) -> str:
+    hello = {"role": "user", "content": "Say ok."}
+    done = await backend.complete(Query.from_messages([hello], params={"max_tokens": 1}))
+    return f"answered in {done.latency_s:.2f} s"
+
+
+def _shown_price(price: Price | None) -> str:
+    if price is None:
+        return "no price"
+    if price.usd_per_1m_input == 0 and price.usd_per_1m_output == 0:
+        return "free (price 0: cost will never be a reason not to ask it)"
+    return f"${price.usd_per_1m_input:g} in, ${price.usd_per_1m_output:g} out per 1M tokens"
 
 
 def _artefact_check(config: Config) -> tuple[list[str], list[str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..outlook import Outlook, Tried
+from ..outlook import Outlook, Tried, can_check
 from ..policy import Policy
 from .utility import best_place, expected_after
 
@@ -12,7 +12,8 @@ from .utility import best_place, expected_after
 class CheapestAbove:
     """Asks the cheapest backend whose estimated quality reaches `policy.quality`, or else the best one.
 
-    Goes on while the confidence in the best answer is below that quality and somebody is likelier to be right.
+    Goes on while the confidence in the best answer is below that quality and somebody is likelier to be right; where
+    answers cannot be judged, there is nothing to go on for.
     """
 
     def start(self, outlook: Outlook, policy: Policy) -> int:
@@ -24,7 +25,7 @@ class CheapestAbove:
     def escalate(self, outlook: Outlook, policy: Policy, tried: tuple[Tried, ...]) -> int | None:
         """Returns the cheapest place that is expected to be good enough now, or the likeliest to be right."""
         confidence = max(call.confidence for call in tried)
-        if len(tried) >= outlook.max_calls or confidence >= policy.quality:
+        if len(tried) >= outlook.max_calls or confidence >= policy.quality or not can_check(outlook, tried):
             return None
         chance = expected_after(outlook, tried)
         allowed = (outlook.cost_usd <= outlook.budget_usd - sum(c.cost_usd for c in tried)) & (chance > confidence)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..outlook import FloatArray, Outlook, Tried
+from ..outlook import FloatArray, Outlook, Tried, can_check
 from ..policy import Policy
 
 MIN_GAIN = 0.01  # what an escalation must promise, so that a lam of 0 does not ask everybody for nothing
+_SAME = 1e-9  # relative: costs and values this near differ by rounding only
 _SAME_VALUE = 1e-12
 
 
@@ -29,14 +30,14 @@ class Utility:
 
     def escalate(self, outlook: Outlook, policy: Policy, tried: tuple[Tried, ...]) -> int | None:
         """Returns the place with the greatest expected gain above its price, if any has one."""
-        if len(tried) >= outlook.max_calls or not any(outlook.power[call.place] > 0 for call in tried):
+        if len(tried) >= outlook.max_calls or not can_check(outlook, tried):
             return None
         chance = expected_after(outlook, tried)
         confidence = max(call.confidence for call in tried)
         gain = (1 - confidence) * chance - policy.lam * outlook.cost_usd
         gain[outlook.cost_usd > outlook.budget_usd - sum(call.cost_usd for call in tried)] = -np.inf
         gain[[call.place for call in tried]] = -np.inf
-        place = int(gain.argmax())
+        place = best_place(gain, outlook)
         return place if gain[place] > MIN_GAIN else None
 
     @staticmethod
@@ -44,16 +45,15 @@ class Utility:
         """Returns what the right to escalate adds to each start, (n,)."""
         quality = outlook.quality
         spread = np.sqrt(outlook.power * quality * (1 - quality))
+        doubt = np.empty((2, len(quality), 1))  # of a low and of a high confidence in the first answer
+        doubt[0, :, 0], doubt[1, :, 0] = 1 - quality + spread, 1 - quality - spread
         chance = outlook.rescue * quality  # (first, second)
-        price = policy.lam * outlook.cost_usd + MIN_GAIN
-        is_barred = outlook.cost_usd[:, None] + outlook.cost_usd > outlook.budget_usd
-        np.fill_diagonal(is_barred, True)
-        value = np.zeros(len(quality))
-        for confidence in (quality - spread, quality + spread):
-            gain = (1 - np.clip(confidence, 0, 1))[:, None] * chance - price
-            gain[is_barred] = 0
-            value += 0.5 * np.maximum(gain.max(1), 0)
-        return np.where(outlook.power > 0, value, 0)
+        chance.flat[:: len(quality) + 1] = 0  # nobody is asked twice
+        if outlook.budget_usd < np.inf:
+            chance[outlook.cost_usd[:, None] + outlook.cost_usd > outlook.budget_usd] = 0
+        gain = np.minimum(np.maximum(doubt, 0), 1) * chance - (policy.lam * outlook.cost_usd + MIN_GAIN)
+        value: FloatArray = 0.5 * np.maximum(gain.max(2), 0).sum(0) * (outlook.power > 0)
+        return value
 
 
 def expected_after(outlook: Outlook, tried: tuple[Tried, ...]) -> FloatArray:
@@ -63,9 +63,13 @@ def expected_after(outlook: Outlook, tried: tuple[Tried, ...]) -> FloatArray:
 
 
 def best_place(value: FloatArray, outlook: Outlook) -> int:
-    """Returns the place of the greatest value; of equals the cheapest, of these the best."""
-    top = np.flatnonzero(value >= value.max() - _SAME_VALUE)
+    """Returns the place of the greatest value; of equals the cheapest, of these the best.
+
+    With a large lam the rounding of two equal costs is worth more than any quality, hence the relative bounds.
+    """
+    greatest = value.max()
+    top = np.flatnonzero(value >= greatest - _SAME_VALUE - _SAME * abs(greatest))
     if len(top) == 1:
         return int(top[0])
-    order = np.lexsort((-outlook.quality[top], outlook.cost_usd[top]))
-    return int(top[order[0]])
+    cheap = top[outlook.cost_usd[top] <= outlook.cost_usd[top].min() * (1 + _SAME)]
+    return int(cheap[outlook.quality[cheap].argmax()])

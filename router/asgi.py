@@ -1,0 +1,83 @@
+"""The words of ASGI that the sidecar uses: reading a body, and noticing that the client has gone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from types import TracebackType
+from typing import Any
+
+from .http_error import HttpError
+
+Scope = MutableMapping[str, Any]
+Event = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Event]]
+Send = Callable[[Event], Awaitable[None]]
+Headers = Sequence[tuple[bytes, bytes]]
+
+
+class ClientGone(Exception):
+    """The client closed the connection; there is nobody left to answer."""
+
+
+async def read_body(scope: Scope, receive: Receive, *, limit: int) -> bytes:
+    """Returns the body of a request.
+
+    Raises:
+        HttpError: it is larger than `limit` bytes.
+        ClientGone: it breaks off.
+    """
+    announced = next((value for name, value in scope["headers"] if name == b"content-length"), b"")
+    if announced.isdigit() and int(announced) > limit:
+        raise _too_large(limit)
+    pieces: list[bytes] = []
+    size, has_more = 0, True
+    while has_more:
+        event = await receive()
+        if event["type"] == "http.disconnect":
+            raise ClientGone
+        pieces.append(event.get("body", b""))
+        size += len(pieces[-1])
+        if size > limit:
+            raise _too_large(limit)
+        has_more = event.get("more_body", False)
+    return b"".join(pieces)
+
+
+class UntilGone:
+    """A context whose work is cancelled, with ClientGone raised, as soon as the client leaves.
+
+    To be entered once the body was read, and left before the last byte is sent: to a server, a reply that is complete
+    looks like a client that has gone.
+    """
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._is_gone = False
+
+    async def __aenter__(self) -> None:
+        task = asyncio.current_task()
+        assert task is not None  # coroutines run in tasks
+        self._task = task
+        self._n_cancels = task.cancelling()
+        self._watcher = asyncio.create_task(self._watch())
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._watcher.cancel()
+        if not self._is_gone:
+            return
+        is_cancelled_by_others_too = self._task.uncancel() > self._n_cancels
+        if not is_cancelled_by_others_too and (error is None or isinstance(error, asyncio.CancelledError)):
+            raise ClientGone from None
+
+    async def _watch(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self._is_gone = True
+        self._task.cancel()
+
+
+def _too_large(limit: int) -> HttpError:
+    return HttpError(413, f"the body is larger than {limit} bytes", code="request_too_large")

@@ -1,0 +1,147 @@
+"""`penstock serve`: the sidecar proxy."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import ipaddress
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+
+import uvicorn
+
+from ...backends import PenstockError
+from ..config import Config
+from ..router import Router
+from ..server import Sidecar
+from .shared import add_models
+
+_KEEP_ALIVE_S = 75  # longer than clients keep connections, so that they close them and not we in the middle of a call
+_GRACE_S = 20  # for requests under way when we are asked to stop
+_BACKLOG = 2048
+
+
+class ServeCommand:
+    """Serves until it is interrupted."""
+
+    description = "Speaks the OpenAI API; a request's `model` is a policy (routed) or a backend (passed through)."
+    example = "penstock serve --models models.yaml --port 8080"
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declares what the command takes."""
+        add_models(parser)
+        parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
+        parser.add_argument("--port", type=_port, default=8080, help="port, 0 for any that is free (default: 8080)")
+
+    def run(self, options: argparse.Namespace) -> int:
+        """Serves; returns 0 once it was interrupted and all is closed."""
+        with Router.from_config(options.models) as router:
+            router.backends()  # so that a missing key is told before anything listens
+            with listen(options.host, options.port) as listener:
+                if not _is_loopback(options.host):
+                    print(
+                        f"penstock: warning: whoever reaches {options.host} can use your keys; there is no"
+                        " authentication yet",
+                        file=sys.stderr,
+                    )
+                line = f"penstock listens on {_url(options.host, listener)}; {_summary(router)}"
+                server = _Server(Sidecar(router), line)
+                server.run(sockets=[listener])
+        return 0
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Returns a socket that listens, one that sends small writes at once.
+
+    Raises:
+        PenstockError: the address is taken, unknown or not allowed.
+    """
+    try:
+        family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        # With `proto`, without which asyncio would not see that it is TCP and leave Nagle's algorithm on: every reply
+        # would wait for the client's delayed acknowledgement, some 40 ms.
+        listener = socket.socket(family, kind, proto)
+        try:
+            if os.name == "posix":  # elsewhere it would let two programs listen on one port
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen(_BACKLOG)
+        except OSError:
+            listener.close()
+            raise
+    except OSError as error:
+        raise PenstockError(f"cannot listen on {host}, port {port}: {error.strerror or error}") from error
+    return listener
+
+
+class _Server(uvicorn.Server):
+    """Says when it is ready, and ends with a value, not with the signal that stopped it."""
+
+    def __init__(self, sidecar: Sidecar, line: str) -> None:
+        config = uvicorn.Config(
+            sidecar,
+            access_log=False,
+            backlog=_BACKLOG,
+            lifespan="on",
+            log_config=None,
+            proxy_headers=False,
+            server_header=False,
+            timeout_graceful_shutdown=_GRACE_S,
+            timeout_keep_alive=_KEEP_ALIVE_S,
+            ws="none",
+        )
+        super().__init__(config)
+        self._sidecar = sidecar
+        self._line = line
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Starts to accept, and prints that it does."""
+        await super().startup(sockets)
+        if self.started:
+            print(self._line, flush=True)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stops, having let what is under way come to an end."""
+        self._sidecar.is_stopping = True
+        await super().shutdown(sockets)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stops at SIGINT and SIGTERM, at once at the second SIGINT."""
+        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _port(text: str) -> int:
+    """Returns a port's number."""
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"expected a number from 0 to 65535, got {text!r}")
+    return int(text)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _url(host: str, listener: socket.socket) -> str:
+    port = listener.getsockname()[1]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _summary(router: Router) -> str:
+    config: Config = router.config
+    policies = ", ".join(f"{name} (default)" if name == config.default_policy else name for name in config.policies)
+    backends = ", ".join(config.backends)
+    is_cold = set(config.backends) <= set(router.pool.untrained)
+    basis = "cold start: quality is guessed from tiers" if is_cold else f"trained router {config.artefact}"
+    return f"policies {policies}; backends {backends}; {basis}"

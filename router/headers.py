@@ -1,0 +1,74 @@
+"""The `x-penstock-*` headers: wishes on the way in, how an answer came about on the way out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from .decision import Decision
+from .policy import NO_WISHES, Wishes, read_wishes
+
+_PREFIX = b"x-penstock-"
+
+
+def wishes_in(headers: Iterable[tuple[bytes, bytes]]) -> Wishes:
+    """Returns the wishes in a request's headers, such as `x-penstock-min-quality: 0.9`.
+
+    Raises:
+        ConfigError: an unknown wish or a value of the wrong kind.
+    """
+    found = {
+        name[len(_PREFIX) :].decode("latin-1").replace("-", "_"): value.decode("utf-8", "replace")
+        for name, value in headers
+        if name.startswith(_PREFIX)
+    }
+    return read_wishes(found, where="headers x-penstock-*") if found else NO_WISHES
+
+
+def answer_headers(told: Mapping[str, Any]) -> list[tuple[bytes, bytes]]:
+    """Returns the headers of a whole answer, from what `Answer.as_dict` tells of it."""
+    return encode_headers(
+        {
+            "x-penstock-backend": told["backend"],
+            "x-penstock-path": told["path"],
+            "x-penstock-reason": told["reason"],
+            "x-penstock-quality": _number(told["quality"]),
+            "x-penstock-confidence": _number(told["confidence"]),
+            "x-penstock-cost-usd": _number(told["cost_usd"]),
+            "x-penstock-trace-id": told["trace_id"],
+        }
+    )
+
+
+def first_headers(decision: Decision, *, backend: str, trace_id: str) -> list[tuple[bytes, bytes]]:
+    """Returns the headers of a streamed answer: what is known when its first piece comes, from `backend`."""
+    estimates = decision.estimates
+    return encode_headers(
+        {
+            "x-penstock-backend": backend,
+            "x-penstock-reason": decision.reason,
+            "x-penstock-quality": _number(float(estimates.quality[estimates.backends.index(backend)])),
+            "x-penstock-trace-id": trace_id,
+        }
+    )
+
+
+def encode_headers(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    """Returns headers as they are sent, without the empty ones; what is not printable ASCII is percent-encoded.
+
+    >>> encode_headers({"x-penstock-backend": "klein-größer"})
+    [(b'x-penstock-backend', b'klein-gr%C3%B6%C3%9Fer')]
+    """
+    return [(name.encode("ascii"), _safe(value)) for name, value in headers.items() if value]
+
+
+def _safe(value: str) -> bytes:
+    if value.isascii() and value.isprintable():
+        return value.encode("ascii")
+    octets = value.encode("utf-8", "replace")
+    return b"".join(bytes((octet,)) if 0x20 <= octet < 0x7F else b"%%%02X" % octet for octet in octets)
+
+
+def _number(value: float) -> str:
+    return f"{value:.9f}".rstrip("0").removesuffix(".") if math.isfinite(value) else ""

@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from penstock.backends import Completion, Query
+from penstock.classifiers import (
+    ArtefactError,
+    ConfidenceModel,
+    FitError,
+    fit_confidence,
+    read_signals,
+    signal_names,
+)
+from penstock.classifiers.ridge import FloatArray
+from penstock.classifiers.sparse import IntArray
+
+N_SIGNALS = len(signal_names())
+BACKENDS = ("small", "lrm")
+
+
+def calls(n: int = 600, *, strength: float = 1.5, seed: int = 0) -> tuple[FloatArray, FloatArray, IntArray]:
+    """Returns signals of which the first tells right from wrong, labels, and who answered."""
+    rng = np.random.default_rng(seed)
+    labels = (rng.random(n) < 0.6).astype(float)
+    values = rng.normal(size=(n, N_SIGNALS))
+    values[:, 0] += strength * labels
+    return values, labels, rng.integers(0, 2, n)
+
+
+def fit(
+    values: FloatArray, labels: FloatArray, backend_of: IntArray, estimates: FloatArray | None = None
+) -> tuple[ConfidenceModel, FloatArray]:
+    return fit_confidence(
+        values=values,
+        estimates=np.full(len(labels), 0.6) if estimates is None else estimates,
+        labels=labels,
+        backend_of=backend_of,
+        folds=np.arange(len(labels)) % 5,
+        backends=BACKENDS,
+    )
+
+
+def auroc(scores: FloatArray, labels: FloatArray) -> float:
+    right, wrong = scores[labels == 1], scores[labels == 0]
+    return float(np.mean((right[:, None] > wrong) + 0.5 * (right[:, None] == wrong)))
+
+
+def test_a_telling_signal_is_learned() -> None:
+    values, labels, backend_of = calls()
+    _, confidences = fit(values, labels, backend_of)
+    assert auroc(confidences, labels) > 0.75
+    assert np.mean((confidences - labels) ** 2) < 0.9 * labels.var()
+    assert confidences.mean() == pytest.approx(labels.mean(), abs=0.05)
+
+
+def test_signals_that_tell_nothing_leave_the_rate() -> None:
+    values, labels, backend_of = calls(strength=0)
+    _, confidences = fit(values, labels, backend_of)
+    assert auroc(confidences, labels) == pytest.approx(0.5, abs=0.1)
+    assert np.mean((confidences - labels) ** 2) < 1.05 * labels.var()
+
+
+def test_a_telling_estimate_is_learned_where_signals_are_silent() -> None:
+    rng = np.random.default_rng(0)
+    estimates = rng.uniform(0.05, 0.95, 600)
+    labels = (rng.random(600) < estimates).astype(float)
+    _, confidences = fit(np.full((600, N_SIGNALS), np.nan), labels, rng.integers(0, 2, 600), estimates)
+    assert np.corrcoef(confidences, estimates)[0, 1] > 0.9
+
+
+def test_that_a_signal_is_missing_can_itself_tell() -> None:
+    values, labels, backend_of = calls(strength=0)
+    values[labels == 0, 3] = np.nan
+    _, confidences = fit(values, labels, backend_of)
+    assert auroc(confidences, labels) > 0.9
+
+
+def test_each_backend_has_its_own_reading_of_a_signal() -> None:
+    rng = np.random.default_rng(0)
+    labels = (rng.random(2000) < 0.5).astype(float)
+    backend_of = rng.integers(0, 2, 2000)
+    values = rng.normal(size=(2000, N_SIGNALS))
+    values[:, 0] += np.where(backend_of == 0, 1.5, -1.5) * labels
+    _, confidences = fit(values, labels, backend_of)
+    for backend in (0, 1):
+        rows = backend_of == backend
+        assert auroc(confidences[rows], labels[rows]) > 0.75
+
+
+def test_one_completion_is_judged_as_in_training() -> None:
+    answers = ["It is 7.", "Maybe 8, I am not sure.", "3 + 4 = 8", "3 + 4 = 7, so 7.", "", "Wait, no."] * 20
+    query = Query.from_text("What is 3 + 4?")
+    values = np.stack([read_signals(query, Completion(text=text)) for text in answers])
+    labels = np.array([1.0, 0, 0, 1, 0, 0] * 20)
+    model, _ = fit(values, labels, np.zeros(120, dtype=np.int64))
+    judged = {
+        text: model.confidence(query, Completion(text=text), backend="small", estimate=0.6) for text in answers[:6]
+    }
+    assert min(judged["It is 7."], judged["3 + 4 = 7, so 7."]) > 0.8
+    assert max(judged["Maybe 8, I am not sure."], judged["3 + 4 = 8"], judged[""]) < 0.3
+    assert all(0 < confidence < 1 for confidence in judged.values())
+
+
+def test_a_backend_never_seen_is_judged_by_what_all_share() -> None:
+    values, labels, backend_of = calls()
+    model, _ = fit(values, labels, backend_of)
+    query, completion = Query.from_text("?"), Completion(text="It is 7.")
+    shared_only = replace(model, own=np.zeros_like(model.own))
+    unknown = model.confidence(query, completion, backend="newcomer", estimate=0.6)
+    assert unknown == shared_only.confidence(query, completion, backend="small", estimate=0.6)
+    assert unknown != model.confidence(query, completion, backend="small", estimate=0.6)
+
+
+def test_an_unknown_estimate_counts_as_undecided() -> None:
+    values, labels, backend_of = calls()
+    model, _ = fit(values, labels, backend_of)
+    query, completion = Query.from_text("?"), Completion(text="It is 7.")
+    unknown = model.confidence(query, completion, backend="small", estimate=np.nan)
+    assert unknown == model.confidence(query, completion, backend="small", estimate=0.5)
+
+
+def test_one_class_only_and_one_fold_only_are_fine() -> None:
+    values, _, backend_of = calls(30)
+    _, confidences = fit_confidence(
+        values=values,
+        estimates=np.full(30, 0.5),
+        labels=np.ones(30),
+        backend_of=backend_of,
+        folds=np.zeros(30, dtype=np.int64),
+        backends=BACKENDS,
+    )
+    assert (confidences > 0.8).all()
+
+
+def test_signals_that_never_vary_do_no_harm() -> None:
+    values, labels, backend_of = calls(100)
+    values[:, 1:] = 3.0
+    _, confidences = fit(values, labels, backend_of)
+    assert np.isfinite(confidences).all()
+
+
+def test_a_model_of_other_signals_is_refused() -> None:
+    values, labels, backend_of = calls(50)
+    model, _ = fit(values, labels, backend_of)
+    with pytest.raises(ArtefactError, match="train again"):
+        replace(model, signals=model.signals[:-1])
+
+
+@pytest.mark.parametrize(
+    ("values", "labels", "message"),
+    [
+        (np.empty((0, N_SIGNALS)), np.empty(0), "no answers to learn confidence from"),
+        (np.zeros((3, N_SIGNALS)), np.array([0.0, 1.0, 2.0]), r"labels: expected scores in \[0, 1\]"),
+        (np.zeros((3, N_SIGNALS)), np.array([0.0, 1.0, np.nan]), r"labels: expected scores in \[0, 1\]"),
+        (np.zeros((3, 2)), np.ones(3), r"values: expected shape \(3, \d+\), got \(3, 2\)"),
+    ],
+)
+def test_calls_that_teach_nothing_are_refused(values: FloatArray, labels: FloatArray, message: str) -> None:
+    with pytest.raises(FitError, match=message):
+        fit(values, labels, np.zeros(len(labels), dtype=np.int64))

@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from penstock.backends import BackendSpec, Limits, Query
+from penstock.router import Policy
+from penstock.router.feasible import needed_capabilities, wanted_tokens, why_excluded
+
+from .pieces import estimates, spec
+
+NAN = float("nan")
+IMAGE = {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}]}
+
+
+def excluded(
+    *specs: BackendSpec, params: dict[str, Any] | None = None, cost: float = 0.01, latency: float = 1.0, **policy: Any
+) -> dict[str, str]:
+    """Returns who is excluded, of backends with quality 0.5, and why."""
+    query = Query.from_messages([{"role": "user", "content": "hello"}], params=params or {})
+    n = len(specs)
+    expected = estimates([0.5] * n, [cost] * n, latency_s=[latency] * n, backends=[one.name for one in specs])
+    return why_excluded(
+        {one.name: one for one in specs},
+        expected,
+        Policy(name="auto", **policy),
+        needed=needed_capabilities(query),
+        max_tokens=wanted_tokens(query),
+    )
+
+
+A, B = spec("a"), spec("b")
+LOW, HIGH = spec("lrm@low", effort="low"), spec("lrm@high", effort="high")
+
+
+# Wishes of the policy
+
+
+def test_a_policy_without_limits_excludes_nobody() -> None:
+    assert excluded(A, B) == {}
+
+
+@pytest.mark.parametrize(
+    ("policy", "reasons"),
+    [
+        ({"allow": ("a",)}, {"b": "not in allow"}),
+        ({"deny": ("a",)}, {"a": "in deny"}),
+        ({"allow": ("a",), "deny": ("a",)}, {"a": "in deny", "b": "not in allow"}),
+        (
+            {"max_cost_usd": 0.005},
+            dict.fromkeys("ab", "expected cost $0.010000 is above max_cost_usd $0.005000"),
+        ),
+        ({"max_latency_s": 0.5}, dict.fromkeys("ab", "expected latency 1.00 s is above max_latency_s 0.5")),
+        ({"min_quality": 0.6}, dict.fromkeys("ab", "estimated quality 0.50 is below min_quality 0.6")),
+    ],
+)
+def test_each_wish_says_why_it_excludes(policy: dict[str, Any], reasons: dict[str, str]) -> None:
+    assert excluded(A, B, **policy) == reasons
+
+
+@pytest.mark.parametrize("policy", [{"max_cost_usd": 0.01}, {"max_latency_s": 1.0}, {"min_quality": 0.5}])
+def test_who_just_meets_a_limit_stays(policy: dict[str, Any]) -> None:
+    assert excluded(A, **policy) == {}
+
+
+def test_an_effort_excludes_the_other_efforts_but_not_who_has_none() -> None:
+    assert excluded(A, LOW, HIGH, effort="low") == {"lrm@high": "effort high is not low"}
+
+
+def test_an_unknown_cost_excludes_nobody() -> None:
+    assert excluded(A, cost=NAN, max_cost_usd=0.0001) == {}
+
+
+def test_an_unknown_latency_excludes_nobody() -> None:
+    assert excluded(A, latency=NAN, max_latency_s=0.1) == {}
+
+
+def test_a_backend_that_models_yaml_does_not_describe_is_judged_by_its_estimates_alone() -> None:
+    query = Query.from_messages([IMAGE])
+    found = why_excluded(
+        {},
+        estimates([0.5], [0.1], backends=["learned"]),
+        Policy(name="auto", effort="low"),
+        needed=needed_capabilities(query),
+        max_tokens=10,
+    )
+    assert found == {}
+
+
+# What the query needs
+
+
+@pytest.mark.parametrize(
+    ("params", "needed"),
+    [
+        ({}, set()),
+        ({"tools": []}, set()),
+        ({"tools": [{"type": "function", "function": {"name": "f"}}]}, {"tools"}),
+        ({"response_format": {"type": "json_schema", "json_schema": {}}}, {"json_schema"}),
+        ({"response_format": {"type": "json_object"}}, {"json_schema"}),
+        ({"response_format": {"type": "text"}}, set()),
+        ({"response_format": "json"}, set()),
+    ],
+)
+def test_tools_and_schemas_are_needed_where_they_are_asked_for(params: dict[str, Any], needed: set[str]) -> None:
+    query = Query.from_messages([{"role": "user", "content": "hello"}], params=params)
+    assert needed_capabilities(query) == needed
+
+
+@pytest.mark.parametrize("kind", ["image_url", "image", "input_image"])
+def test_an_image_anywhere_in_the_conversation_needs_vision(kind: str) -> None:
+    seen = {"role": "user", "content": [{"type": "text", "text": "look"}, {"type": kind}]}
+    query = Query.from_messages([seen, {"role": "assistant", "content": "nice"}, {"role": "user", "content": "why?"}])
+    assert needed_capabilities(query) == {"vision"}
+
+
+def test_parts_without_an_image_need_no_vision() -> None:
+    query = Query.from_messages([{"role": "user", "content": [{"type": "text", "text": "look"}, "image"]}])
+    assert needed_capabilities(query) == frozenset()
+
+
+def test_who_lacks_what_the_query_needs_is_excluded() -> None:
+    able = spec("able", supports=frozenset({"tools", "json_schema"}))
+    half = spec("half", supports=frozenset({"tools"}))
+    params = {"tools": [{}], "response_format": {"type": "json_schema"}}
+    assert excluded(able, half, A, params=params) == {
+        "half": "does not support json_schema",
+        "a": "does not support json_schema, tools",
+    }
+
+
+# Whether the query fits
+
+
+def test_a_query_that_does_not_fit_the_context_is_excluded() -> None:
+    tight = spec("tight", limits=Limits(context_tokens=9))
+    assert excluded(tight, A) == {"tight": "about 10 tokens do not fit its context of 9"}
+
+
+def test_a_query_that_just_fits_stays() -> None:
+    assert excluded(spec("tight", limits=Limits(context_tokens=10))) == {}
+
+
+@pytest.mark.parametrize("field", ["max_tokens", "max_completion_tokens"])
+def test_the_answer_that_is_asked_for_has_to_fit_too(field: str) -> None:
+    tight = spec("tight", limits=Limits(context_tokens=100))
+    assert excluded(tight, params={field: 91}) == {"tight": "about 101 tokens do not fit its context of 100"}
+    assert excluded(tight, params={field: 90}) == {}
+
+
+def test_a_longer_answer_than_a_backend_gives_does_not_have_to_fit() -> None:
+    capped = spec("capped", limits=Limits(context_tokens=100, max_output_tokens=50))
+    assert excluded(capped, params={"max_tokens": 5000}) == {}
+
+
+@pytest.mark.parametrize("value", [None, "many", [5], -5, 1.5, float("nan"), float("inf"), {}])
+def test_a_limit_that_is_no_number_of_tokens_is_left_to_the_provider(value: object) -> None:
+    query = Query.from_messages([{"role": "user", "content": "hello"}], params={"max_tokens": value})
+    assert wanted_tokens(query) == 0
+
+
+def test_the_first_reason_is_the_policys() -> None:
+    tight = spec("tight", limits=Limits(context_tokens=1))
+    assert excluded(tight, deny=("tight",)) == {"tight": "in deny"}

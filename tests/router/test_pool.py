@@ -1,0 +1,281 @@
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import pytest
+from numpy.typing import ArrayLike, NDArray
+
+from penstock.backends import BackendError, BackendSpec, Completion, Query, Usage
+from penstock.classifiers import ConfidenceModel, Escalation, Estimates, Neighbour, PriorModel, QueryModel, Trained
+from penstock.router import NoFeasibleBackend, Outcome, Policy, Pool
+
+from .pieces import estimates, price, spec
+
+TEXT = "What is 17 * 23?"
+NAN = float("nan")
+
+
+@dataclass(frozen=True)
+class KnownModel:
+    """Stands in for a trained model: says the same of every query."""
+
+    expected: Estimates
+    neighbours: tuple[Neighbour, ...] = ()
+
+    @property
+    def backends(self) -> tuple[str, ...]:
+        """The backends it was trained on."""
+        return self.expected.backends
+
+    def estimate(self, text: str) -> Estimates:
+        """Returns what is known."""
+        return self.expected
+
+    def estimate_all(self, texts: Sequence[str]) -> list[Estimates]:
+        """Returns what is known, once a text."""
+        return [self.expected for _ in texts]
+
+    def nearest(self, text: str, *, n: int) -> list[Neighbour]:
+        """Returns the first neighbours."""
+        return list(self.neighbours[:n])
+
+
+@dataclass(frozen=True)
+class LengthConfidence:
+    """Stands in for a confidence model: trusts short answers, more so from who is estimated better."""
+
+    def confidence(self, query: Query, completion: Completion, *, backend: str, estimate: float) -> float:
+        """Returns the estimate divided by the words of the answer."""
+        return estimate / len(completion.text.split())
+
+
+LEARNED = estimates([0.4, 0.6, 0.8], [0.001, 0.01, 0.1], backends=["small", "mid", "lrm"])
+RESCUE = np.array([[0.0, 0.1, 0.2], [0.3, 0.0, 0.4], [0.5, 0.6, 0.0]])
+POWER = np.array([0.1, 0.2, 0.3])
+
+
+def trained(
+    expected: Estimates = LEARNED, *, neighbours: tuple[Neighbour, ...] = (), has_confidence: bool = True
+) -> Trained:
+    """Returns an artefact that knows `expected`."""
+    return Trained(
+        model=cast(QueryModel, KnownModel(expected, neighbours)),
+        confidence=cast(ConfidenceModel, LengthConfidence()) if has_confidence else None,
+        escalation=Escalation(rescue=RESCUE, power=POWER),
+    )
+
+
+def specs(*names: str, **prices: tuple[float, float]) -> dict[str, BackendSpec]:
+    """Returns fake backends in this order; `prices` per million tokens, in and out."""
+    return {name: spec(name, price=price(*prices[name]) if name in prices else None) for name in names}
+
+
+def assert_same(values: NDArray[np.float64], expected: ArrayLike) -> None:
+    """Compares arrays in which NaN equals NaN."""
+    wanted = np.asarray(expected, dtype=np.float64)
+    assert values.shape == wanted.shape
+    assert values.ravel().tolist() == pytest.approx(wanted.ravel().tolist(), nan_ok=True)
+
+
+def finished(flow: Generator[str, Completion | BackendError, Outcome], answer: Completion) -> Outcome:
+    """Returns how a cascade ends that gets the same answer from everybody."""
+    while True:
+        try:
+            flow.send(answer)
+        except StopIteration as end:
+            outcome: Outcome = end.value
+            return outcome
+
+
+# Columns
+
+
+def test_without_models_yaml_the_backends_are_those_of_the_artefact() -> None:
+    pool = Pool({}, trained())
+    assert pool.backends == ("small", "mid", "lrm")
+    assert pool.estimate(TEXT) is LEARNED
+    assert pool.untrained == ()
+
+
+def test_columns_follow_models_yaml_where_it_orders_backends_otherwise() -> None:
+    pool = Pool(specs("lrm", "small", "mid"), trained())
+    found = pool.estimate(TEXT)
+    assert found.backends == ("lrm", "small", "mid")
+    assert_same(found.quality, [0.8, 0.4, 0.6])
+    assert_same(found.cost_usd, [0.1, 0.001, 0.01])
+    assert_same(pool.escalation.power, [0.3, 0.1, 0.2])
+    assert_same(pool.escalation.rescue, [[0, 0.5, 0.6], [0.2, 0, 0.1], [0.4, 0.3, 0]])
+
+
+def test_backends_of_the_artefact_that_models_yaml_does_not_name_are_left_out() -> None:
+    pool = Pool(specs("lrm", "small"), trained())
+    found = pool.estimate(TEXT)
+    assert found.backends == pool.backends == ("lrm", "small")
+    assert_same(found.quality, [0.8, 0.4])
+    assert found.difficulty == pytest.approx(0.4)
+    assert pool.escalation.rescue.shape == (2, 2)
+
+
+def test_backends_that_the_artefact_does_not_know_are_guessed_from_tier_and_price() -> None:
+    new = spec("new", tier="lrm", price=price(1, 4))
+    pool = Pool({"new": new, **specs("mid")}, trained())
+    guess = PriorModel(specs=(new,)).estimate(TEXT)
+    found = pool.estimate(TEXT)
+    assert pool.untrained == ("new",)
+    assert_same(found.quality, [guess.quality[0], 0.6])
+    assert_same(found.output_tokens, [guess.output_tokens[0], 100])
+    assert_same(found.latency_s, [guess.latency_s[0], 1.0])
+    assert found.source == "trained"
+
+
+def test_an_answer_of_a_backend_that_the_artefact_does_not_know_cannot_be_checked() -> None:
+    pool = Pool(specs("new", "mid"), trained())
+    assert_same(pool.escalation.power, [0, 0.2])
+    assert_same(pool.escalation.rescue, [[1, 1], [1, 0]])
+
+
+def test_an_artefact_that_knows_nobody_of_models_yaml_is_a_cold_start() -> None:
+    pool = Pool(specs("new"), trained())
+    assert pool.estimate(TEXT).source == "cold start"
+
+
+def test_estimates_of_many_queries_are_those_of_each() -> None:
+    pool = Pool(specs("lrm", "new", mid=(1, 2)), trained())
+    one, two = pool.estimate_all([TEXT, TEXT])
+    alone = pool.estimate(TEXT)
+    for found in (one, two):
+        assert found.backends == alone.backends
+        assert_same(found.quality, alone.quality.tolist())
+        assert_same(found.cost_usd, alone.cost_usd.tolist())
+
+
+# Prices
+
+
+def test_the_price_of_models_yaml_times_expected_tokens_replaces_the_learned_cost() -> None:
+    pool = Pool(specs("small", "mid", "lrm", lrm=(2, 8)), trained())
+    # 10 tokens in at 2 USD, 100 out at 8 USD, per million
+    assert_same(pool.estimate(TEXT).cost_usd, [0.001, 0.01, 820e-6])
+
+
+def test_a_price_of_zero_replaces_the_learned_cost_too() -> None:
+    assert_same(Pool(specs("small", small=(0, 0)), trained()).estimate(TEXT).cost_usd, [0.0])
+
+
+def test_where_no_tokens_are_known_the_learned_cost_stays() -> None:
+    expected = estimates([0.4, 0.6, 0.8], [0.001, 0.01, 0.1], backends=["small", "mid", "lrm"])
+    expected.output_tokens[2] = NAN
+    pool = Pool(specs("small", "mid", "lrm", lrm=(2, 8)), trained(expected))
+    assert_same(pool.estimate(TEXT).cost_usd, [0.001, 0.01, 0.1])
+
+
+def test_where_neither_price_nor_cost_is_known_the_cost_is_unknown() -> None:
+    expected = estimates([0.4, 0.6, 0.8], [NAN, 0.01, 0.1], backends=["small", "mid", "lrm"])
+    assert_same(Pool(specs("small", "mid"), trained(expected)).estimate(TEXT).cost_usd, [NAN, 0.01])
+
+
+def test_the_learned_estimates_are_not_written_to() -> None:
+    Pool(specs("lrm", "small", "new", lrm=(2, 8)), trained()).estimate(TEXT)
+    assert_same(LEARNED.cost_usd, [0.001, 0.01, 0.1])
+    assert_same(LEARNED.quality, [0.4, 0.6, 0.8])
+
+
+@pytest.mark.parametrize(
+    ("answer", "cost"),
+    [
+        (Completion(text="", usage=Usage(input_tokens=1000, output_tokens=500)), 0.006),
+        (Completion(text="", usage=Usage(input_tokens=1000, output_tokens=500), cost_usd=0.5), 0.5),
+        (Completion(text="", usage=Usage(input_tokens=1000, output_tokens=500), cost_usd=0.0), 0.0),
+    ],
+)
+def test_a_call_is_charged_what_it_says_or_else_by_its_price(answer: Completion, cost: float) -> None:
+    assert Pool(specs("lrm", lrm=(2, 8)), None).charge("lrm", answer) == pytest.approx(cost)
+
+
+def test_a_call_without_any_price_is_charged_nothing() -> None:
+    answer = Completion(text="", usage=Usage(input_tokens=1000, output_tokens=500))
+    assert Pool(specs("lrm"), None).charge("lrm", answer) == 0.0
+    assert Pool({}, trained()).charge("lrm", answer) == 0.0
+
+
+# The cold start
+
+
+def test_without_an_artefact_quality_follows_the_tier_and_cost_the_price() -> None:
+    pool = Pool(
+        {
+            "small": spec("small", tier="small", price=price(0.1, 0.4)),
+            "lrm@high": spec("lrm@high", tier="lrm", effort="high", price=price(1, 4)),
+            "lrm@low": spec("lrm@low", tier="lrm", effort="low", price=price(1, 4)),
+        },
+        None,
+    )
+    found = pool.estimate(TEXT)
+    assert found.source == "cold start"
+    assert found.quality[0] < found.quality[2] < found.quality[1]
+    assert found.cost_usd[0] < found.cost_usd[2] < found.cost_usd[1]
+    assert pool.untrained == pool.backends
+    assert not pool.can_check
+    assert pool.nearest(TEXT) == ()
+    assert_same(pool.escalation.power, [0, 0, 0])
+    assert [one.source for one in pool.estimate_all([TEXT])] == ["cold start"]
+
+
+def test_without_an_artefact_the_confidence_is_what_was_expected() -> None:
+    answer = Completion(text="391")
+    assert Pool(specs("small"), None).confidence(Query.from_text(TEXT), answer, backend="small", estimate=0.55) == 0.55
+
+
+# Neighbours, confidence, decisions
+
+
+def test_neighbours_have_a_column_a_backend_of_the_pool() -> None:
+    neighbour = Neighbour(query="2 + 2?", similarity=0.5, quality=np.array([0.1, 0.2, 0.3]))
+    pool = Pool(specs("lrm", "new", "small"), trained(neighbours=(neighbour, neighbour)))
+    (found,) = pool.nearest(TEXT, n=1)
+    assert (found.query, found.similarity) == ("2 + 2?", 0.5)
+    assert_same(found.quality, [0.3, NAN, 0.1])
+
+
+def test_an_artefact_without_confidence_lets_no_answer_be_checked() -> None:
+    pool = Pool({}, trained(has_confidence=False))
+    assert not pool.can_check
+    assert_same(pool.escalation.power, [0, 0, 0])
+    assert pool.confidence(Query.from_text(TEXT), Completion(text="a b"), backend="mid", estimate=0.7) == 0.7
+
+
+def test_the_flow_judges_each_answer_by_the_estimate_of_its_backend() -> None:
+    pool, query = Pool(specs("lrm", "small", "mid"), trained()), Query.from_text(TEXT)
+    made = pool.decide(query, Policy(name="p", lam=0.1))
+    flow = pool.flow(query, made)
+    first = next(flow)
+    outcome = finished(flow, Completion(text="one two", cost_usd=0.25))
+    assert pool.can_check
+    assert outcome.steps[0].backend == first == made.backend
+    for step in outcome.steps:
+        place = made.estimates.backends.index(step.backend)
+        assert step.confidence == pytest.approx(made.estimates.quality[place] / 2)
+    assert outcome.cost_usd == 0.25 * len(outcome.steps)
+
+
+def test_a_given_assessment_stands_in_for_the_confidence() -> None:
+    pool, query = Pool({}, trained()), Query.from_text(TEXT)
+    flow = pool.flow(query, pool.decide(query, Policy(name="p")), assess=lambda *_: 1.0)
+    next(flow)
+    assert finished(flow, Completion(text="a b c")).step.confidence == 1.0
+
+
+def test_given_estimates_are_taken_for_the_decision() -> None:
+    pool, query = Pool({}, trained()), Query.from_text(TEXT)
+    assert pool.decide(query, Policy(name="p", lam=0)).backend == "lrm"
+    known = estimates([0.9, 0.6, 0.8], [0.001, 0.01, 0.1])
+    assert pool.decide(query, Policy(name="p", lam=0), known).backend == "small"
+
+
+def test_a_policy_that_leaves_nobody_is_told_by_the_pool() -> None:
+    pool = Pool({}, trained())
+    with pytest.raises(NoFeasibleBackend, match=r"small: estimated quality 0\.40 is below min_quality 0\.9"):
+        pool.decide(Query.from_text(TEXT), Policy(name="p", min_quality=0.9))

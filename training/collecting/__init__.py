@@ -1,0 +1,1 @@
+"""The parts of `penstock collect`: asking with patience, keeping what came, counting."""

@@ -1,0 +1,45 @@
+"""Whether an answer is JSON of the expected form."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import orjson
+
+from ...backends import Completion, ConfigError
+from ..errors import BadRow
+from ..prompts import Prompt
+from .schema import check_schema, is_valid
+
+if TYPE_CHECKING:
+    from . import AskOf
+
+_FENCED = re.compile(r"\A```[\w-]*[ \t]*\n(.*?)\n?[ \t]*```\Z", re.DOTALL)
+
+
+class JsonSchemaGrader:
+    """1 where the whole answer is JSON that the prompt's schema allows, else 0.
+
+    One fence of a code block around the JSON is let pass, words before or behind it are not.
+    """
+
+    def __init__(self, argument: str, _ask_of: AskOf) -> None:
+        if argument:
+            raise ConfigError(f"grader json_schema:{argument}: expected json_schema, without an argument")
+
+    def check(self, prompt: Prompt) -> None:
+        """Raises BadRow where the schema is missing, wrong, or beyond what is understood here."""
+        if prompt.schema is None:
+            raise BadRow("column schema: missing; grader json_schema checks by it")
+        check_schema(prompt.schema)
+
+    async def grade(self, prompt: Prompt, completion: Completion) -> float:
+        """Returns 1 or 0."""
+        text = completion.text.strip()
+        fenced = _FENCED.match(text)
+        try:
+            value = orjson.loads(fenced[1] if fenced else text)
+        except orjson.JSONDecodeError:
+            return 0.0
+        return float(is_valid(value, prompt.schema))
