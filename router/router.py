@@ -366,6 +366,9 @@ class Router:
         """Returns the future of a coroutine that runs where the backends live."""
         if self._home is None:
             return self._background.submit(coroutine)
+        if self._is_closed:
+            coroutine.close()
+            raise PenstockError(CLOSED)
         return asyncio.run_coroutine_threadsafe(coroutine, self._home)
 
     def _check_may_wait(self) -> None:

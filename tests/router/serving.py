@@ -46,12 +46,14 @@ def make_router(folder: Path, **backends: Backend) -> Router:
 
 
 class JudgingPool(Pool):
-    """A pool that can tell good answers from bad ones: `confidence_of` says how good a text is."""
+    """A pool that can tell how good answers are: `confidence_of` says it of a text. The dearest backend is never
+    followed by another one.
+    """
 
     def __init__(self, specs: Mapping[str, BackendSpec], confidence_of: Callable[[str], float]) -> None:
         super().__init__(specs, None)
         n = len(specs)
-        self.escalation = Escalation(rescue=np.ones((n, n)), power=np.full(n, 0.5))
+        self.escalation = Escalation(rescue=np.triu(np.ones((n, n))), power=np.full(n, 0.5))
         self._confidence_of = confidence_of
 
     def confidence(self, query: Query, completion: Completion, *, backend: str, estimate: float) -> float:
@@ -60,11 +62,14 @@ class JudgingPool(Pool):
 
 
 def make_judging_router(folder: Path, backends: Mapping[str, Backend], *, sink: TraceSink | None = None) -> Router:
-    """Returns a router that escalates from every answer that is not "right", at prices that never forbid it."""
-    cheap = MODELS.replace("200", "10")
-    config = read_config(write_models(folder, cheap))
-    pool = JudgingPool(config.backends, lambda text: 1.0 if text == "right" else 0.0)
+    """Returns a router that asks `small` first and `lrm` after every answer that does not begin with "right"."""
+    config = read_config(write_models(folder, MODELS.replace("200", "10")))
+    pool = JudgingPool(config.backends, _confidence_of)
     return Router(config, pool, sink=sink, backends=backends)
+
+
+def _confidence_of(text: str) -> float:
+    return {"right": 1.0, "maybe": 0.3}.get(text.partition(" ")[0], 0.0)
 
 
 class WaitingBackend(FakeBackend):

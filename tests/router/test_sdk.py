@@ -187,6 +187,24 @@ def test_after_live_on_backends_run_on_that_loop_whoever_asks(tmp_path: Path) ->
     asyncio.run(run())
 
 
+def test_after_aclose_on_a_loop_of_its_own_every_use_says_so(tmp_path: Path) -> None:
+    async def run() -> Router:
+        router = make_router(tmp_path)
+        router.live_on(asyncio.get_running_loop())
+        await router.aask("a")
+        await router.aclose()
+        with pytest.raises(PenstockError, match=CLOSED):
+            await router.aask("a")
+        return router
+
+    router = asyncio.run(run())
+    with pytest.raises(PenstockError, match=CLOSED):
+        router.ask("a")
+    with pytest.raises(PenstockError, match=CLOSED):
+        list(router.stream("a"))
+    router.close()
+
+
 def test_a_backend_that_blocks_on_its_own_router_is_refused(tmp_path: Path) -> None:
     def answer(query: Query) -> str:
         return router.ask("again").text
@@ -269,6 +287,7 @@ def test_ctrl_c_leaves_no_call_running(tmp_path: Path, ask: Callable[[Router], A
 
     def interrupt() -> None:
         if small.has_begun.wait(PATIENCE_S):
+            time.sleep(0.2)  # by then the main thread waits, too
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
     with make_router(tmp_path, small=small) as router:
@@ -323,6 +342,15 @@ def test_an_answer_that_may_be_replaced_is_not_shown(tmp_path: Path) -> None:
     assert last.answer is not None
     assert last.answer.path == "small>lrm"
     assert last.answer.cost_usd == sum(step.cost_usd for step in last.answer.steps)
+
+
+def test_a_second_answer_that_is_worse_than_the_first_is_not_shown(tmp_path: Path) -> None:
+    backends = {"small": FakeBackend(answer="maybe so"), "lrm": FakeBackend(answer="all wrong")}
+    with make_judging_router(tmp_path, backends) as router:
+        whole, last = router.stream("a")
+    assert (whole.text, whole.backend) == ("maybe so", "small")
+    assert last.answer is not None
+    assert last.answer.path == "small>lrm"
 
 
 def test_a_held_back_answer_that_is_good_is_shown_whole(tmp_path: Path) -> None:
