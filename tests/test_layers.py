@@ -15,6 +15,7 @@ from penstock.classifiers import ENCODERS, HEADS, SIGNALS
 from penstock.classifiers.persist import FITTED
 from penstock.router import OBJECTIVES
 from penstock.router.cli import COMMANDS
+from penstock.training.graders import GRADERS
 
 LAYERS = ("backends", "classifiers", "router", "training")  # each may import itself and what stands before it
 ROOT = Path(penstock.backends.__file__).parents[1]
@@ -26,6 +27,7 @@ TABLES = {
     "HEADS": HEADS,
     "SIGNALS": SIGNALS,
     "OBJECTIVES": OBJECTIVES,
+    "GRADERS": GRADERS,
     "FITTED": FITTED,
     "COMMANDS": {name: target for name, (_, target) in COMMANDS.items()},
 }
@@ -117,7 +119,7 @@ def test_every_target_of_a_table_exists(table: str, name: str, target: str) -> N
 
 @pytest.mark.parametrize("table", [table for table in TABLES if table != "COMMANDS"])
 def test_a_table_leads_to_its_own_package(table: str) -> None:
-    owner = {"BACKENDS": "backends", "OBJECTIVES": "router"}.get(table, "classifiers")
+    owner = {"BACKENDS": "backends", "OBJECTIVES": "router", "GRADERS": "training"}.get(table, "classifiers")
     assert all(target.startswith(f"penstock.{owner}.") for target in TABLES[table].values())
 
 

@@ -63,6 +63,13 @@ def test_predict_writes_one_row_a_query_and_backend(demo, artefact: Path, tmp_pa
     assert all(0 < float(row["quality"]) < 1 and float(row["cost_usd"]) > 0 for row in rows)
 
 
+def test_predict_takes_queries_that_are_no_traces(artefact: Path, tmp_path: Path) -> None:
+    queries, out = tmp_path / "queries.csv", tmp_path / "estimates.csv"
+    queries.write_text('query\n"What is 3 + 4?"\nHow many days are 5 weeks?\n')
+    assert main(["predict", str(artefact), str(queries), "--out", str(out), "--quiet"]) == 0
+    assert len(_rows(out)) == 8
+
+
 @pytest.mark.parametrize("ending", ["csv", "jsonl", "jsonl.gz", "parquet"])
 def test_replay_writes_one_final_row_a_query_and_policy(demo, artefact: Path, tmp_path: Path, ending: str) -> None:  # type: ignore[no-untyped-def]
     out = tmp_path / f"calls.{ending}"

@@ -49,7 +49,7 @@ class TraceFile:
         self._write({"query_id": query_id, "backend": backend, "draw": draw, "score": score})
 
     def rows(self, prompts: Sequence[Prompt]) -> dict[Key, Trace]:
-        """Returns the rows that are there, graded by the feedback on them.
+        """Returns the rows that are there, graded by the feedback on them; those with a score without their texts.
 
         Raises:
             TraceError: one is wrong, or belongs to a query that `prompts` tells differently.
@@ -159,7 +159,7 @@ def _take(values: Mapping[str, object], found: dict[Key, Trace], asked: Mapping[
         key = (parse_name(values, "query_id"), parse_name(values, "backend"), parse_count(values, "draw") or 0)
         if key not in found:
             raise BadRow("column query: missing, and no row before has this query_id, backend and draw")
-        found[key] = replace(found[key], score=parse_score(values))
+        found[key] = _without_texts(replace(found[key], score=parse_score(values)))
         return
     trace = parse_trace(values)
     prompt = asked.get(trace.query_id)
@@ -175,4 +175,9 @@ def _take(values: Mapping[str, object], found: dict[Key, Trace], asked: Mapping[
     earlier = found.get(key)
     if earlier is not None and earlier.score is not None and trace.score is None:
         return
-    found[key] = trace
+    found[key] = trace if trace.score is None else _without_texts(trace)
+
+
+def _without_texts(trace: Trace) -> Trace:
+    """Returns the row as far as it is needed once it has a score: a long file must fit into memory."""
+    return replace(trace, query="", messages=None, response=None, logprobs=None)

@@ -20,6 +20,7 @@ from ..tables import write_table
 from .shared import SPLITS, add_models, add_quiet, read_models
 
 COLUMNS = ("query_id", "backend", "quality", "cost_usd", "latency_s", "difficulty")
+_READ = ("query_id", "query", "messages", "split")
 _BATCH = 2048
 
 
@@ -62,7 +63,7 @@ def read_queries(path: Path, *, split: str) -> dict[str, str]:
     """
     queries: dict[str, str] = {}
     for file in find_files([path]):
-        for row in read_rows(file):
+        for row in read_rows(file, columns=_READ):
             where = f"{file}: line {row.line}"
             if row.problem:
                 raise TraceError(f"{where}: {row.problem}")
