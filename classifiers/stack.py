@@ -55,15 +55,15 @@ class StackHead:
         dense_penalties: tuple[float, ...] = (3.0, 10.0, 30.0, 100.0),
         term_penalties: tuple[float, ...] = (3.0, 10.0, 30.0),
         n_neighbours: int = 100,
-        n_word_neighbours: int = 60,
         temperature: float = 0.07,
+        word_temperature: float = 0.1,
         seed: int = 0,
     ) -> None:
         self.dense_penalties = dense_penalties
         self.term_penalties = term_penalties
         self.n_neighbours = n_neighbours
-        self.n_word_neighbours = n_word_neighbours
         self.temperature = temperature
+        self.word_temperature = word_temperature
         self.seed = seed
 
     def fit(self, features: Features, quality: FloatArray, folds: IntArray) -> Self:
@@ -104,15 +104,15 @@ class StackHead:
         return maps
 
     def _fit_knn(self, features: Features, components: FloatArray, kind: int) -> KnnTable:
-        n_neighbours, n_sketch, n_references = self.n_neighbours, 0, MAX_REFERENCES
+        temperature, n_sketch, n_references = self.temperature, 0, MAX_REFERENCES
         if kind == _WORDS:
-            n_neighbours, n_sketch, n_references = self.n_word_neighbours, N_SKETCH, 2 * MAX_REFERENCES
+            temperature, n_sketch, n_references = self.word_temperature, N_SKETCH, 2 * MAX_REFERENCES
         references = choose_references(features, seed=self.seed, n_sketch=n_sketch, max_references=n_references)
         return KnnTable(
             references=references,
             values=components[references.rows].astype(np.float32),
-            n_neighbours=n_neighbours,
-            temperature=self.temperature,
+            n_neighbours=self.n_neighbours,
+            temperature=temperature,
         )
 
     @staticmethod
