@@ -91,7 +91,7 @@ def row_of(name: str, path: Path, *, seed: int) -> str:
         default_policy="auto",
         split="test",
         title=name,
-        train=dataset.take(np.concatenate([split.train, split.val])),
+        train=dataset.take(split.learned),
     )
     figures = {f.name: f.gap_closed for f in curve_figures(evaluation.curves, test.quality, test.cost_usd)}
     plain, plain_apgr = PLAIN.get(name, (None, None))

@@ -72,27 +72,32 @@ class StackHead:
         check_folds(features, folds)
         filled = fill_missing(quality)
         means = filled.mean(0)
-        centred = filled - means
-        _, _, axes = np.linalg.svd(centred, full_matrices=False)  # (n_components, n_backends)
-        components = centred @ axes.T
+        _, _, axes = np.linalg.svd(filled - means, full_matrices=False)  # (n_components, n_backends)
 
         n_linear = len(self.dense_penalties) + 2 * len(self.term_penalties)
-        linear = np.empty((n_linear, *components.shape))
-        local = np.empty((2, 1, *components.shape))
+        targets = np.empty((len(filled), len(axes)))
+        linear = np.empty((n_linear, *targets.shape))
+        local = np.empty((2, 1, *targets.shape))
+        bases = np.empty_like(filled)  # what is known of a query's quality without it: the means of the other folds
         for fold in np.unique(folds):
             inside, outside = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
             part, held_out = features.take(inside), features.take(outside)
-            for place, fitted in enumerate(self._fit_linear(part, components[inside])):
+            known = fill_missing(quality[inside])
+            bases[outside] = known.mean(0)
+            components = (known - known.mean(0)) @ axes.T
+            targets[outside] = (filled[outside] - known.mean(0)) @ axes.T
+            for place, fitted in enumerate(self._fit_linear(part, components)):
                 linear[place, outside] = fitted.predict(held_out)
             for kind in (_PLAIN, _WORDS):
-                local[kind, 0, outside] = self._fit_knn(part, components[inside], kind).predict(held_out)
+                local[kind, 0, outside] = self._fit_knn(part, components, kind).predict(held_out)
 
         stacks = [np.concatenate([linear, local[kind]]) for kind in (_PLAIN, _WORDS)]
-        crossed = [self._cross_fit(stacked, components, folds) for stacked in stacks]
-        self.neighbourhood_ = _choose_neighbourhood(crossed, components)
+        crossed = [self._cross_fit(stacked, targets, folds) for stacked in stacks]
+        self.neighbourhood_ = _choose_neighbourhood(crossed, targets)
         stacked = stacks[self.neighbourhood_]
-        self.weights_ = np.stack([_stacking_weights(stacked[:, :, k], t) for k, t in enumerate(components.T)])
-        self.out_of_fold_ = means + crossed[self.neighbourhood_] @ axes
+        self.weights_ = np.stack([_stacking_weights(stacked[:, :, k], t) for k, t in enumerate(targets.T)])
+        self.out_of_fold_ = bases + crossed[self.neighbourhood_] @ axes
+        components = (filled - means) @ axes.T
         knn = self._fit_knn(features, components, self.neighbourhood_)
         self.predictor_ = self._collapse(self._fit_linear(features, components), knn, means, axes)
         return self

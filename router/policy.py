@@ -44,6 +44,23 @@ class Wishes:
     allow: tuple[str, ...] | None = None
     deny: tuple[str, ...] | None = None
 
+    def __post_init__(self) -> None:
+        """Refuses what is no wish.
+
+        Raises:
+            ConfigError: a number out of range, or names that are no list of texts.
+        """
+        for name in _NUMBERS:
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, _number(value, where=f"wishes.{name}", most=_NUMBERS[name]))
+        for name in ("allow", "deny"):
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, _names(value, where=f"wishes.{name}"))
+        if self.effort is not None and not isinstance(self.effort, str):
+            raise ConfigError(f"wishes.effort: expected a name such as low, got {self.effort!r}")
+
     def on(self, policy: Policy) -> Policy:
         """Returns the policy with these wishes in it; of two limits the tighter holds."""
         changes: dict[str, Any] = {}
@@ -64,6 +81,7 @@ class Wishes:
         return replace(policy, **changes) if changes else policy
 
 
+_NUMBERS = {"lam": math.inf, "min_quality": 1.0, "max_cost_usd": math.inf, "max_latency_s": math.inf}
 WISH_NAMES = tuple(field.name for field in fields(Wishes))
 NO_WISHES = Wishes()
 
@@ -84,16 +102,20 @@ def read_wishes(values: Mapping[str, Any], *, where: str) -> Wishes:
             continue
         if name in ("allow", "deny"):
             names = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
-            if not isinstance(names, list | tuple) or not all(isinstance(part, str) for part in names):
-                raise ConfigError(f"{where}.{name}: expected a list of backend names, got {value!r}")
-            read[name] = tuple(part for part in names if part)
+            read[name] = tuple(part for part in _names(names, where=f"{where}.{name}") if part)
         elif name == "effort":
             if not isinstance(value, str):
                 raise ConfigError(f"{where}.effort: expected a name such as low, got {value!r}")
             read[name] = value.strip() or None
         else:
-            read[name] = _number(value, where=f"{where}.{name}", most=1.0 if name == "min_quality" else math.inf)
+            read[name] = _number(value, where=f"{where}.{name}", most=_NUMBERS[name])
     return Wishes(**read)
+
+
+def _names(value: Any, *, where: str) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple) or not all(isinstance(part, str) for part in value):
+        raise ConfigError(f"{where}: expected a list of backend names, got {value!r}")
+    return tuple(value)
 
 
 def _number(value: Any, *, where: str, most: float) -> float:

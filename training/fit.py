@@ -33,7 +33,7 @@ from .dataset import Dataset
 from .evaluation import FloatArray, Trial
 from .metrics import auroc, brier, ece
 from .progress import Progress, Silent
-from .split import Split, normalised
+from .split import Split, find_families
 from .trials import Area, area_statistic, trial_curve
 
 AUTO = ("mean", "stack", "linear", "knn")  # what `auto` tries, in turn
@@ -87,8 +87,7 @@ def fit(
 
 
 def _fit(dataset: Dataset, split: Split, encoder: str, classifier: str, seed: int, progress: Progress) -> Fitted:
-    rows = np.sort(np.concatenate([split.train, split.val]))
-    learned = dataset.take(rows)
+    learned = dataset.take(split.learned)
     if learned.n_queries < N_FOLDS:
         raise FitError(f"{learned.n_queries} queries to learn from; expected at least {N_FOLDS}")
     folds = assign_folds(_groups(learned), n_folds=N_FOLDS, seed=seed)
@@ -103,11 +102,12 @@ def _fit(dataset: Dataset, split: Split, encoder: str, classifier: str, seed: in
     for name in AUTO if classifier == "auto" else tuple(dict.fromkeys(("mean", classifier))):
         progress.stage(f"fitting classifier {name}")
         candidates.append(_fit_candidate(name, features, learned.quality, folds))
-    trials, chosen = _choose(candidates, learned, expected[:, 0], seed=seed)
+    trials, chosen = _choose(candidates, learned, expected[:, 0], seed=seed, is_asked_for=classifier != "auto")
 
     progress.stage("fitting confidence")
     confidence, confidences = _fit_confidence(learned, chosen.quality, folds)
-    escalation = fit_escalation(learned.quality, chosen.quality, confidences)
+    answered = learned.as_answered()
+    escalation = fit_escalation(answered.quality, chosen.quality, confidences)
     references = choose_references(features, seed=seed)
     model = QueryModel(
         backends=learned.backends,
@@ -123,9 +123,9 @@ def _fit(dataset: Dataset, split: Split, encoder: str, classifier: str, seed: in
         cost=cost,
         neighbours=keep_neighbours(references, learned.texts, learned.quality),
     )
-    metrics = _metrics(learned, chosen.quality, confidences, trials)
+    metrics = _metrics(learned, chosen.quality, confidences, answered.quality, trials)
     notes = [*dataset.notes, *split.notes]
-    if chosen.name == "mean" and classifier != "mean":
+    if chosen.name == "mean" and classifier == "auto":
         notes.append(
             "No classifier beats the mean-score router on these queries by more than a standard error, so it is used."
         )
@@ -140,8 +140,12 @@ def _fit(dataset: Dataset, split: Split, encoder: str, classifier: str, seed: in
 
 
 def _groups(dataset: Dataset) -> Sequence[str]:
-    """Returns what keeps near-duplicates in one fold."""
-    return [group or normalised(text) for group, text in zip(dataset.groups, dataset.texts, strict=True)]
+    """Returns what keeps twins in one fold: the family of each query, as the split knows it."""
+    family_of = [""] * dataset.n_queries
+    for family, members in find_families(dataset.texts, dataset.groups).items():
+        for row in members:
+            family_of[row] = family
+    return family_of
 
 
 def _fit_candidate(name: str, features: Features, quality: FloatArray, folds: IntArray) -> _Candidate:
@@ -158,18 +162,18 @@ def _fit_candidate(name: str, features: Features, quality: FloatArray, folds: In
 
 
 def _choose(
-    candidates: Sequence[_Candidate], dataset: Dataset, cost: FloatArray, *, seed: int
+    candidates: Sequence[_Candidate], dataset: Dataset, cost: FloatArray, *, seed: int, is_asked_for: bool
 ) -> tuple[list[Trial], _Candidate]:
     """Returns all trials and the chosen candidate.
 
     The mean-score router stands until a candidate's AIQ beats it by more than a paired standard error: where the
     queries teach nothing, nothing is claimed to be learned. A learner replaces one tried before it only by two, since
-    the first of them, the stack, holds the others already.
+    the first of them, the stack, holds the others already. One that was asked for by name, the last, is taken as it is.
     """
     curves = [trial_curve(c.name, c.quality, cost, dataset.quality, dataset.cost_usd) for c in candidates]
     areas = [area_statistic(curve, dataset.quality, dataset.cost_usd) for curve in curves]
-    chosen = 0
-    for place in range(1, len(candidates)):
+    chosen = len(candidates) - 1 if is_asked_for else 0
+    for place in range(1, 0 if is_asked_for else len(candidates)):
         errors = _gain_in_errors(areas[place], areas[chosen], dataset.n_queries, seed)
         if errors > (1.0 if chosen == 0 else 2.0):
             chosen = place
@@ -230,7 +234,11 @@ def _fit_confidence(
 
 
 def _metrics(
-    dataset: Dataset, estimates: FloatArray, confidences: FloatArray, trials: Sequence[Trial]
+    dataset: Dataset,
+    estimates: FloatArray,
+    confidences: FloatArray,
+    answered: FloatArray,
+    trials: Sequence[Trial],
 ) -> dict[str, Any]:
     """Returns out-of-fold figures for the manifest, rounded; no timing, so that the same data gives the same bytes."""
     metrics: dict[str, Any] = {
@@ -239,7 +247,7 @@ def _metrics(
         "estimates": _probability_metrics(estimates, dataset.quality),
     }
     if np.isfinite(confidences).any():
-        metrics["confidences"] = _probability_metrics(confidences, dataset.quality)
+        metrics["confidences"] = _probability_metrics(confidences, answered)
     return metrics
 
 

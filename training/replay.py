@@ -9,7 +9,7 @@ import numpy as np
 
 from ..backends import Completion
 from ..classifiers import Estimates
-from ..router import Outcome, Policy, Pool
+from ..router import NoFeasibleBackend, Outcome, Policy, Pool
 from .dataset import Dataset
 from .evaluation import Confidences, Curve, FloatArray, PolicyOutcome
 from .progress import Progress
@@ -28,7 +28,7 @@ class Replayer:
 
     def __init__(self, pool: Pool, dataset: Dataset) -> None:
         self.pool = pool
-        self.dataset = dataset
+        self.dataset = dataset = dataset.as_answered()
         self.estimates = pool.estimate_all(dataset.texts)
         self._columns = {name: column for column, name in enumerate(dataset.backends)}
         unrecorded = tuple(name for name in pool.backends if name not in self._columns)
@@ -39,13 +39,20 @@ class Replayer:
         self._confidences: dict[tuple[int, str], float] = {}
 
     def run(self, policy: Policy) -> Iterator[Replayed]:
-        """Yields every query's outcome; a backend without a recorded score for a query cannot be asked it."""
+        """Yields the outcome of every query that some backend may answer.
+
+        A backend without a recorded score for a query cannot be asked it.
+        """
         for row in range(self.dataset.n_queries):
             if len(self._missing[row]) < len(self.pool.backends):
-                yield Replayed(query=row, outcome=self._one(row, policy))
+                try:
+                    outcome = self._one(row, policy)
+                except NoFeasibleBackend:  # refused, as the caller of such a request would have been
+                    continue
+                yield Replayed(query=row, outcome=outcome)
 
     def outcome(self, policy: Policy) -> PolicyOutcome:
-        """Returns one policy over all queries."""
+        """Returns one policy over all queries; '' and NaN where it excludes every backend."""
         n = self.dataset.n_queries
         backend, cost, score, calls = [""] * n, np.full(n, np.nan), np.full(n, np.nan), np.zeros(n, dtype=np.int64)
         for replayed in self.run(policy):

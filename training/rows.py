@@ -46,6 +46,7 @@ NUMBERS = frozenset(
     }
 )  # of these, text holds the decimal form
 
+_MOST = 1e9  # dollars or seconds of one call; more is a slip of the pen and would drown all others
 _ROUNDING = 1e-6  # how far above its bound a score or a log-probability may be, from adding floats
 
 _repr = reprlib.Repr()
@@ -165,6 +166,8 @@ def parse_amount(values: Values, column: str) -> float | None:
     amount = _number(value)
     if amount is None or not 0 <= amount < math.inf:
         raise BadRow(f"column {column}: {shown(value)}; expected a number from 0 up")
+    if amount > _MOST:
+        raise BadRow(f"column {column}: {shown(value)}; expected at most {_MOST:g} for one call")
     return amount
 
 

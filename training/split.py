@@ -40,6 +40,11 @@ class Split:
     test: IntArray  # empty where some queries are marked but none for test
     notes: tuple[str, ...] = ()
 
+    @property
+    def learned(self) -> IntArray:
+        """The queries that training may look at: those of train and val, ascending."""
+        return np.sort(np.concatenate([self.train, self.val]))
+
 
 def split_queries(dataset: Dataset, *, seed: int, val_share: float = 0.15, test_share: float = 0.2) -> Split:
     """Returns the three parts of a dataset.
@@ -58,8 +63,8 @@ def split_queries(dataset: Dataset, *, seed: int, val_share: float = 0.15, test_
     """
     if dataset.n_queries < MIN_QUERIES:
         raise TraceError(f"{dataset.n_queries} queries with a score; expected at least {MIN_QUERIES} to learn from")
-    families = _families(dataset.texts, dataset.groups)
-    marks = [_part_of_mark(mark, query_id) for mark, query_id in zip(dataset.splits, dataset.query_ids, strict=True)]
+    families = find_families(dataset.texts, dataset.groups)
+    marks = [part_of_mark(mark, query_id) for mark, query_id in zip(dataset.splits, dataset.query_ids, strict=True)]
     marked = {
         family: max((marks[index] for index in members), key=_PARTS.index) for family, members in families.items()
     }
@@ -95,7 +100,7 @@ def normalised(text: str) -> str:
     return _FOLDED.sub(" ", folded).strip() or folded
 
 
-def _part_of_mark(mark: str, query_id: str) -> str:
+def part_of_mark(mark: str, query_id: str) -> str:
     """Returns the part that a mark of the split column means; training for none."""
     if not mark.strip():
         return "train"
@@ -108,7 +113,7 @@ def _part_of_mark(mark: str, query_id: str) -> str:
         ) from None
 
 
-def _families(texts: Sequence[str], groups: Sequence[str]) -> dict[str, list[int]]:
+def find_families(texts: Sequence[str], groups: Sequence[str]) -> dict[str, list[int]]:
     """Returns the indexes of queries that are twins, each family under a key that its order does not change."""
     parent: dict[str, str] = {}
 

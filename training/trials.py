@@ -55,12 +55,16 @@ def trial_curve(
 
 
 def area_statistic(curve: Curve, quality: FloatArray, cost_usd: FloatArray) -> Area:
-    """Returns the AIQ of a curve as a function of the weights of queries."""
+    """Returns the AIQ of a curve as a function of the weights of queries.
+
+    Where the cheapest backend is the best one too, the range of the AIQ has no width; it then ends at the dearest.
+    """
     single = single_backends(quality, cost_usd)
+    top = single.best if single.best != single.cheapest else int(np.nanargmax(single.mean_cost_usd))
 
     def area(weights: FloatArray) -> FloatArray:
         means = weighted_mean(cost_usd.T, weights)
-        low, high = means[:, single.cheapest], means[:, single.best]
+        low, high = means[:, single.cheapest], means[:, top]
         costs, scores = weighted_mean(curve.cost_usd, weights), weighted_mean(curve.score, weights)
         return np.array(
             [

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from penstock.backends import ConfigError, Query
@@ -167,3 +169,21 @@ def test_names_that_are_no_list_of_names_are_refused(name: str, value: object) -
 @pytest.mark.parametrize("value", [5, False, ["low"]])
 def test_an_effort_that_is_no_text_is_refused(value: object) -> None:
     assert refusal({"effort": value}).startswith("penstock.effort: expected a name such as low, got ")
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [
+        {"max_cost_usd": float("nan")},
+        {"lam": float("nan")},
+        {"lam": float("inf")},
+        {"lam": -5.0},
+        {"min_quality": 1.5},
+        {"max_latency_s": "soon"},
+        {"deny": "small"},
+        {"effort": 3},
+    ],
+)
+def test_a_wish_made_in_python_is_checked_like_one_that_came_as_json(wish: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="wishes"):
+        Wishes(**wish)

@@ -30,6 +30,7 @@ from penstock.backends import (
     ServerFailed,
 )
 from penstock.router import AllBackendsFailed, Router, UnknownPolicy, Wishes, read_config
+from penstock.router.router import make_query
 from penstock.router.sink import JsonlSink
 
 from .serving import (
@@ -606,3 +607,8 @@ asyncio.run(ask())
 def test_a_completion_that_knows_its_cost_is_charged_that(tmp_path: Path) -> None:
     with make_router(tmp_path, small=FakeBackend(answer=Completion(text="ok", cost_usd=0.25))) as router:
         assert router.ask("a").cost_usd == 0.25
+
+
+def test_several_answers_at_once_are_refused_rather_than_paid_for_and_dropped() -> None:
+    with pytest.raises(InvalidRequest, match="n: expected 1"):
+        make_query("hello", None, {"n": 2})

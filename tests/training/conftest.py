@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from penstock.training import Dataset, Fitted, Split, build_dataset, fit, split_queries, write_traces
@@ -29,7 +28,7 @@ class Trained:
 
     @property
     def learned(self) -> Dataset:
-        return self.dataset.take(np.concatenate([self.split.train, self.split.val]))
+        return self.dataset.take(self.split.learned)
 
 
 @pytest.fixture(scope="session")

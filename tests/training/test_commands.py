@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from penstock.router.cli import main
-from penstock.training import Trace, read_traces, write_traces
+from penstock.training import Trace, read_traces, split_queries, write_traces
 
 
 @pytest.fixture(scope="module")
@@ -220,3 +222,66 @@ def test_real_traces_train_evaluate_and_beat_the_mean_score_router(shared_data: 
     curves = json.loads(figures.read_text())["curves"]
     assert curves["router"]["gain_over_hull"]["low"] > 0
     assert curves["cascade"]["aiq"]["value"] > curves["router"]["aiq"]["value"]
+
+
+def test_demo_refuses_a_folder_that_it_did_not_write(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "models.yaml").write_text("mine")
+    assert main(["demo", "--out", str(tmp_path), "--quiet"]) == 1
+    assert "not written by the demo" in capsys.readouterr().err
+    assert (tmp_path / "models.yaml").read_text() == "mine"
+
+
+def test_a_policy_named_twice_is_replayed_once(demo, artefact: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    out = tmp_path / "calls.csv"
+    words = ["replay", str(artefact), str(demo.traces), "--out", str(out), "--split", "test", "--quiet"]
+    assert main([*words, "--policy", "auto", "--policy", "auto"]) == 0
+    finals = [row["query_id"] for row in _rows(out) if row["final"] == "True"]
+    assert len(finals) == len(set(finals)) == len(demo.split.test)
+
+
+@pytest.mark.parametrize("command", ["train", "demo", "evaluate", "replay"])
+def test_a_negative_seed_is_wrong_use(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, "--seed", "-1"]) == 2
+    assert "whole number from 0 up" in capsys.readouterr().err
+
+
+def test_evaluate_draws_the_split_that_training_drew(demo, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    folder, figures = tmp_path / "artefact", tmp_path / "figures.json"
+    assert main(["train", str(demo.traces), "--out", str(folder), "--seed", "7", "--no-report", "--quiet"]) == 0
+    assert main(["evaluate", str(folder), str(demo.traces), "--json", str(figures), "--quiet"]) == 0
+    assert main(["predict", str(folder), str(demo.traces), "--out", str(tmp_path / "p.csv"), "--quiet"]) == 0
+    drawn = split_queries(demo.dataset, seed=7).test
+    score = np.mean(demo.dataset.quality[drawn, demo.dataset.backends.index("small")])
+    assert json.loads(figures.read_text())["always_cheapest"]["score"] == pytest.approx(score)
+
+
+def test_without_a_test_split_there_is_no_report_and_it_is_said(
+    demo,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],  # type: ignore[no-untyped-def]
+) -> None:
+    rows = [replace(row, split="train") for row in read_traces([demo.traces]).rows][:400]
+    write_traces(rows, tmp_path / "traces.jsonl")
+    assert main(["train", str(tmp_path / "traces.jsonl"), "--out", str(tmp_path / "a"), "--quiet"]) == 0
+    assert "No report" in capsys.readouterr().out
+    assert not (tmp_path / "a" / "report.html").exists()
+
+
+def test_queries_that_a_policy_refuses_are_left_out_of_the_figures(demo, artefact: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    models, figures = tmp_path / "models.yaml", tmp_path / "figures.json"
+    models.write_text(
+        "version: 1\ndefault_policy: auto\npolicies:\n  auto: {lam: 20}\n  fast: {lam: 20, max_latency_s: 0.000001}\n"
+        "backends:\n  small: {type: fake}\n  mid: {type: fake}\n  lrm: {type: fake, efforts: [low, high]}\n"
+    )
+    words = ["evaluate", str(artefact), str(demo.traces), "--models", str(models), "--json", str(figures), "--quiet"]
+    assert main(words) == 0
+    fast = json.loads(figures.read_text())["policies"]["fast"]
+    assert fast["refused"] == len(demo.split.test)
+
+
+def test_a_cost_beyond_reason_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "t.jsonl").write_text(
+        '{"query_id": "a", "query": "x", "backend": "b", "score": 1, "cost_usd": 1e300}\n'
+    )
+    assert main(["train", str(tmp_path / "t.jsonl"), "--out", str(tmp_path / "a"), "--quiet"]) == 1
+    assert "column cost_usd" in capsys.readouterr().err

@@ -11,6 +11,7 @@ import pytest
 from penstock.backends import ConfigError
 from penstock.classifiers import save_artefact
 from penstock.training import Dataset, Fitted, Trace, build_dataset, fit, read_traces, split_queries
+from penstock.training.fit import _groups
 from penstock.training.metrics import auroc
 
 
@@ -122,3 +123,51 @@ def test_expected_cost_follows_the_length_of_the_answer(demo) -> None:  # type: 
     place = test.backends.index("lrm@high")
     assert np.corrcoef(np.log(expected[:, place]), np.log(test.cost_usd[:, place]))[0, 1] > 0.3
     assert 0.5 < expected[:, place].mean() / test.cost_usd[:, place].mean() < 2.0
+
+
+def test_noise_is_not_taken_for_a_lesson_out_of_fold() -> None:
+    """The out-of-fold scores of the stack know nothing of the held-out labels, not even their mean."""
+    gains = []
+    for seed in range(4):
+        dataset = build_dataset(_noise(160, seed=seed))
+        fitted = fit(dataset, split_queries(dataset, seed=0), classifier="stack", seed=seed)
+        tried = {trial.name: trial.value for trial in fitted.trials}
+        gains.append(tried["stack"] - tried["mean"])
+    assert np.mean(gains) < 0.03
+
+
+def test_a_classifier_that_was_asked_for_is_used_even_on_noise() -> None:
+    _, fitted = _fit(_noise(60), classifier="knn")
+    assert fitted.trained.model.classifier == "knn"
+
+
+def test_twins_share_a_fold_whatever_their_groups() -> None:
+    rows = _noise(60)
+    twins = [replace(row, query_id=row.query_id + "b", group="g" + row.query_id) for row in rows[:40]]
+    dataset = build_dataset([*rows, *twins])
+    families = _groups(dataset)
+    for number in range(20):
+        pair = {families[dataset.query_ids.index(name)] for name in (f"q{number}", f"q{number}b")}
+        assert len(pair) == 1
+
+
+def test_a_cheapest_backend_that_is_also_the_best_does_not_stop_learning() -> None:
+    rng = np.random.default_rng(0)
+    rows = []
+    for number in range(240):
+        is_sum = number % 10 < 3
+        text = f"{'add the numbers' if is_sum else 'name the colour of'} item {rng.integers(10**6)}"
+        for backend, cost, score in (("cheap", 0.001, not is_sum), ("dear", 0.01, is_sum)):
+            rows.append(Trace(query_id=f"q{number}", query=text, backend=backend, score=float(score), cost_usd=cost))
+    _, fitted = _fit(rows)
+    quality = fitted.trained.model.estimate("add the numbers item 7").quality
+    assert fitted.trained.model.classifier != "mean"
+    assert quality[fitted.trained.model.backends.index("dear")] > 0.7
+
+
+def test_with_several_draws_confidence_is_held_against_the_answer_it_judged(demo) -> None:  # type: ignore[no-untyped-def]
+    rows = list(read_traces([demo.traces]).rows)
+    other = [replace(row, draw=1, response="no idea", score=1.0 - (row.score or 0.0)) for row in rows]
+    dataset, fitted = _fit([*rows, *other], classifier="linear")
+    assert np.nanmax(np.abs(dataset.quality - 0.5)) == 0  # the mean over draws tells nothing
+    assert fitted.trained.escalation.power.max() > 0.1

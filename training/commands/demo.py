@@ -12,6 +12,7 @@ from ...backends import TIERS
 from ...classifiers import save_artefact
 from ...router import Answer, Router
 from ..dataset import RIGHT, Dataset, build_dataset
+from ..errors import TraceError
 from ..evaluate import evaluate
 from ..evaluation import Evaluation, PolicyOutcome
 from ..fit import fit
@@ -22,10 +23,11 @@ from ..report import write_report
 from ..rows import Trace
 from ..split import split_queries
 from ..traces import read_traces, write_traces
-from .shared import add_quiet
+from .shared import add_quiet, seed
 
 _N_SHOWN = 6
 _WORTH_OF_BEST = 0.2  # quality that one call of the best backend may cost: sets lam at the scale of the prices
+_FIRST_LINE = "# Written by `penstock demo`"
 _MODELS = """\
 # Written by `penstock demo`: backends that answer from recorded traces.
 version: 1
@@ -56,12 +58,13 @@ class DemoCommand:
         parser.add_argument("--out", type=Path, default=Path("demo-out"), metavar="DIR", help="(default: demo-out)")
         parser.add_argument("--traces", type=Path, nargs="*", metavar="T", help="real traces with responses instead")
         parser.add_argument("--n", type=int, default=800, metavar="N", help="questions to generate (default: 800)")
-        parser.add_argument("--seed", type=int, default=0, metavar="N", help="(default: 0)")
+        parser.add_argument("--seed", type=seed, default=0, metavar="N", help="(default: 0)")
         add_quiet(parser)
 
     def run(self, options: argparse.Namespace) -> int:
         """Runs the tour; every step is one that a user can take."""
         out: Path = options.out
+        _refuse_foreign(out)
         out.mkdir(parents=True, exist_ok=True)
         traces_path = out / "traces.jsonl"
         with quiet_or_shown(quiet=options.quiet) as progress:
@@ -74,6 +77,8 @@ class DemoCommand:
             traces = read_traces([traces_path])
             dataset = build_dataset(traces)
             split = split_queries(dataset, seed=options.seed)
+            if not len(split.test):
+                raise TraceError("no query is marked for test, so there is nothing unseen to show")
             fitted = fit(dataset, split, seed=options.seed, progress=progress)
             save_artefact(
                 fitted.trained,
@@ -82,9 +87,9 @@ class DemoCommand:
                 seed=options.seed,
                 metrics=fitted.metrics,
             )
-            test, learned = dataset.take(split.test), dataset.take(np.concatenate([split.train, split.val]))
+            test, learned = dataset.take(split.test), dataset.take(split.learned)
             models = out / "models.yaml"
-            models.write_text(_models_yaml(dataset, traces_path), encoding="utf-8")
+            models.write_text(_models_yaml(learned, traces_path), encoding="utf-8")
             router = Router.from_config(models)
             evaluation = evaluate(
                 router.pool,
@@ -108,6 +113,18 @@ class DemoCommand:
         print(f"  penstock serve --models {models}")
         print("  penstock train YOUR_TRACES --models models.yaml --out artefacts/default")
         return 0
+
+
+def _refuse_foreign(out: Path) -> None:
+    """Refuses a folder with files that an earlier demo did not write.
+
+    Raises:
+        TraceError: it is such a folder.
+    """
+    models = out / "models.yaml"
+    is_ours = models.is_file() and models.read_text(encoding="utf-8", errors="replace").startswith(_FIRST_LINE)
+    if out.exists() and not is_ours and (not out.is_dir() or any(out.iterdir())):
+        raise TraceError(f"{out}: exists and was not written by the demo; choose an empty or a new folder with --out")
 
 
 def _models_yaml(dataset: Dataset, traces: Path) -> str:

@@ -29,6 +29,7 @@ from .shared import (
     policies_of,
     read_dataset,
     read_models,
+    seed,
 )
 
 
@@ -46,23 +47,26 @@ class EvaluateCommand:
         add_models(parser)
         parser.add_argument("--json", nargs="?", const="-", metavar="F", help="write the figures as JSON (default: -)")
         parser.add_argument("--report", type=Path, metavar="F.html", help="write the report")
-        parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the split, where traces mark none")
+        parser.add_argument("--seed", type=seed, metavar="N", help="of the split (default: that of training)")
         add_quiet(parser)
 
     def run(self, options: argparse.Namespace) -> int:
         """Evaluates and prints."""
         config = read_models(options.models)
-        trained, _ = load_artefact(options.artefact)
+        trained, manifest = load_artefact(options.artefact)
+        drawn_by = manifest.seed if options.seed is None else options.seed
         pool = Pool(config.backends if config else {}, trained)
         policies, default = policies_of(config)
         with quiet_or_shown(quiet=options.quiet) as progress:
-            dataset, _ = read_dataset(options, config, progress)
+            dataset, _ = read_dataset(options, config, progress, allow_missing=True)
             match_pool(pool, dataset)
-            tested, split = pick_split(dataset, options.split, seed=options.seed)
-            train = None
-            if split is not None and options.split in ("val", "test"):
-                rows = split.train if options.split == "val" else np.concatenate([split.train, split.val])
-                train = dataset.take(rows)
+            tested, split = pick_split(dataset, options.split, seed=drawn_by)
+            train = None if split is None else dataset.take(split.learned)
+            notes = list(dataset.notes)
+            if np.isnan(tested.quality).any():
+                notes.append("Some backends were not asked some queries; each one's mean is over those it was asked.")
+            if options.split != "test":
+                notes.append(f"Split {options.split} holds queries that training looks at: its figures flatter.")
             evaluation = evaluate(
                 pool,
                 tested,
@@ -71,13 +75,13 @@ class EvaluateCommand:
                 split=options.split,
                 title=", ".join(path.name for path in options.traces),
                 train=train,
-                notes=dataset.notes,
+                notes=notes,
                 progress=progress,
             )
             if options.report:
                 progress.stage("writing the report")
                 write_report(evaluation, options.report)
-        figures = figures_of(evaluation)
+        figures = figures_of(evaluation) | {"notes": notes}
         if options.json == "-":
             print_json(figures)
         else:
@@ -119,7 +123,8 @@ def figures_of(evaluation: Evaluation) -> dict[str, Any]:
             outcome.policy: {
                 "score": _plain(mean_interval(outcome.score)),
                 "cost_usd": _plain(mean_interval(outcome.cost_usd)),
-                "calls": float(outcome.n_calls.mean()),
+                "calls": float(outcome.n_calls[outcome.n_calls > 0].mean()) if outcome.n_calls.any() else 0.0,
+                "refused": int((outcome.n_calls == 0).sum()),
             }
             for outcome in evaluation.policies
         },
@@ -159,9 +164,10 @@ def _lines(figures: dict[str, Any]) -> list[str]:
         shown = ", ".join(f"{key} {_shown(value)}" for key, value in curve.items() if key != "gain_over_hull")
         lines.append(f"{name}: {shown}")
     for name, row in figures["policies"].items():
-        lines.append(
-            f"policy {name}: score {_shown(row['score'])} for ${row['cost_usd']['value']:.6f}, {row['calls']:.2f} calls"
-        )
+        refused = f"; refused {row['refused']} queries" if row["refused"] else ""
+        cost = "nothing" if row["cost_usd"]["value"] is None else f"${row['cost_usd']['value']:.6f}"
+        lines.append(f"policy {name}: score {_shown(row['score'])} for {cost}, {row['calls']:.2f} calls{refused}")
+    lines.extend(f"note: {note}" for note in figures["notes"])
     for kind in ("estimates", "confidences"):
         if kind in figures:
             lines.append(f"{kind}: " + ", ".join(f"{key} {_shown(value)}" for key, value in figures[kind].items()))

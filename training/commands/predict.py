@@ -15,7 +15,7 @@ from ...router import Pool
 from ..errors import TraceError
 from ..progress import quiet_or_shown
 from ..readers import find_files, read_rows
-from ..split import PART_OF_MARK
+from ..split import part_of_mark
 from ..tables import write_table
 from .shared import SPLITS, add_models, add_quiet, read_models
 
@@ -67,14 +67,17 @@ def read_queries(path: Path, *, split: str) -> dict[str, str]:
             where = f"{file}: line {row.line}"
             if row.problem:
                 raise TraceError(f"{where}: {row.problem}")
-            if split != "all" and PART_OF_MARK.get(str(row.values.get("split") or "").lower()) != split:
+            query_id = str(row.values.get("query_id") or f"{file.name}:{row.line}")
+            if split not in ("all", part_of_mark(str(row.values.get("split") or ""), query_id)):
                 continue
             text = _text_of(row.values, where=where)
-            query_id = str(row.values.get("query_id") or f"{file.name}:{row.line}")
             if queries.setdefault(query_id, text) != text:
                 raise TraceError(f"{where}: query_id {query_id!r} has two texts; expected one")
     if not queries:
-        raise TraceError(f"{path}: no query" + ("" if split == "all" else f" in split {split!r}"))
+        hint = (
+            "" if split == "all" else f" is marked {split!r} in column split; estimates need no split, so leave it out"
+        )
+        raise TraceError(f"{path}: no query{hint}")
     return queries
 
 

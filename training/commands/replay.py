@@ -25,6 +25,7 @@ from .shared import (
     policies_of,
     read_dataset,
     read_models,
+    seed,
 )
 
 COLUMNS = ("query_id", "policy", "step", "backend", "confidence", "cost_usd", "final")
@@ -49,7 +50,7 @@ class ReplayCommand:
             "--sweep", type=int, default=0, metavar="N", help="also the default policy at N values of lam"
         )
         add_split(parser, default="all")
-        parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the split, where traces mark none")
+        parser.add_argument("--seed", type=seed, metavar="N", help="of the split (default: that of training)")
         add_models(parser)
         add_quiet(parser)
 
@@ -58,24 +59,26 @@ class ReplayCommand:
         if options.sweep < 0 or options.sweep == 1:
             raise ConfigError(f"--sweep: expected 0, or 2 and more, got {options.sweep}")
         config = read_models(options.models)
-        trained, _ = load_artefact(options.artefact)
+        trained, manifest = load_artefact(options.artefact)
+        drawn_by = manifest.seed if options.seed is None else options.seed
         pool = Pool(config.backends if config else {}, trained)
         known, default = policies_of(config)
         for name in options.policy or ():
             if name not in known:
                 raise ConfigError(f"--policy: unknown {name!r}; expected one of {', '.join(known)}")
         with quiet_or_shown(quiet=options.quiet) as progress:
-            dataset, _ = read_dataset(options, config, progress)
+            dataset, _ = read_dataset(options, config, progress, allow_missing=True)
             match_pool(pool, dataset)
-            dataset, _ = pick_split(dataset, options.split, seed=options.seed)
+            dataset, _ = pick_split(dataset, options.split, seed=drawn_by)
             replayer = Replayer(pool, dataset)
-            policies = [known[name] for name in options.policy or [default]]
+            policies = {name: known[name] for name in options.policy or [default]}
             if options.sweep:
                 quality, cost = estimate_matrices(replayer.estimates, dataset.backends)
                 base = replace(known[default], objective="utility")
                 for lam in sweep_lams(quality, cost, options.sweep):
-                    policies.append(replace(base, name=lam_label(float(lam)), lam=float(lam)))
-            n_rows = write_table(_rows(replayer, policies, progress), COLUMNS, options.out)
+                    label = lam_label(float(lam))
+                    policies[label] = replace(base, name=label, lam=float(lam))
+            n_rows = write_table(_rows(replayer, list(policies.values()), progress), COLUMNS, options.out)
         print(f"{options.out}: {n_rows} calls, {dataset.n_queries} queries, {len(policies)} policies")
         return 0
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from ...classifiers.encoders.static import load_static
@@ -34,19 +34,24 @@ def add_split(parser: argparse.ArgumentParser, *, default: str) -> None:
     parser.add_argument("--split", choices=SPLITS, default=default, help=f"which queries (default: {default})")
 
 
+def seed(text: str) -> int:
+    """Returns a seed as the command line has it."""
+    if not text.isdecimal() or len(text) > 18:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 0 up, got {text!r}")
+    return int(text)
+
+
 def add_quiet(parser: argparse.ArgumentParser) -> None:
     """Adds --quiet."""
     parser.add_argument("--quiet", action="store_true", help="no progress")
 
 
 def read_dataset(
-    options: argparse.Namespace,
-    config: Config | None,
-    progress: Progress,
-    *,
-    backends: Sequence[str] | None = None,
+    options: argparse.Namespace, config: Config | None, progress: Progress, *, allow_missing: bool = False
 ) -> tuple[Dataset, Traces]:
     """Returns the labelled traces as a dataset, and the traces themselves.
+
+    `allow_missing` accepts backends of models.yaml that the traces do not know, as replaying old traces has to.
 
     Raises:
         TraceError: a file or row is wrong.
@@ -59,8 +64,8 @@ def read_dataset(
     )
     dataset = build_dataset(
         traces,
-        specs=config.backends if config and backends is None else None,
-        backends=backends,
+        specs=config.backends if config else None,
+        allow_missing=allow_missing,
         count_tokens=lambda text: len(load_static().tokenize(text)),
     )
     return dataset, traces

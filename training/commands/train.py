@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import numpy as np
-
 from ...classifiers import HEADS, save_artefact
 from ...router import Pool
 from ...router.commands.shared import add_json, print_json
@@ -15,7 +13,7 @@ from ..fit import fit
 from ..progress import quiet_or_shown
 from ..report import write_report
 from ..split import split_queries
-from .shared import add_models, add_quiet, add_traces, policies_of, read_dataset, read_models
+from .shared import add_models, add_quiet, add_traces, policies_of, read_dataset, read_models, seed
 
 
 class TrainCommand:
@@ -34,7 +32,7 @@ class TrainCommand:
         add_models(parser)
         parser.add_argument("--encoder", default="static", metavar="E", help="static, or hf:<folder or hub id>")
         parser.add_argument("--classifier", default="auto", metavar="C", help=f"auto, {', '.join(HEADS)}")
-        parser.add_argument("--seed", type=int, default=0, metavar="N", help="of splits and folds (default: 0)")
+        parser.add_argument("--seed", type=seed, default=0, metavar="N", help="of splits and folds (default: 0)")
         parser.add_argument("--no-report", action="store_true", help="write no report.html")
         add_quiet(parser)
         add_json(parser)
@@ -61,19 +59,23 @@ class TrainCommand:
                 metrics=fitted.metrics,
             )
             report = None
-            tested = split.test if len(split.test) else split.val
-            if not options.no_report and len(tested):
+            notes = list(fitted.notes)
+            if not len(split.test):
+                notes.append(
+                    "No report: no query is marked for test, and figures on what was learned from would flatter."
+                )
+            elif not options.no_report:
                 policies, default = policies_of(config)
                 evaluation = evaluate(
                     Pool(config.backends if config else {}, fitted.trained),
-                    dataset.take(tested),
+                    dataset.take(split.test),
                     policies=policies,
                     default_policy=default,
-                    split="test" if len(split.test) else "val",
+                    split="test",
                     title=", ".join(path.name for path in options.traces),
-                    train=dataset.take(np.concatenate([split.train, split.val])),
+                    train=dataset.take(split.learned),
                     trials=fitted.trials,
-                    notes=fitted.notes,
+                    notes=notes,
                     progress=progress,
                 )
                 report = options.out / "report.html"
@@ -88,7 +90,7 @@ class TrainCommand:
             print(
                 f"{trial.name:<10} {trial.metric} {trial.value:.4f} {interval}  {trial.fit_s:5.1f} s  {mark}".rstrip()
             )
-        for note in fitted.notes:
+        for note in notes:
             print(f"note: {note}")
         print(f"artefact: {options.out}")
         if report:
