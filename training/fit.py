@@ -40,6 +40,7 @@ AUTO = ("mean", "stack", "linear", "knn")  # what `auto` tries, in turn
 N_FOLDS = 5
 _MIN_ANSWERS = 40  # graded answers below which no confidence is learned
 _METRIC = "AIQ out of fold"
+_EVIDENCE = 2.0  # paired standard errors by which a candidate must win
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +128,7 @@ def _fit(dataset: Dataset, split: Split, encoder: str, classifier: str, seed: in
     notes = [*dataset.notes, *split.notes]
     if chosen.name == "mean" and classifier == "auto":
         notes.append(
-            "No classifier beats the mean-score router on these queries by more than a standard error, so it is used."
+            "No classifier beats the mean-score router on these queries by two standard errors, so it is used."
         )
     if confidence is None:
         notes.append("No confidence is learned: the traces hold too few graded answers (column `response`).")
@@ -166,16 +167,16 @@ def _choose(
 ) -> tuple[list[Trial], _Candidate]:
     """Returns all trials and the chosen candidate.
 
-    The mean-score router stands until a candidate's AIQ beats it by more than a paired standard error: where the
-    queries teach nothing, nothing is claimed to be learned. A learner replaces one tried before it only by two, since
-    the first of them, the stack, holds the others already. One that was asked for by name, the last, is taken as it is.
+    The mean-score router stands until a candidate's AIQ beats it by more than two paired standard errors, and so on in
+    turn: where the queries teach nothing, nothing is claimed to be learned, and the stack, which holds the others
+    already, is not dropped for one of them by luck. One that was asked for by name, the last, is taken as it is.
     """
     curves = [trial_curve(c.name, c.quality, cost, dataset.quality, dataset.cost_usd) for c in candidates]
     areas = [area_statistic(curve, dataset.quality, dataset.cost_usd) for curve in curves]
     chosen = len(candidates) - 1 if is_asked_for else 0
     for place in range(1, 0 if is_asked_for else len(candidates)):
         errors = _gain_in_errors(areas[place], areas[chosen], dataset.n_queries, seed)
-        if errors > (1.0 if chosen == 0 else 2.0):
+        if errors > _EVIDENCE:
             chosen = place
     trials = []
     for place, candidate in enumerate(candidates):
