@@ -80,20 +80,6 @@ class ThinkSplitter:
         return certain
 
 
-def split_thinking(text: str, *, starts_inside: bool = False) -> tuple[str, str]:
-    """Returns the reasoning and the answer of a whole text.
-
-    >>> split_thinking("<think>carry the 1</think>\\n\\n391")
-    ('carry the 1', '391')
-    >>> split_thinking("391")
-    ('', '391')
-    """
-    splitter = ThinkSplitter(starts_inside=starts_inside)
-    reasoning, answer = splitter.feed(text)
-    last_reasoning, last_answer = splitter.close()
-    return reasoning + last_reasoning, answer + last_answer
-
-
 def _overlap(text: str, tag: str) -> int:
     """Returns how many characters at the end of `text` could be the beginning of `tag`."""
     for size in range(min(len(tag) - 1, len(text)), 0, -1):

@@ -13,7 +13,6 @@ from .ridge import FloatArray
 from .sparse import IntArray
 
 CLIP, PLATT, ISOTONIC = 0, 1, 2
-KINDS = ("clip", "platt", "isotonic")
 _FLOOR = 1e-3  # no estimate is ever quite 0 or 1
 
 

@@ -97,8 +97,15 @@ class Featurizer:
 
     def transform(self, texts: Sequence[str]) -> Features:
         """Returns the features of many texts."""
+        features, _ = self.transform_and_count(texts)
+        return features
+
+    def transform_and_count(self, texts: Sequence[str]) -> tuple[Features, list[int]]:
+        """Returns the features of many texts and the tokens of each, as `count_tokens` has them."""
         tokenized, embedding, surface = self._read(texts)
-        return self._assemble(embedding, surface, self._vocabulary.matrix([term_keys(t) for t in tokenized]))
+        terms = self._vocabulary.matrix([term_keys(tokens) for tokens in tokenized])
+        counts = [_in_proportion(len(tokens), shorten(t), t) for tokens, t in zip(tokenized, texts, strict=True)]
+        return self._assemble(embedding, surface, terms), counts
 
     def transform_one(self, text: str) -> QueryFeatures:
         """Returns the features of one text, quickly."""

@@ -67,7 +67,7 @@ class QueryModel:
 
     def estimate_all(self, texts: Sequence[str]) -> list[Estimates]:
         """Returns the estimates for many queries, faster than one by one."""
-        features = self._featurizer.transform(texts)
+        features, n_tokens = self._featurizer.transform_and_count(texts)
         quality = self.calibration.apply(self.quality.predict(features))
         expected = self.cost.predict(features)
         return [
@@ -78,10 +78,10 @@ class QueryModel:
                 output_tokens=expected[row, 1],
                 latency_s=expected[row, 2],
                 difficulty=1.0 - float(quality[row].mean()),
-                input_tokens=self._featurizer.count_tokens(text),
+                input_tokens=n_tokens[row],
                 source="trained",
             )
-            for row, text in enumerate(texts)
+            for row in range(len(texts))
         ]
 
     def nearest(self, text: str, *, n: int = 5) -> list[Neighbour]:

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.backends.thinking import ThinkSplitter, split_thinking
+from penstock.backends.thinking import ThinkSplitter
 
 
 def feed_all(pieces: list[str], *, starts_inside: bool = False) -> tuple[str, str]:
@@ -11,6 +11,10 @@ def feed_all(pieces: list[str], *, starts_inside: bool = False) -> tuple[str, st
     pairs = [splitter.feed(piece) for piece in pieces]
     pairs.append(splitter.close())
     return "".join(reasoning for reasoning, _ in pairs), "".join(answer for _, answer in pairs)
+
+
+def split_thinking(text: str, *, starts_inside: bool = False) -> tuple[str, str]:
+    return feed_all([text], starts_inside=starts_inside)
 
 
 def test_thinking_and_answer_are_split() -> None:

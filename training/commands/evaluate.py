@@ -10,8 +10,6 @@ from typing import Any
 import numpy as np
 import orjson
 
-from ...classifiers import load_artefact
-from ...router import Pool
 from ...router.commands.shared import print_json
 from ..bootstrap import Interval, curve_figures, mean_interval, probability_intervals
 from ..evaluate import evaluate
@@ -24,11 +22,9 @@ from .shared import (
     add_quiet,
     add_split,
     add_traces,
-    match_pool,
-    pick_split,
+    open_artefact,
     policies_of,
-    read_dataset,
-    read_models,
+    read_part,
     seed,
 )
 
@@ -52,15 +48,10 @@ class EvaluateCommand:
 
     def run(self, options: argparse.Namespace) -> int:
         """Evaluates and prints."""
-        config = read_models(options.models)
-        trained, manifest = load_artefact(options.artefact)
-        drawn_by = manifest.seed if options.seed is None else options.seed
-        pool = Pool(config.backends if config else {}, trained)
-        policies, default = policies_of(config)
+        opened = open_artefact(options)
+        policies, default = policies_of(opened.config)
         with quiet_or_shown(quiet=options.quiet) as progress:
-            dataset, _ = read_dataset(options, config, progress, allow_missing=True)
-            match_pool(pool, dataset)
-            tested, split = pick_split(dataset, options.split, seed=drawn_by)
+            dataset, tested, split = read_part(options, opened, progress)
             train = None if split is None else dataset.take(split.learned)
             notes = list(dataset.notes)
             if np.isnan(tested.quality).any():
@@ -68,7 +59,7 @@ class EvaluateCommand:
             if options.split != "test":
                 notes.append(f"Split {options.split} holds queries that training looks at: its figures flatter.")
             evaluation = evaluate(
-                pool,
+                opened.pool,
                 tested,
                 policies=policies,
                 default_policy=default,

@@ -10,14 +10,14 @@ from typing import Any
 import orjson
 
 from ...backends import Query
-from ...classifiers import Estimates, load_artefact
+from ...classifiers import Estimates
 from ...router import Pool
 from ..errors import TraceError
 from ..progress import quiet_or_shown
 from ..readers import find_files, read_rows
 from ..split import part_of_mark
 from ..tables import write_table
-from .shared import SPLITS, add_models, add_quiet, read_models
+from .shared import SPLITS, add_models, add_quiet, open_artefact
 
 COLUMNS = ("query_id", "backend", "quality", "cost_usd", "latency_s", "difficulty")
 _READ = ("query_id", "query", "messages", "split")
@@ -43,9 +43,7 @@ class PredictCommand:
 
     def run(self, options: argparse.Namespace) -> int:
         """Writes the estimates and says how many."""
-        config = read_models(options.models)
-        trained, _ = load_artefact(options.artefact)
-        pool = Pool(config.backends if config else {}, trained)
+        pool = open_artefact(options).pool
         with quiet_or_shown(quiet=options.quiet) as progress:
             progress.stage(f"reading {options.queries}")
             queries = read_queries(options.queries, split=options.split)

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...backends import ConfigError
-from ...classifiers import load_artefact
-from ...router import Policy, Pool
+from ...router import Policy
 from ..curves import sweep_lams
 from ..progress import Progress, quiet_or_shown
 from ..replay import Replayer, estimate_matrices, lam_label
@@ -20,11 +19,9 @@ from .shared import (
     add_quiet,
     add_split,
     add_traces,
-    match_pool,
-    pick_split,
+    open_artefact,
     policies_of,
-    read_dataset,
-    read_models,
+    read_part,
     seed,
 )
 
@@ -58,19 +55,14 @@ class ReplayCommand:
         """Writes the calls and says how many."""
         if options.sweep < 0 or options.sweep == 1:
             raise ConfigError(f"--sweep: expected 0, or 2 and more, got {options.sweep}")
-        config = read_models(options.models)
-        trained, manifest = load_artefact(options.artefact)
-        drawn_by = manifest.seed if options.seed is None else options.seed
-        pool = Pool(config.backends if config else {}, trained)
-        known, default = policies_of(config)
+        opened = open_artefact(options)
+        known, default = policies_of(opened.config)
         for name in options.policy or ():
             if name not in known:
                 raise ConfigError(f"--policy: unknown {name!r}; expected one of {', '.join(known)}")
         with quiet_or_shown(quiet=options.quiet) as progress:
-            dataset, _ = read_dataset(options, config, progress, allow_missing=True)
-            match_pool(pool, dataset)
-            dataset, _ = pick_split(dataset, options.split, seed=drawn_by)
-            replayer = Replayer(pool, dataset)
+            _, dataset, _ = read_part(options, opened, progress)
+            replayer = Replayer(opened.pool, dataset)
             policies = {name: known[name] for name in options.policy or [default]}
             if options.sweep:
                 quality, cost = estimate_matrices(replayer.estimates, dataset.backends)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
+from ...classifiers import Manifest, load_artefact
 from ...classifiers.encoders.static import load_static
 from ...router import Config, Policy, Pool, read_config
 from ...router.config import DEFAULT_POLICIES
@@ -74,6 +76,41 @@ def read_dataset(
 def read_models(path: Path | None) -> Config | None:
     """Returns the configuration, or None where none is given."""
     return None if path is None else read_config(path)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """A trained router as a command asked for it."""
+
+    pool: Pool
+    config: Config | None
+    manifest: Manifest
+
+
+def open_artefact(options: argparse.Namespace) -> Opened:
+    """Returns the router in `options.artefact`, with the backends of `options.models` where these are given.
+
+    Raises:
+        ArtefactError: it is missing or damaged.
+    """
+    config = read_models(options.models)
+    trained, manifest = load_artefact(options.artefact)
+    return Opened(pool=Pool(config.backends if config else {}, trained), config=config, manifest=manifest)
+
+
+def read_part(options: argparse.Namespace, opened: Opened, progress: Progress) -> tuple[Dataset, Dataset, Split | None]:
+    """Returns the labelled traces, the part of them that `options.split` names, and the split where there is one.
+
+    Without `options.seed` the split is drawn as training drew it.
+
+    Raises:
+        TraceError: a row is wrong, a backend is not in the router, or the part is empty.
+    """
+    dataset, _ = read_dataset(options, opened.config, progress, allow_missing=True)
+    match_pool(opened.pool, dataset)
+    drawn_by = opened.manifest.seed if options.seed is None else options.seed
+    part, split = pick_split(dataset, options.split, seed=drawn_by)
+    return dataset, part, split
 
 
 def policies_of(config: Config | None) -> tuple[Mapping[str, Policy], str]:
