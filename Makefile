@@ -30,6 +30,7 @@ install: $(STAMP)dev
 
 demo: $(STAMP)run
 	$(BIN)/penstock demo --out demo-out $(if $(TRACES),--traces $(TRACES))
+	@echo "(penstock stands in $(BIN); \`. $(BIN)/activate\` puts it on the path)"
 
 test: check pytest
 
