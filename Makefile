@@ -9,7 +9,7 @@ CONSTRAINTS := constraints.txt
 .PHONY: help demo test check pytest format install clean
 
 help:
-	@echo "make demo    install into $(VENV) and run the tour: make traces, train, evaluate, answer"
+	@echo "make demo    install into $(VENV) and run the tour: collect, train, evaluate, answer"
 	@echo "             (make demo TRACES=../shared/data/math_l5.parquet: the same on traces of your own)"
 	@echo "make test    install all extras and run every check: format, lint, types, tests"
 	@echo "make format  put the code into shape"
@@ -19,7 +19,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(STAMP)run: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
-	@[ -e $(STAMP)dev ] || $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) --editable .
+	@[ -e $(STAMP)dev ] || $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) --editable '.[local]'
 	@touch $@
 
 $(STAMP)dev: pyproject.toml $(CONSTRAINTS) | $(BIN)/python

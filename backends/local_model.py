@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from .embedded import embedded_folder, is_embedded
 from .errors import ConfigError
 from .local_sampling import Sampling
 from .thinking import CLOSING, OPENING
@@ -56,18 +57,18 @@ class LocalModel:
 
 
 def locate_model(model: str, *, where: str) -> str:
-    """Returns the resolved path of a model folder, or the hub id as it is. Loads nothing.
+    """Returns the resolved path of a model folder, `embedded:NAME` among them, or the hub id as it is. Loads nothing.
 
     Raises:
         ConfigError: the name is missing, the folder does not exist or holds no model, or torch or
             transformers is not installed.
     """
     if not model:
-        raise ConfigError(f"{where}: missing; expected a folder with a transformers model, or a hub id")
+        raise ConfigError(f"{where}: missing; expected a folder with a transformers model, a hub id, or embedded:small")
     missing = [name for name in ("torch", "transformers") if find_spec(name) is None]
     if missing:
         raise ConfigError(f"{where}: needs {' and '.join(missing)}; pip install 'penstock[local]'")
-    folder = Path(model).expanduser()
+    folder = embedded_folder(model, where=where) if is_embedded(model) else Path(model).expanduser()
     if folder.is_dir():
         if not (folder / "config.json").is_file():
             raise ConfigError(f"{where}: the folder {model!r} holds no transformers model: it has no config.json")

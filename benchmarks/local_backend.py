@@ -1,9 +1,9 @@
 """Tokens per second of the `local` backend, one query at a time and several at once, beside transformers' own generate.
 
-    python benchmarks/local_backend.py [--concurrency 8] [--tokens 128] [--rounds 3]
+    python benchmarks/local_backend.py [--model small] [--concurrency 8] [--tokens 128] [--rounds 3]
 
-The model is a byte-level Llama of 2M parameters with random weights, made on the spot: speed does not
-depend on what the weights say. Each figure is the best of the rounds, so that a busy machine disturbs it less.
+The model has the shape of an embedded one and never ends an answer: its weights are random, since speed does not depend
+on what they say. Each figure is the best of the rounds, so that a busy machine disturbs it less.
 """
 
 from __future__ import annotations
@@ -18,37 +18,23 @@ from pathlib import Path
 from typing import Any
 
 from penstock.backends import BackendSpec, Query
+from penstock.backends.embedded import EMBEDDED, embedded_folder
 from penstock.backends.local import LocalBackend
 
 QUESTION = "How much is {a} plus {b}? Think about it step by step, then write the sum."
 
 
-def build_model(folder: Path) -> int:
+def build_model(name: str, folder: Path) -> int:
     """Returns the number of parameters of the model saved in `folder`; nothing ever ends its answers."""
     import torch
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
     transformers: Any = import_module("transformers")
     transformers.utils.logging.disable_progress_bar()
     torch.manual_seed(0)
-    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
-    tokenizer = Tokenizer(models.BPE(vocab={letter: place for place, letter in enumerate(letters)}, merges=[]))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    fast = transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer)
-    fast.chat_template = "{% for message in messages %}{{ message.role }}: {{ message.content }}\n{% endfor %}"
-    fast.save_pretrained(folder)
-    config = transformers.LlamaConfig(
-        vocab_size=len(letters),
-        hidden_size=192,
-        intermediate_size=512,
-        num_hidden_layers=4,
-        num_attention_heads=6,
-        max_position_embeddings=4096,
-        bos_token_id=None,
-        eos_token_id=None,
-    )
-    model = transformers.LlamaForCausalLM(config)
+    shipped = embedded_folder(f"embedded:{name}", where="--model")
+    transformers.AutoTokenizer.from_pretrained(shipped).save_pretrained(folder)
+    config = transformers.AutoConfig.from_pretrained(shipped, bos_token_id=None, eos_token_id=None, dtype="float32")
+    model = transformers.AutoModelForCausalLM.from_config(config)
     model.save_pretrained(folder)
     return int(model.num_parameters())
 
@@ -88,7 +74,7 @@ def measure_generate(folder: Path, concurrency: int, n_tokens: int, rounds: int)
 
     transformers: Any = import_module("transformers")
     torch.set_num_threads(1)  # as the backend does for a model of this size
-    tokenizer = transformers.AutoTokenizer.from_pretrained(folder, padding_side="left", pad_token="!")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder, padding_side="left")
     model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     texts = [str(query.messages[0]["content"]) for query in queries(concurrency, n_tokens)]
 
@@ -112,6 +98,7 @@ def measure_generate(folder: Path, concurrency: int, n_tokens: int, rounds: int)
 def main() -> None:
     """Builds the model, measures and prints."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--model", choices=EMBEDDED, default="small", help="whose shape it has (default small)")
     parser.add_argument("--concurrency", type=int, default=8, help="queries at once (default 8)")
     parser.add_argument("--tokens", type=int, default=128, help="tokens of each answer (default 128)")
     parser.add_argument("--rounds", type=int, default=3, help="repetitions; the best one counts (default 3)")
@@ -119,7 +106,8 @@ def main() -> None:
     shape = (arguments.concurrency, arguments.tokens, arguments.rounds)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        print(f"byte-level Llama, {build_model(folder) / 1e6:.2f}M parameters, random weights")
+        n_parameters = build_model(arguments.model, folder)
+        print(f"embedded {arguments.model}, {n_parameters / 1e6:.2f}M parameters, random weights")
         rows = {
             "LocalBackend": asyncio.run(measure_backend(folder, *shape)),
             "transformers generate": measure_generate(folder, *shape),

@@ -97,18 +97,6 @@ def test_the_ends_of_a_sweep_are_all_cheapest_and_all_best(demo, artefact: Path,
     assert {row["backend"] for row in swept if row["policy"] == dearest} == {"small"}
 
 
-def test_demo_runs_from_nothing_and_names_its_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["demo", "--out", str(tmp_path / "demo"), "--n", "150", "--quiet"]) == 0
-    printed = capsys.readouterr().out
-    assert (tmp_path / "demo" / "report.html").is_file()
-    assert "report.html" in printed
-    assert "routed (auto)" in printed
-    assert printed.count("penstock ") >= 3
-    models = str(tmp_path / "demo" / "models.yaml")
-    assert main(["check", models]) == 0
-    assert main(["route", "What is 3 + 4?", "--models", models, "--json"]) == 0
-
-
 def test_flipping_a_byte_of_the_artefact_is_an_error_in_one_line(
     demo,
     artefact: Path,
@@ -224,13 +212,6 @@ def test_real_traces_train_evaluate_and_beat_the_mean_score_router(shared_data: 
     assert curves["cascade"]["aiq"]["value"] > curves["router"]["aiq"]["value"]
 
 
-def test_demo_refuses_a_folder_that_it_did_not_write(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "models.yaml").write_text("mine")
-    assert main(["demo", "--out", str(tmp_path), "--quiet"]) == 1
-    assert "not written by the demo" in capsys.readouterr().err
-    assert (tmp_path / "models.yaml").read_text() == "mine"
-
-
 def test_a_policy_named_twice_is_replayed_once(demo, artefact: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     out = tmp_path / "calls.csv"
     words = ["replay", str(artefact), str(demo.traces), "--out", str(out), "--split", "test", "--quiet"]
@@ -285,3 +266,14 @@ def test_a_cost_beyond_reason_is_refused(tmp_path: Path, capsys: pytest.CaptureF
     )
     assert main(["train", str(tmp_path / "t.jsonl"), "--out", str(tmp_path / "a"), "--quiet"]) == 1
     assert "column cost_usd" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["soon", "-1s", "inf", "", "m"])
+def test_a_budget_that_is_no_time_is_wrong_use(demo, tmp_path: Path, text: str, capsys) -> None:  # type: ignore[no-untyped-def]
+    assert main(["train", str(demo.traces), "--out", str(tmp_path / "x"), f"--budget={text}"]) == 2
+    assert "is no time; expected a number with s, m or h, as in 60s" in capsys.readouterr().err
+
+
+def test_train_takes_a_budget(demo, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:  # type: ignore[no-untyped-def]
+    assert main(["train", str(demo.traces), "--out", str(tmp_path / "x"), "--budget", "0s", "--no-report"]) == 0
+    assert "The budget of 0 s left no time to try knn, linear" in capsys.readouterr().out

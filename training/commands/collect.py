@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
-import itertools
 import json
-import random
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ...backends import Backend, BackendSpec, ConfigError, create_backend
+from ...backends import BackendSpec, ConfigError
 from ...router import Config, read_config
 from ...router.cli import FAILED, INTERRUPTED, OK
 from ...router.commands.shared import add_json, add_models, positive, print_json
 from ..collect import Collector
-from ..collecting.asker import Asker, Retries
+from ..collecting.asker import Retries
+from ..collecting.crew import Crew, run_collector
 from ..collecting.trace_file import open_trace_file
 from ..errors import BadRow, TraceError
-from ..graders import GRADERS, Ask, Grader, create_grader, guess_grader, runs_code
-from ..progress import Progress, quiet_or_shown
+from ..graders import GRADERS, Grader, create_grader, guess_grader, runs_code
+from ..progress import quiet_or_shown
 from ..prompts import Prompt, read_prompts
 from .shared import add_quiet
 
@@ -67,7 +65,7 @@ class CollectCommand:
         config = read_config(options.models)
         specs = _chosen(config, options.backends)
         prompts = read_prompts(options.prompts, leave_out=options.out)[: options.limit]
-        crew = _Crew(config, retries=Retries(most=options.retries), most_at_once=options.concurrency)
+        crew = Crew(config, retries=Retries(most=options.retries), most_at_once=options.concurrency)
         names = grader_names(prompts, options.grader)
         graders = {name: create_grader(name, crew.judge) for name in dict.fromkeys(names.values())}
         check_prompts(prompts, names, graders)
@@ -85,7 +83,7 @@ class CollectCommand:
                 max_at_once=options.concurrency,
                 max_cost_usd=options.max_cost_usd,
             )
-            is_interrupted = _run(collector, crew, progress)
+            is_interrupted = run_collector(collector, crew, progress)
         notes = _notes(collector, options, names, prompts)
         if options.json:
             print_json(_summary(collector, options.out, is_interrupted, notes))
@@ -133,62 +131,6 @@ def check_prompts(prompts: Sequence[Prompt], names: Mapping[str, str], graders: 
     if problems:
         more = f" (and {len(problems) - 1} more prompts that cannot be graded)" if len(problems) > 1 else ""
         raise TraceError(problems[0] + more)
-
-
-class _Crew:
-    """The backends of one run, each made once, when it is first needed."""
-
-    def __init__(self, config: Config, *, retries: Retries, most_at_once: int | None) -> None:
-        self.judges: dict[str, Asker] = {}
-        self._config = config
-        self._retries = retries
-        self._most_at_once = most_at_once
-        self._made: dict[str, tuple[Backend, asyncio.Semaphore]] = {}
-        self._rng = random.Random()  # of waiting times only
-
-    def asker(self, spec: BackendSpec) -> Asker:
-        """Returns a way to ask a backend, whose costs are counted apart from others'."""
-        if spec.name not in self._made:
-            most = min(spec.limits.concurrency, self._most_at_once or spec.limits.concurrency)
-            self._made[spec.name] = create_backend(spec), asyncio.Semaphore(most)
-        backend, slots = self._made[spec.name]
-        return Asker(backend, slots=slots, retries=self._retries, rng=self._rng)
-
-    def judge(self, name: str) -> Ask:
-        """Returns a way to ask a backend for grades."""
-        if name not in self._config.backends:
-            raise ConfigError(
-                f"grader judge:{name}: unknown backend; expected one of {', '.join(self._config.backends)}"
-            )
-        if name not in self.judges:
-            self.judges[name] = self.asker(self._config.backends[name])
-        return self.judges[name].ask
-
-    async def aclose(self) -> None:
-        """Closes every backend that was made."""
-        for backend, _ in self._made.values():
-            await backend.aclose()
-
-
-def _run(collector: Collector, crew: _Crew, progress: Progress) -> bool:
-    """Collects; returns whether it was interrupted."""
-    done = progress.over(itertools.repeat(None), name="collecting", total=collector.n_jobs)
-    next(done)  # a loop that shows one more at every turn; this one begins it
-
-    async def run() -> None:
-        try:
-            await collector.run()
-        finally:
-            await crew.aclose()
-
-    collector.on_done = lambda: next(done)
-    try:
-        asyncio.run(run())
-    except KeyboardInterrupt:
-        return True
-    finally:
-        done.close()  # type: ignore[attr-defined]  # every Progress makes a generator, which clears its bar
-    return False
 
 
 def _chosen(config: Config, wanted: Sequence[str] | None) -> dict[str, BackendSpec]:

@@ -1,0 +1,1 @@
+"""The embedded models: questions with computed answers, three small language models trained on them, their report."""
