@@ -70,7 +70,7 @@ def train_pool(n_queries: int) -> Pool:
     """Returns a pool of three backends trained on generated traces, answers included."""
     kept = ("small", "mid", "lrm@high")
     dataset = build_dataset(generate_traces(n_queries=n_queries, seed=0), backends=kept)
-    return Pool({}, fit(dataset, split_queries(dataset, seed=0), classifier="stack").trained)
+    return Pool({}, fit(dataset, split_queries(dataset, seed=0), classifier="blend").trained)
 
 
 def minilm(folder: str | None) -> Callable[[str], object] | None:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from .artefact import Manifest, Trained, load_artefact, read_manifest, save_artefact
 from .errors import ArtefactError, FitError
-from .escalation import Escalation, fit_escalation
+from .escalation import Escalation, fit_escalation, no_escalation
 from .estimates import Estimates
 from .prior import PriorModel
 
@@ -80,6 +80,7 @@ __all__ = [
     "fit_escalation",
     "fit_with_out_of_fold",
     "load_artefact",
+    "no_escalation",
     "read_manifest",
     "read_signals",
     "save_artefact",

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .escalation import Escalation
     from .model import QueryModel
 
-SCHEMA = 1
+SCHEMA = 2  # raise it with every change of what is stored
 _MANIFEST = "manifest.json"
 _WEIGHTS = "weights.safetensors"
 _SET_ASIDE = "weights.safetensors.old"
@@ -140,7 +140,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """Returns the manifest's JSON, checked against its own seal and schema version.
 
     Raises:
-        ArtefactError: it is missing, was changed, or is of a newer schema.
+        ArtefactError: it is missing, was changed, or is of another schema.
     """
     path = folder / _MANIFEST
     data = _read(path)
@@ -152,7 +152,11 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise ArtefactError(f"{path}: not an artefact's manifest")
     if manifest["schema"] > SCHEMA:
         raise ArtefactError(
-            f"{path}: schema {manifest['schema']} is newer than this version reads (up to {SCHEMA}); upgrade penstock"
+            f"{path}: schema {manifest['schema']} is newer than this version reads ({SCHEMA}); upgrade penstock"
+        )
+    if manifest["schema"] < SCHEMA:
+        raise ArtefactError(
+            f"{path}: schema {manifest['schema']} is older than this version reads ({SCHEMA}); train again"
         )
     manifest.pop("seal", None)
     try:

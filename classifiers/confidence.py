@@ -14,7 +14,7 @@ from .ridge import FloatArray
 from .signals import read_signals, signal_names
 from .sparse import IntArray
 
-_OWN_PENALTY = 6.0  # on what is peculiar to one backend, relative to what all share: few labels each are normal
+_OWN_PENALTY = 12.0  # on what is peculiar to one backend, relative to what all share: few labels each are normal
 _PENALTY = 2.0
 _CLIP = 4.0
 

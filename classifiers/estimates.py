@@ -18,6 +18,6 @@ class Estimates:
     cost_usd: FloatArray  # (n_backends,)
     output_tokens: FloatArray  # (n_backends,) reasoning included
     latency_s: FloatArray  # (n_backends,)
-    difficulty: float  # in [0, 1]: how rarely the pool as a whole gets it right
+    difficulty: float  # in [0, 1], of the query alone: the chance that a backend of average ability fails it
     input_tokens: int  # by the static encoder's tokenizer
     source: str  # "trained" or "cold start"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from typing import Protocol, Self
 
 import numpy as np
@@ -18,7 +19,14 @@ HEADS = {
     "linear": "penstock.classifiers.linear:LinearHead",
     "logistic": "penstock.classifiers.logistic:LogisticHead",
     "knn": "penstock.classifiers.knn:KnnHead",
+    "cluster": "penstock.classifiers.cluster:ClusterHead",
+    "irt": "penstock.classifiers.factors:IrtHead",
+    "matrix": "penstock.classifiers.factors:MatrixHead",
+    "trees": "penstock.classifiers.trees:TreeHead",
+    "mlp": "penstock.classifiers.mlp:MlpHead",
+    "contrastive": "penstock.classifiers.contrastive:ContrastiveHead",
     "stack": "penstock.classifiers.stack:StackHead",
+    "blend": "penstock.classifiers.blend:BlendHead",
 }
 
 
@@ -56,9 +64,9 @@ def create_head(name: str) -> Head:
 
 
 def fit_with_out_of_fold(
-    name: str, features: Features, quality: FloatArray, folds: IntArray
+    head: Head | str, features: Features, quality: FloatArray, folds: IntArray
 ) -> tuple[Head, FloatArray]:
-    """Returns the head fitted on everything and its out-of-fold scores.
+    """Returns the head, or the one of that name, fitted on everything, and its out-of-fold scores.
 
     Raises:
         ConfigError: the name is unknown.
@@ -66,7 +74,8 @@ def fit_with_out_of_fold(
     """
     check_quality(features, quality)
     check_folds(features, folds)
-    head = create_head(name).fit(features, quality, folds)
+    head = create_head(head) if isinstance(head, str) else head
+    head.fit(features, quality, folds)
     if head.out_of_fold_ is not None:
         return head, head.out_of_fold_
     scores = np.empty_like(quality)
@@ -76,7 +85,7 @@ def fit_with_out_of_fold(
         known = quality[inside]
         is_unseen = ~np.isfinite(known).any(axis=0)  # a backend with few scores may have them all in one fold
         known[:, is_unseen] = means[is_unseen]
-        part = create_head(name).fit(features.take(inside), known, folds[inside])
+        part = copy(head).fit(features.take(inside), known, folds[inside])
         scores[outside] = part.predictor_.predict(features.take(outside))
     return head, scores
 

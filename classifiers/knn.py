@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import math
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 import numpy as np
@@ -30,18 +31,26 @@ class References:
     points: Float32Array  # (n_references, n_dimensions)
     rows: IntArray  # (n_references,) which rows of the training queries they are
     n_sketch: int = 0
+    _origin: Float32Array = field(init=False, repr=False, compare=False)  # (n_dimensions,) the mean along the axes
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_origin", self.mean @ self.axes)
 
     def inputs(self, features: Features) -> Float32Array:
         """Returns the features that distances are measured by, (n_queries, n_inputs)."""
         return _inputs(features, self.n_sketch)
 
-    def input_of(self, query: QueryFeatures) -> Float32Array:
-        """Returns those of one query, (n_inputs,)."""
-        if not self.n_sketch:
-            return query.dense[: query.embedding_dim]
-        slots, signs = _slots(query.columns, self.n_sketch)
-        sketch = np.bincount(slots, weights=query.weights * signs, minlength=self.n_sketch).astype(np.float32)
-        return np.concatenate([sketch, query.dense])
+    def place_one(self, query: QueryFeatures) -> Float32Array:
+        """Returns one query as a point of unit length, (n_dimensions,), by the terms that it has alone."""
+        if self.n_sketch:
+            slots, signs = _slots(query.columns, self.n_sketch)
+            point = query.dense @ self.axes[self.n_sketch :]
+            point += (query.weights * signs) @ self.axes[slots]
+        else:
+            point = query.dense[: query.embedding_dim] @ self.axes
+        point -= self._origin
+        point /= np.float32(max(math.sqrt(point @ point), 1e-9))
+        return point
 
     def place(self, inputs: Float32Array) -> Float32Array:
         """Returns features, (n, n_inputs) or (n_inputs,), as points of unit length."""
@@ -137,8 +146,7 @@ class KnnTable:
 
     def predict_one(self, query: QueryFeatures) -> FloatArray:
         """Returns the local average around one query, (k,)."""
-        point = self.references.place(self.references.input_of(query))
-        return self._average(self.references.points @ point)
+        return self._average(self.references.points @ self.references.place_one(query))
 
     def _average(self, similarity: Float32Array) -> FloatArray:
         """Returns the average over the nearest and all that are as near as the last of them, (k,)."""

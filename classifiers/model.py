@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 
 from .calibration import Calibration
 from .cost import CostModel
+from .difficulty import difficulty_of
 from .errors import ArtefactError
 from .estimates import Estimates
 from .features import Featurizer
 from .heads import Predictor
 from .neighbours import Neighbour, Neighbours
+from .ridge import FloatArray
 from .sparse import Float32Array
 from .terms import KeyArray
 
@@ -30,6 +32,7 @@ class QueryModel:
     classifier: str  # the head that was chosen
     quality: Predictor
     calibration: Calibration
+    ability: FloatArray  # (n_backends,) in logits, see `difficulty_of`
     cost: CostModel
     neighbours: Neighbours
     _featurizer: Featurizer = field(init=False, repr=False, compare=False)
@@ -60,7 +63,7 @@ class QueryModel:
             cost_usd=cost,
             output_tokens=tokens,
             latency_s=latency,
-            difficulty=1.0 - float(quality.sum()) / len(quality),
+            difficulty=float(difficulty_of(quality, self.ability)),
             input_tokens=query.n_tokens,
             source="trained",
         )
@@ -69,6 +72,7 @@ class QueryModel:
         """Returns the estimates for many queries, faster than one by one."""
         features, n_tokens = self._featurizer.transform_and_count(texts)
         quality = self.calibration.apply(self.quality.predict(features))
+        difficulty = difficulty_of(quality, self.ability)
         expected = self.cost.predict(features)
         return [
             Estimates(
@@ -77,7 +81,7 @@ class QueryModel:
                 cost_usd=expected[row, 0],
                 output_tokens=expected[row, 1],
                 latency_s=expected[row, 2],
-                difficulty=1.0 - float(quality[row].mean()),
+                difficulty=float(difficulty[row]),
                 input_tokens=n_tokens[row],
                 source="trained",
             )

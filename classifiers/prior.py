@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..backends import BackendSpec, Usage, cost_usd
+from .difficulty import difficulty_of
 from .estimates import Estimates
 
 # Guesses, not measurements: what a tier usually gets right of mixed questions, and how much it writes.
@@ -61,7 +62,7 @@ class PriorModel:
             cost_usd=cost,
             output_tokens=tokens,
             latency_s=tokens / speed,
-            difficulty=1.0 - float(quality.mean()),
+            difficulty=float(difficulty_of(quality, np.zeros(len(quality)))),
             input_tokens=input_tokens,
             source="cold start",
         )

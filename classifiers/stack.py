@@ -95,7 +95,7 @@ class StackHead:
         crossed = [self._cross_fit(stacked, targets, folds) for stacked in stacks]
         self.neighbourhood_ = _choose_neighbourhood(crossed, targets)
         stacked = stacks[self.neighbourhood_]
-        self.weights_ = np.stack([_stacking_weights(stacked[:, :, k], t) for k, t in enumerate(targets.T)])
+        self.weights_ = np.stack([stacking_weights(stacked[:, :, k], t) for k, t in enumerate(targets.T)])
         self.out_of_fold_ = bases + crossed[self.neighbourhood_] @ axes
         components = (filled - means) @ axes.T
         knn = self._fit_knn(features, components, self.neighbourhood_)
@@ -127,7 +127,7 @@ class StackHead:
         for fold in np.unique(folds):
             inside, outside = folds != fold, folds == fold
             for k in range(components.shape[1]):
-                weights = _stacking_weights(stacked[:, inside, k], components[inside, k])
+                weights = stacking_weights(stacked[:, inside, k], components[inside, k])
                 combined[outside, k] = weights @ stacked[:, outside, k]
         return combined
 
@@ -170,7 +170,7 @@ def _choose_neighbourhood(crossed: list[FloatArray], components: FloatArray) -> 
     return _WORDS if gain.mean() > 2 * gain.std() / np.sqrt(len(gain)) else _PLAIN
 
 
-def _stacking_weights(predictions: FloatArray, target: FloatArray, *, n_sweeps: int = 200) -> FloatArray:
+def stacking_weights(predictions: FloatArray, target: FloatArray, *, n_sweeps: int = 200) -> FloatArray:
     """Returns non-negative weights, (n_heads,), by coordinate descent on the penalised least squares.
 
     `predictions` is (n_heads, n_queries). Weights of zero, where no head predicts the target, leave the mean.

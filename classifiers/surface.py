@@ -51,14 +51,31 @@ _CUES: dict[str, str] = {
 }
 
 _RATIOS = ("digits", "capitals", "operators", "non_ascii", "line_breaks", "spaces")
-_PLAIN = ("characters", "tokens", "numbers", "characters_per_token", "distinct_tokens", "split_words")
+# Counts: who and how many take part, and how it is laid out, tell how much there is to keep in mind.
+_STRUCTURE: dict[str, re.Pattern[bytes]] = {
+    "numbers": re.compile(rb"[0-9]+"),
+    "names": re.compile(rb"(?<=[a-z,] )[A-Z][a-z]+"),  # capitalised inside a sentence
+    "sentences": re.compile(rb"[.?!](?=\s|\Z)"),
+    "options": re.compile(rb"(?m)^[ \t]*\(?(?:[0-9]+|[A-Ha-h])[.)]"),
+}
+_DISTINCT = ("numbers", "names")  # of which those that differ are counted too
+
+_PLAIN = (
+    "characters",
+    "tokens",
+    *_STRUCTURE,
+    *(f"distinct_{name}" for name in _DISTINCT),
+    "characters_per_token",
+    "distinct_tokens",
+    "split_words",
+)
 
 SURFACE_NAMES: tuple[str, ...] = (
     _PLAIN + tuple(_BYTE_CLASSES) + tuple(_CUES) + tuple(f"{name}_share" for name in (*_RATIOS, "english"))
 )
 
 # Where the features of each kind end.
-_N_LOGS = 3
+_N_LOGS = len(_PLAIN) - 3
 _N_PLAIN = len(_PLAIN)
 _N_BYTES = _N_PLAIN + len(_BYTE_CLASSES)
 _N_COUNTS = _N_BYTES + len(_CUES)
@@ -69,7 +86,6 @@ for _place, _members in enumerate(_BYTE_CLASSES.values()):
 _N_BYTE_CLASSES = len(_BYTE_CLASSES) + 1
 _RATIO_PLACES = np.array([list(_BYTE_CLASSES).index(name) for name in _RATIOS])
 _ENGLISH = list(_CUES).index("english")
-_NUMBER = re.compile(rb"[0-9]+")
 
 
 class SurfaceReader:
@@ -98,14 +114,15 @@ class SurfaceReader:
         n_tokens = len(tokens)
         out[0] = n_characters
         out[1] = n_tokens
-        out[2] = len(_NUMBER.findall(text))
+        found = {name: pattern.findall(text) for name, pattern in _STRUCTURE.items()}
+        out[2:_N_LOGS] = [*map(len, found.values()), *(len(set(found[name])) for name in _DISTINCT)]
         out[_N_LOGS:_N_PLAIN] = 0
         out[_N_PLAIN:_N_BYTES] = counts
         out[_N_BYTES:_N_COUNTS] = cues
         np.log1p(out[:_N_COUNTS], out=out[:_N_COUNTS])
-        out[3] = n_characters / (n_tokens + 1)
-        out[4] = len(set(tokens.tolist())) / (n_tokens + 1)
-        out[5] = np.count_nonzero(self._is_split[tokens]) / (n_tokens + 1)
+        out[_N_LOGS] = n_characters / (n_tokens + 1)
+        out[_N_LOGS + 1] = len(set(tokens.tolist())) / (n_tokens + 1)
+        out[_N_LOGS + 2] = np.count_nonzero(self._is_split[tokens]) / (n_tokens + 1)
         out[_N_COUNTS:-1] = counts[_RATIO_PLACES] / (len(text) + 1)
         out[-1] = cues[_ENGLISH] / (n_tokens + 1)
         return out

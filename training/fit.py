@@ -3,44 +3,32 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ..classifiers import (
-    ConfidenceModel,
     Featurizer,
     FitError,
     QueryModel,
     Trained,
     assign_folds,
-    fit_confidence,
     fit_cost,
-    fit_escalation,
-    fit_with_out_of_fold,
-    read_signals,
 )
-from ..classifiers.calibration import Calibration, fit_calibration
-from ..classifiers.features import Features
-from ..classifiers.heads import Predictor
+from ..classifiers.difficulty import fit_ability
 from ..classifiers.knn import choose_references
 from ..classifiers.neighbours import keep_neighbours
-from ..classifiers.sparse import IntArray
-from .bootstrap import paired_bootstrap
+from .candidates import AUTO, Timer, choose, fit_candidates
 from .dataset import Dataset
 from .evaluation import FloatArray, Trial
+from .fit_answers import fit_answers
 from .metrics import auroc, brier, ece
 from .progress import Progress, Silent
 from .split import Split, find_families
-from .trials import Area, area_statistic, trial_curve
 
-AUTO = ("mean", "stack", "linear", "knn")  # what `auto` tries, in turn
 N_FOLDS = 5
-_MIN_ANSWERS = 40  # graded answers below which no confidence is learned
-_METRIC = "AIQ out of fold"
-_EVIDENCE = 2.0  # paired standard errors by which a candidate must win
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,15 +41,6 @@ class Fitted:
     notes: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Candidate:
-    name: str
-    predictor: Predictor
-    calibration: Calibration
-    quality: FloatArray  # (n_queries, n_backends) calibrated, out of fold
-    fit_s: float
-
-
 def fit(
     dataset: Dataset,
     split: Split,
@@ -69,9 +48,14 @@ def fit(
     encoder: str = "static",
     classifier: str = "auto",
     seed: int = 0,
+    budget_s: float | None = None,
+    clock: Callable[[], float] = time.perf_counter,
     progress: Progress | None = None,
 ) -> Fitted:
     """Returns the router learned from the train and validation queries; the test queries are not touched.
+
+    With `budget_s`, the classifier `auto` begins no fit once the earlier ones took that long by `clock`. Where that
+    leaves one out, the notes say so, and the result depends on the speed of the machine.
 
     Everything is chosen on out-of-fold predictions over train and validation together, which is validation that wastes
     no label: each query is judged by fits that saw neither it nor a twin of it.
@@ -84,10 +68,12 @@ def fit(
 
     # One thread: sums come out the same on any machine, and many small products are not slowed by waiting for threads.
     with threadpool_limits(limits=1, user_api="blas"):
-        return _fit(dataset, split, encoder, classifier, seed, progress or Silent())
+        return _fit(dataset, split, encoder, classifier, seed, Timer(budget_s, clock), progress or Silent())
 
 
-def _fit(dataset: Dataset, split: Split, encoder: str, classifier: str, seed: int, progress: Progress) -> Fitted:
+def _fit(
+    dataset: Dataset, split: Split, encoder: str, classifier: str, seed: int, timer: Timer, progress: Progress
+) -> Fitted:
     learned = dataset.take(split.learned)
     if learned.n_queries < N_FOLDS:
         raise FitError(f"{learned.n_queries} queries to learn from; expected at least {N_FOLDS}")
@@ -99,16 +85,13 @@ def _fit(dataset: Dataset, split: Split, encoder: str, classifier: str, seed: in
     quantities = np.stack([learned.cost_usd, learned.output_tokens, learned.latency_s], axis=1)
     cost, expected = fit_cost(features, quantities, folds)
 
-    candidates = []
-    for name in AUTO if classifier == "auto" else tuple(dict.fromkeys(("mean", classifier))):
-        progress.stage(f"fitting classifier {name}")
-        candidates.append(_fit_candidate(name, features, learned.quality, folds))
-    trials, chosen = _choose(candidates, learned, expected[:, 0], seed=seed, is_asked_for=classifier != "auto")
+    is_auto = classifier == "auto"
+    names = AUTO if is_auto else tuple(dict.fromkeys(("mean", classifier)))
+    candidates, left_out = fit_candidates(names, features, learned.quality, folds, timer, progress)
+    trials, chosen = choose(candidates, learned, expected[:, 0], seed=seed, asked_for=None if is_auto else classifier)
 
     progress.stage("fitting confidence")
-    confidence, confidences = _fit_confidence(learned, chosen.quality, folds)
-    answered = learned.as_answered()
-    escalation = fit_escalation(answered.quality, chosen.quality, confidences)
+    answers = fit_answers(learned, chosen.quality, folds)
     references = choose_references(features, seed=seed)
     model = QueryModel(
         backends=learned.backends,
@@ -119,21 +102,27 @@ def _fit(dataset: Dataset, split: Split, encoder: str, classifier: str, seed: in
         term_keys=featurizer.term_keys_,
         term_idf=featurizer.term_idf_,
         classifier=chosen.name,
-        quality=chosen.predictor,
+        quality=chosen.head.predictor_,
         calibration=chosen.calibration,
+        ability=fit_ability(chosen.quality),
         cost=cost,
         neighbours=keep_neighbours(references, learned.texts, learned.quality),
     )
-    metrics = _metrics(learned, chosen.quality, confidences, answered.quality, trials)
+    metrics = _metrics(learned, chosen.quality, answers.confidences, learned.as_answered().quality, trials)
     notes = [*dataset.notes, *split.notes]
+    if left_out:
+        notes.append(
+            f"The budget of {timer.budget_s:g} s left no time to try {', '.join(left_out)}."
+            " A faster run would try more, so the same data and seed need not give the same artefact."
+        )
     if chosen.name == "mean" and classifier == "auto":
         notes.append(
             "No classifier beats the mean-score router on these queries by two standard errors, so it is used."
         )
-    if confidence is None:
+    if answers.confidence is None:
         notes.append("No confidence is learned: the traces hold too few graded answers (column `response`).")
     return Fitted(
-        trained=Trained(model=model, confidence=confidence, escalation=escalation),
+        trained=Trained(model=model, confidence=answers.confidence, escalation=answers.escalation),
         trials=tuple(trials),
         metrics=metrics,
         notes=tuple(notes),
@@ -147,91 +136,6 @@ def _groups(dataset: Dataset) -> Sequence[str]:
         for row in members:
             family_of[row] = family
     return family_of
-
-
-def _fit_candidate(name: str, features: Features, quality: FloatArray, folds: IntArray) -> _Candidate:
-    started = time.perf_counter()
-    head, scores = fit_with_out_of_fold(name, features, quality, folds)
-    calibration, probabilities = fit_calibration(scores, quality, folds)
-    return _Candidate(
-        name=name,
-        predictor=head.predictor_,
-        calibration=calibration,
-        quality=probabilities,
-        fit_s=time.perf_counter() - started,
-    )
-
-
-def _choose(
-    candidates: Sequence[_Candidate], dataset: Dataset, cost: FloatArray, *, seed: int, is_asked_for: bool
-) -> tuple[list[Trial], _Candidate]:
-    """Returns all trials and the chosen candidate.
-
-    The mean-score router stands until a candidate's AIQ beats it by more than two paired standard errors, and so on in
-    turn: where the queries teach nothing, nothing is claimed to be learned, and the stack, which holds the others
-    already, is not dropped for one of them by luck. One that was asked for by name, the last, is taken as it is.
-    """
-    curves = [trial_curve(c.name, c.quality, cost, dataset.quality, dataset.cost_usd) for c in candidates]
-    areas = [area_statistic(curve, dataset.quality, dataset.cost_usd) for curve in curves]
-    chosen = len(candidates) - 1 if is_asked_for else 0
-    for place in range(1, 0 if is_asked_for else len(candidates)):
-        errors = _gain_in_errors(areas[place], areas[chosen], dataset.n_queries, seed)
-        if errors > _EVIDENCE:
-            chosen = place
-    trials = []
-    for place, candidate in enumerate(candidates):
-        figure = paired_bootstrap(areas[place], dataset.n_queries, n_resamples=200, seed=seed)
-        trials.append(
-            Trial(
-                name=candidate.name,
-                metric=_METRIC,
-                value=figure.value,
-                low=figure.low,
-                high=figure.high,
-                fit_s=candidate.fit_s,
-                is_chosen=place == chosen,
-            )
-        )
-    return trials, candidates[chosen]
-
-
-def _gain_in_errors(better: Area, worse: Area, n_queries: int, seed: int) -> float:
-    """Returns by how many paired standard errors one area exceeds another."""
-    figure = paired_bootstrap(lambda weights: better(weights) - worse(weights), n_queries, n_resamples=200, seed=seed)
-    standard_error = (figure.high - figure.low) / (2 * 1.96)
-    return figure.value / standard_error if standard_error > 0 else 0.0
-
-
-def _fit_confidence(
-    dataset: Dataset, estimates: FloatArray, folds: IntArray
-) -> tuple[ConfidenceModel | None, FloatArray]:
-    """Returns the model, None without enough answers, and out-of-fold confidences, (n_queries, n_backends)."""
-    confidences = np.full(dataset.quality.shape, np.nan)
-    calls = [
-        (row, column, completion)
-        for row in range(dataset.n_queries)
-        for column in range(dataset.n_backends)
-        if (completion := dataset.completion(row, column)) is not None
-        and np.isfinite(dataset.completion_score(row, column))
-    ]
-    if len(calls) < _MIN_ANSWERS:
-        return None, confidences
-    rows = np.array([row for row, _, _ in calls])
-    columns = np.array([column for _, column, _ in calls])
-    labels = np.array([dataset.completion_score(row, column) for row, column, _ in calls])
-    if np.ptp(labels) < 1e-9:
-        return None, confidences
-    values = np.stack([read_signals(dataset.queries[row], completion) for row, _, completion in calls])
-    model, probabilities = fit_confidence(
-        values=values,
-        estimates=estimates[rows, columns],
-        labels=labels,
-        backend_of=columns,
-        folds=folds[rows],
-        backends=dataset.backends,
-    )
-    confidences[rows, columns] = probabilities
-    return model, confidences
 
 
 def _metrics(

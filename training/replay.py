@@ -9,6 +9,7 @@ import numpy as np
 
 from ..backends import Completion
 from ..classifiers import Estimates
+from ..classifiers.final_answer import FinalAnswer, final_answer
 from ..router import NoFeasibleBackend, Outcome, Policy, Pool
 from .dataset import Dataset
 from .evaluation import Confidences, Curve, FloatArray, PolicyOutcome
@@ -37,6 +38,7 @@ class Replayer:
             for row in range(dataset.n_queries)
         ]
         self._confidences: dict[tuple[int, str], float] = {}
+        self._answers: dict[tuple[int, str], FinalAnswer | None] = {}
 
     def run(self, policy: Policy) -> Iterator[Replayed]:
         """Yields the outcome of every query that some backend may answer.
@@ -102,6 +104,7 @@ class Replayer:
             query,
             self.pool.decide(query, policy, estimates),
             assess=lambda name, completion: self._confidence(row, name, completion),
+            read=lambda name, completion: self._answer(row, name, completion),
         )
         reply: Completion | None = None
         while True:
@@ -130,6 +133,13 @@ class Replayer:
                 else estimate
             )
         return self._confidences[key]
+
+    def _answer(self, row: int, name: str, completion: Completion) -> FinalAnswer | None:
+        """Returns what a recorded answer comes to."""
+        key = (row, name)
+        if key not in self._answers:
+            self._answers[key] = final_answer(completion)
+        return self._answers[key]
 
 
 def lam_label(lam: float) -> str:

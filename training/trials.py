@@ -6,8 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 
+from ..classifiers import no_escalation
 from ..router import Outlook, Policy
 from ..router.objectives import create_objective
+from .bootstrap import paired_bootstrap
 from .curves import sweep_lams
 from .evaluation import Curve, FloatArray
 from .metrics import hull_area, hull_points, single_backends
@@ -30,16 +32,14 @@ def trial_curve(
     objective = create_objective("utility")
     policies = [Policy(name=f"lam={lam:.4g}", lam=float(lam), max_calls=1) for lam in lams]
     chosen = np.empty((len(lams), n_queries), dtype=np.int64)
-    nobody = np.zeros(n_backends)
-    alone = np.ones((n_backends, n_backends))
+    escalation = no_escalation(n_backends)
     for row in range(n_queries):
         seen = np.flatnonzero(np.isfinite(quality[row]))
         outlook = Outlook(
             backends=tuple(str(place) for place in seen),
             quality=estimated_quality[row, seen],
             cost_usd=estimated_cost[row, seen],
-            rescue=alone[: len(seen), : len(seen)],
-            power=nobody[: len(seen)],
+            escalation=escalation.take(seen),
             max_calls=1,
             budget_usd=np.inf,
         )
@@ -74,3 +74,18 @@ def area_statistic(curve: Curve, quality: FloatArray, cost_usd: FloatArray) -> A
         )
 
     return area
+
+
+def paired_errors(better: Area, worse: Area, n_queries: int, seed: int) -> float:
+    """Returns by how many paired standard errors one area exceeds another."""
+    figure = paired_bootstrap(lambda weights: better(weights) - worse(weights), n_queries, n_resamples=200, seed=seed)
+    standard_error = (figure.high - figure.low) / (2 * 1.96)
+    return figure.value / standard_error if standard_error > 0 else 0.0
+
+
+def lag_of_best(curve: Curve, quality: FloatArray, cost_usd: FloatArray) -> float:
+    """Returns by how many paired standard errors the curve's end of greatest quality lies below the best backend."""
+    gap = quality[:, single_backends(quality, cost_usd).best] - curve.score[0]
+    gap = gap[np.isfinite(gap)]
+    standard_error = gap.std() / np.sqrt(max(len(gap), 1)) if len(gap) else 0.0
+    return float(gap.mean() / standard_error) if standard_error > 0 else 0.0

@@ -20,6 +20,7 @@ SIGNALS = {
     "logprobs": "penstock.classifiers.signals.logprobs:LogprobSignal",
     "arithmetic": "penstock.classifiers.signals.arithmetic:ArithmeticVerifier",
     "final_number": "penstock.classifiers.signals.final_number:FinalNumberSignal",
+    "working": "penstock.classifiers.signals.working:WorkingSignal",
 }
 
 

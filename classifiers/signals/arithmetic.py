@@ -76,7 +76,7 @@ def check_equations(text: str) -> list[bool]:
     [True, True, False]
     """
     results = []
-    for left, right, has_percent in _equations(text):
+    for left, right, has_percent in written_equations(text):
         value = _evaluate(left)
         if value is None:
             continue
@@ -93,7 +93,7 @@ def check_equations(text: str) -> list[bool]:
     return results
 
 
-def _equations(text: str) -> Iterator[tuple[str, str, bool]]:
+def written_equations(text: str) -> Iterator[tuple[str, str, bool]]:
     """Yields the left side, the number on the right, and whether that is a percentage."""
     text = _MARKS.sub(lambda match: _NOTATION[match[0]], text)
     behind = 0  # of what was read already

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped] # it has no types
 
-from penstock.classifiers import Escalation, QueryModel, Trained, fit_confidence, signal_names
+from penstock.classifiers import QueryModel, Trained, fit_confidence, no_escalation, signal_names
 
 from .planted import model_of
 
@@ -40,8 +40,7 @@ def trained(model: QueryModel) -> Trained:
         folds=np.arange(n) % 4,
         backends=model.backends,
     )
-    escalation = Escalation(rescue=np.eye(3), power=np.array([0.1, 0.2, 0.3]))
-    return Trained(model=model, confidence=confidence, escalation=escalation)
+    return Trained(model=model, confidence=confidence, escalation=no_escalation(3))
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ import numpy as np
 
 from penstock.classifiers import Features, Featurizer, QueryModel, assign_folds, create_head, fit_cost
 from penstock.classifiers.calibration import fit_calibration
+from penstock.classifiers.difficulty import fit_ability
 from penstock.classifiers.features import QueryFeatures
 from penstock.classifiers.knn import choose_references
 from penstock.classifiers.neighbours import keep_neighbours
@@ -106,7 +107,7 @@ def model_of(n: int = 120, *, head: str = "linear", seed: int = 0) -> QueryModel
     featurizer = _read(n, seed)[2]
     fitted = create_head(head).fit(planted.features, planted.quality, planted.folds)
     scores = fitted.predictor_.predict(planted.features) if fitted.out_of_fold_ is None else fitted.out_of_fold_
-    calibration, _ = fit_calibration(scores, planted.quality, planted.folds)
+    calibration, calibrated = fit_calibration(scores, planted.quality, planted.folds)
     quantities = np.full((n, 3, 3), np.nan)
     quantities[:, 0] = np.array([1e-5, 1e-4, 1e-3]) * (1 + planted.is_hard[:, None])
     cost, _ = fit_cost(planted.features, quantities, planted.folds)
@@ -121,6 +122,7 @@ def model_of(n: int = 120, *, head: str = "linear", seed: int = 0) -> QueryModel
         classifier=head,
         quality=fitted.predictor_,
         calibration=calibration,
+        ability=fit_ability(calibrated),
         cost=cost,
         neighbours=keep_neighbours(choose_references(planted.features, seed=seed), planted.texts, planted.quality),
     )

@@ -12,7 +12,8 @@ import numpy as np
 import orjson
 import pytest
 
-from penstock.classifiers import ArtefactError, Escalation, Trained, load_artefact, read_manifest, save_artefact
+from penstock.classifiers import ArtefactError, Trained, load_artefact, no_escalation, read_manifest, save_artefact
+from penstock.classifiers.artefact import SCHEMA
 
 QUESTION = "prove the theorem of the river"
 
@@ -30,7 +31,7 @@ def folder(trained: Trained, tmp_path: Path) -> Path:
 @pytest.fixture
 def other(trained: Trained) -> Trained:
     """A router that differs from the other one in its weights."""
-    return replace(trained, escalation=Escalation(rescue=np.full((3, 3), 0.5), power=np.zeros(3)))
+    return replace(trained, escalation=replace(no_escalation(3), power=np.full(3, 0.5)))
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -140,8 +141,13 @@ def test_a_folder_or_file_that_is_none_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_newer_schema_asks_for_an_upgrade(folder: Path) -> None:
-    reseal(folder, lambda manifest: manifest.update(schema=2))
-    assert "schema 2 is newer than this version reads (up to 1); upgrade penstock" in refusal(folder)
+    reseal(folder, lambda manifest: manifest.update(schema=99))
+    assert f"schema 99 is newer than this version reads ({SCHEMA}); upgrade penstock" in refusal(folder)
+
+
+def test_an_older_schema_asks_to_train_again(folder: Path) -> None:
+    reseal(folder, lambda manifest: manifest.update(schema=1))
+    assert f"schema 1 is older than this version reads ({SCHEMA}); train again" in refusal(folder)
 
 
 @pytest.mark.parametrize("key", ["backends", "encoder", "files", "outline", "metrics", "seed"])
@@ -170,7 +176,7 @@ def test_a_sealed_outline_of_something_else_is_refused(folder: Path) -> None:
 
 
 def test_a_sealed_manifest_nested_too_deeply_is_refused(folder: Path) -> None:
-    deep = b'{"schema": 1, "metrics": ' + b"[" * 500 + b"]" * 500 + b"}"
+    deep = b'{"schema": 2, "metrics": ' + b"[" * 500 + b"]" * 500 + b"}"
     (folder / "manifest.json").write_bytes(deep)
     assert "does not match its own seal" in refusal(folder)
 
@@ -194,7 +200,7 @@ def test_an_older_artefact_is_replaced(other: Trained, folder: Path) -> None:
     save(other, folder, seed=8)
     again, manifest = load_artefact(folder)
     assert manifest.seed == 8
-    assert (again.escalation.rescue == 0.5).all()
+    assert (again.escalation.power == 0.5).all()
     assert sorted(contents(folder)) == ["manifest.json", "weights.safetensors"]
 
 
@@ -266,11 +272,11 @@ def test_an_interrupted_saving_leaves_the_old_artefact_or_the_new_one(
             with pytest.raises(Interrupted) if survived < 6 else nullcontext():  # six steps in all
                 save(attempt, folder, seed=8)
             again, manifest = load_artefact(folder)
-            is_old = bool((again.escalation.rescue == trained.escalation.rescue).all())
+            is_old = bool((again.escalation.power == trained.escalation.power).all())
             assert manifest.seed in (7, 8)
-            assert is_old or bool((again.escalation.rescue == 0.5).all())
+            assert is_old or bool((again.escalation.power == 0.5).all())
     again, manifest = load_artefact(save(other, folder, seed=9))
-    assert (manifest.seed, again.escalation.rescue[0, 1]) == (9, 0.5)
+    assert (manifest.seed, again.escalation.power[0]) == (9, 0.5)
     assert sorted(contents(folder)) == ["manifest.json", "weights.safetensors"]
 
 

@@ -3,104 +3,127 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from penstock.classifiers import fit_escalation
+from penstock.classifiers import fit_escalation, no_escalation
+from penstock.classifiers.escalation import NO_ANSWER
+from penstock.classifiers.latent import at_nodes, difficulty_nodes, dispersion_at_nodes
 from penstock.classifiers.ridge import FloatArray
+from penstock.classifiers.sparse import IntArray
 
-NOBODY = np.nan
+UNKNOWN = np.nan
+WRONG = 1000  # from here on numbers stand for wrong answers; 0 is the right one
 
 
-def outcomes(correlation: float, n: int = 5000) -> FloatArray:
-    """Returns scores of two backends that are each right half of the time and agree as told."""
+def world(
+    loading: float, collision: tuple[float, float], *, n: int = 3000, quality: tuple[float, ...] = (0.5, 0.6, 0.7, 0.8)
+) -> tuple[FloatArray, FloatArray, IntArray]:
+    """Returns scores, estimates and answers drawn from the very model."""
     rng = np.random.default_rng(0)
-    first = rng.random(n) < 0.5
-    second = np.where(rng.random(n) < correlation, first, rng.random(n) < 0.5)
-    return np.stack([first, second], axis=1).astype(float)
+    nodes, weights = difficulty_nodes()
+    estimates = np.tile(quality, (n, 1))
+    chance = at_nodes(np.array(quality), np.full(len(quality), loading))
+    scores, answers = np.empty(estimates.shape), np.zeros(estimates.shape, dtype=np.int64)
+    for row in range(n):
+        node = rng.choice(len(nodes), p=weights)
+        dispersion = dispersion_at_nodes(np.array(collision))[node]
+        wrong: list[int] = []
+        for column in range(len(quality)):
+            is_right = rng.random() < chance[column, node]
+            scores[row, column] = is_right
+            if not is_right:
+                is_new = rng.random() < dispersion / (dispersion + len(wrong))
+                answers[row, column] = WRONG + len(wrong) if is_new else rng.choice(wrong)
+                wrong.append(int(answers[row, column]))
+    return scores, estimates, answers
 
 
-def rescue_of(quality: FloatArray, estimates: FloatArray | None = None) -> FloatArray:
-    half = np.full(quality.shape, 0.5) if estimates is None else estimates
-    return fit_escalation(quality, half, np.full(quality.shape, NOBODY)).rescue
+def test_the_chances_at_the_nodes_have_the_estimate_as_their_mean() -> None:
+    quality = np.linspace(0.01, 0.99, 50)
+    _, weights = difficulty_nodes()
+    for loading in (0.0, 0.5, 1.5, 3.0, 4.0):
+        chance = at_nodes(quality, np.full(50, loading))
+        assert chance @ weights == pytest.approx(quality, abs=2e-3)
+        assert (np.diff(chance, axis=1) >= 0).all()  # from hard to easy
 
 
-def test_independent_errors_leave_others_as_they_were() -> None:
-    rescue = rescue_of(outcomes(0.0))
-    assert rescue[0, 1] == pytest.approx(1.0, abs=0.06)
-    assert rescue[1, 0] == pytest.approx(1.0, abs=0.06)
+@pytest.mark.parametrize("loading", [0.0, 1.0, 2.5])
+def test_the_loading_is_found_again(loading: float) -> None:
+    found = fit_escalation(*world(loading, (-1.0, 0.0))[:2], np.full((3000, 4), UNKNOWN)).loading
+    assert found == pytest.approx(loading, abs=0.6)
 
 
-def test_shared_errors_make_a_rescue_rarer() -> None:
-    assert rescue_of(outcomes(0.8))[0, 1] == pytest.approx(0.2, abs=0.05)
-    assert rescue_of(outcomes(1.0))[0, 1] < 0.05
+@pytest.mark.parametrize("collision", [(-2.0, 0.0), (0.0, 0.0), (-1.0, -0.75)])
+def test_how_often_wrong_answers_are_the_same_is_found_again(collision: tuple[float, float]) -> None:
+    scores, estimates, answers = world(1.5, collision)
+    found = fit_escalation(scores, estimates, np.full(scores.shape, UNKNOWN), answers).collision
+    assert found[0] == pytest.approx(collision[0], abs=0.5)
+    assert found[1] == pytest.approx(collision[1], abs=0.5)
 
 
-def test_a_backend_does_not_rescue_itself() -> None:
-    assert rescue_of(outcomes(0.5)).diagonal() == pytest.approx([0, 0], abs=0.02)
+def test_few_queries_leave_the_defaults() -> None:
+    scores, estimates, answers = world(0.0, (2.0, 0.0), n=3)
+    found = fit_escalation(scores, estimates, np.full(scores.shape, UNKNOWN), answers)
+    assert found.loading == pytest.approx(no_escalation(4).loading, abs=1.01)
 
 
-def test_few_queries_hardly_move_the_belief_in_independence() -> None:
-    assert rescue_of(outcomes(1.0, n=4))[0, 1] > 0.6
+def test_missing_scores_are_left_out() -> None:
+    scores, estimates, answers = world(2.0, (-1.0, 0.0))
+    scores[np.random.default_rng(1).random(scores.shape) < 0.3] = UNKNOWN
+    scores[:, 3] = UNKNOWN
+    found = fit_escalation(scores, estimates, np.full(scores.shape, UNKNOWN), answers)
+    assert found.loading == pytest.approx(2.0, abs=0.8)
+    assert np.isfinite(found.loading).all()
 
 
-def test_what_was_not_observed_is_left_out() -> None:
-    quality = outcomes(0.8)
-    holes = np.random.default_rng(1).random(quality.shape) < 0.5
-    assert rescue_of(np.where(holes, NOBODY, quality))[0, 1] == pytest.approx(0.2, abs=0.08)
+def test_without_any_score_nothing_is_learned() -> None:
+    nothing = np.full((5, 2), UNKNOWN)
+    found = fit_escalation(nothing, nothing, nothing)
+    assert found.loading.tolist() == no_escalation(2).loading.tolist()
+    assert found.power.tolist() == [0, 0]
+    assert found.comparable == 0
 
 
-def test_backends_never_seen_together_count_as_independent() -> None:
-    quality = outcomes(1.0)
-    quality[::2, 0] = NOBODY
-    quality[1::2, 1] = NOBODY
-    assert rescue_of(quality)[0, 1] == pytest.approx(1.0)
+# Power
 
 
-def test_a_backend_without_any_estimate_counts_as_independent() -> None:
-    quality = outcomes(1.0)
-    estimates = np.full(quality.shape, 0.5)
-    estimates[:, 1] = NOBODY
-    rescue = rescue_of(quality, estimates)
-    assert np.isfinite(rescue).all()
-    assert rescue[0, 1] == pytest.approx(1.0)
+def test_power_is_the_share_of_the_variance_left_by_the_estimate_that_confidence_explains() -> None:
+    scores = np.random.default_rng(0).integers(0, 2, (1000, 1)).astype(float)
+    half = np.full(scores.shape, 0.5)
+    assert fit_escalation(scores, half, np.where(scores > 0, 0.75, 0.25)).power[0] == pytest.approx(0.75)
+    assert fit_escalation(scores, half, scores).power[0] == pytest.approx(1.0)
+    assert fit_escalation(scores, half, half).power[0] == 0.0
 
 
-def test_power_is_the_share_of_variance_that_confidence_explains() -> None:
-    quality = outcomes(0.0)
-    confidences = np.stack([quality[:, 0], np.full(len(quality), 0.5)], axis=1)
-    power = fit_escalation(quality, np.full(quality.shape, 0.5), confidences).power
-    assert power == pytest.approx([1.0, 0.0], abs=0.01)
+def test_a_confidence_that_is_worse_than_the_estimate_has_no_power() -> None:
+    scores = np.random.default_rng(0).integers(0, 2, (1000, 1)).astype(float)
+    assert fit_escalation(scores, np.full(scores.shape, 0.5), 1 - scores).power[0] == 0.0
 
 
-def test_misleading_confidence_has_no_power() -> None:
-    quality = outcomes(0.0)
-    assert (fit_escalation(quality, np.full(quality.shape, 0.5), 1 - quality).power == 0).all()
+def test_a_few_confidences_are_not_believed() -> None:
+    scores = np.array([[1.0], [0.0]] * 5)
+    assert fit_escalation(scores, np.full(scores.shape, 0.5), scores).power[0] == 0.0
 
 
-def test_a_handful_of_answers_gives_no_power() -> None:
-    quality = outcomes(0.0, n=19)
-    assert (fit_escalation(quality, np.full(quality.shape, 0.5), quality).power == 0).all()
+# Comparable answers
 
 
-def test_backends_that_are_always_right_or_never_give_bounded_figures() -> None:
-    quality = np.tile([1.0, 0.0], (50, 1))
-    escalation = fit_escalation(quality, quality, quality)
-    assert np.isfinite(escalation.rescue).all()
-    assert ((escalation.rescue >= 0) & (escalation.rescue <= 1.5)).all()
-    assert (escalation.power == 0).all()
+def test_answers_can_be_compared_where_right_ones_are_the_same() -> None:
+    scores, estimates, answers = world(1.0, (-1.0, 0.0), n=200)
+    unknown = np.full(scores.shape, UNKNOWN)
+    assert fit_escalation(scores, estimates, unknown, answers).comparable == 1.0
+    answers[100:] = NO_ANSWER
+    assert fit_escalation(scores, estimates, unknown, answers).comparable == 0.5
 
 
-def test_what_confidence_cannot_pick_out_is_not_promised() -> None:
-    quality = outcomes(0.0)
-    estimates = np.full(quality.shape, 0.5)
-    guesses = np.random.default_rng(5).random(quality.shape)
-    knowing = fit_escalation(quality, estimates, np.clip(quality, 0.01, 0.99)).rescue
-    guessing = fit_escalation(quality, estimates, guesses).rescue
-    assert knowing[0, 1] == pytest.approx(1.0, abs=0.1)
-    assert guessing[0, 1] < 0.2
+def test_answers_cannot_be_compared_where_right_ones_differ() -> None:
+    scores, estimates, _ = world(1.0, (-1.0, 0.0), n=200)
+    each_its_own = np.tile(np.arange(scores.shape[1]), (len(scores), 1))
+    assert fit_escalation(scores, estimates, np.full(scores.shape, UNKNOWN), each_its_own).comparable == 0.0
 
 
-def test_answers_of_one_backend_only_promise_what_was_estimated() -> None:
-    quality = outcomes(0.0)
-    confidences = np.stack([quality[:, 0], np.full(len(quality), NOBODY)], axis=1)
-    assert fit_escalation(quality, np.full(quality.shape, 0.5), confidences).rescue[0, 1] == pytest.approx(
-        1.0, abs=0.06
-    )
+def test_what_is_known_of_some_backends_is_taken_and_the_defaults_for_others() -> None:
+    scores, estimates, answers = world(2.5, (-1.0, 0.0))
+    learned = fit_escalation(scores, estimates, np.where(scores > 0, 0.9, 0.1), answers)
+    taken = learned.take([2, -1])
+    assert taken.loading.tolist() == [learned.loading[2], no_escalation(1).loading[0]]
+    assert taken.power.tolist() == [learned.power[2], 0.0]
+    assert taken.comparable == learned.comparable

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pytest
 
 from penstock.backends import ConfigError
-from penstock.classifiers import HEADS, Features, FitError, create_head, fit_with_out_of_fold
+from penstock.classifiers import HEADS, Features, FitError, Predictor, create_head, fit_with_out_of_fold
 from penstock.classifiers.persist import Arrays, dump, load
 from penstock.classifiers.ridge import FloatArray
 from penstock.classifiers.sparse import IntArray
@@ -20,6 +22,12 @@ LEARNING = sorted(set(HEADS) - {"mean"})
 def name(request: pytest.FixtureRequest) -> str:
     value: str = request.param
     return value
+
+
+@pytest.fixture(autouse=True)
+def quick_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blends two quick heads: what a blend promises does not hang on which they are."""
+    monkeypatch.setattr("penstock.classifiers.blend.PARTS", ("linear", "irt"))
 
 
 def scores_of(name: str, planted: Planted, quality: FloatArray | None = None) -> FloatArray:
@@ -40,6 +48,13 @@ def error_on_new(name: str, planted: Planted) -> float:
     return float(np.nanmean((head.predictor_.predict(new.features) - new.quality) ** 2))
 
 
+@cache
+def predictor_of(name: str) -> Predictor:
+    """Returns what a head learns from 60 planted queries, fitted once for all tests that only look at it."""
+    planted = plant(60)
+    return create_head(name).fit(planted.features, planted.quality, planted.folds).predictor_
+
+
 def test_fit_returns_the_head_itself_and_learns_a_predictor(name: str) -> None:
     planted = plant(40)
     head = create_head(name)
@@ -58,8 +73,7 @@ def test_scores_have_a_row_a_query_and_a_column_a_backend(name: str, n_backends:
 
 
 def test_one_query_is_predicted_as_in_a_batch(name: str) -> None:
-    planted = plant(60)
-    predictor = create_head(name).fit(planted.features, planted.quality, planted.folds).predictor_
+    planted, predictor = plant(60), predictor_of(name)
     batch = predictor.predict(planted.features)
     for row in range(60):
         one = predictor.predict_one(query_of(planted.features, row))
@@ -68,8 +82,7 @@ def test_one_query_is_predicted_as_in_a_batch(name: str) -> None:
 
 
 def test_no_queries_have_no_scores(name: str) -> None:
-    planted = plant(40)
-    predictor = create_head(name).fit(planted.features, planted.quality, planted.folds).predictor_
+    planted, predictor = plant(60), predictor_of(name)
     assert predictor.predict(planted.features.take(np.empty(0, dtype=np.int64))).shape == (0, 2)
 
 
@@ -97,8 +110,7 @@ def test_the_same_seed_gives_the_same_bytes(name: str) -> None:
 
 
 def test_a_predictor_survives_the_artefact(name: str) -> None:
-    planted = plant(60)
-    predictor = create_head(name).fit(planted.features, planted.quality, planted.folds).predictor_
+    planted, predictor = plant(60), predictor_of(name)
     arrays: Arrays = {}
     again = load(dump(predictor, "head", arrays), arrays)
     assert (again.predict(planted.features) == predictor.predict(planted.features)).all()
@@ -215,7 +227,7 @@ def test_a_backend_whose_scores_are_all_in_one_fold_can_be_learned(name: str) ->
 
 
 def test_an_unknown_head_names_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match="expected one of mean, linear, logistic, knn, stack"):
+    with pytest.raises(ConfigError, match="expected one of mean, linear, logistic, knn, cluster"):
         create_head("forest")
 
 

@@ -35,7 +35,7 @@ def test_one_query_is_placed_as_in_a_batch(n_sketch: int) -> None:
     references = choose_references(features, seed=0, n_sketch=n_sketch)
     batch = references.place(references.inputs(features))
     for row in range(50):
-        one = references.place(references.input_of(query_of(features, row)))
+        one = references.place_one(query_of(features, row))
         assert one == pytest.approx(batch[row], abs=1e-4)
 
 

@@ -32,7 +32,7 @@ def test_estimates_have_a_column_a_backend(model: QueryModel) -> None:
     assert ((estimates.quality > 0) & (estimates.quality < 1)).all()
     assert (estimates.cost_usd > 0).all()
     assert np.isnan(estimates.latency_s).all()  # no trace told
-    assert estimates.difficulty == pytest.approx(1 - estimates.quality.mean())
+    assert 0 < estimates.difficulty < 1
 
 
 def test_many_queries_are_estimated_as_one_by_one(model: QueryModel) -> None:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from penstock.backends import resolve
-from penstock.classifiers import ArtefactError, Escalation, QueryModel, Trained
+from penstock.classifiers import ArtefactError, QueryModel, Trained, no_escalation
 from penstock.classifiers.knn import KnnTable, References
 from penstock.classifiers.persist import FITTED, Arrays, dump, load
 from penstock.classifiers.ridge import LinearMap
@@ -117,5 +117,6 @@ def test_plain_values_come_back() -> None:
 
 def test_an_escalation_comes_back() -> None:
     arrays: Arrays = {}
-    again = load(dump(Escalation(rescue=np.eye(2), power=np.ones(2)), "e", arrays), arrays)
-    assert (again.rescue == np.eye(2)).all()
+    again = load(dump(replace(no_escalation(2), comparable=0.5), "e", arrays), arrays)
+    assert (again.loading == no_escalation(2).loading).all()
+    assert again.comparable == 0.5

@@ -124,3 +124,31 @@ def test_going_in_circles_compresses_well() -> None:
 
 def test_a_cut_answer_is_seen() -> None:
     assert value("shape.is_truncated", Completion(text="7", finish_reason="length")) == 1.0
+
+
+GSM = "Ann has 3 bags of 4 apples and eats 2 of 5 pears. How many apples are left?"
+
+
+def working(text: str) -> dict[str, float]:
+    """Returns the numbers of the signal `working` by name."""
+    signal = create_signals()["working"]
+    return dict(zip(signal.names, reads(signal, text, query=GSM), strict=True))
+
+
+def test_a_working_that_ends_in_the_answer_is_told_from_one_that_does_not() -> None:
+    good, bad = working("3 * 4 = 12, 12 - 2 = 10\n#### 10"), working("3 * 4 = 12, 12 - 2 = 10\n#### 12")
+    assert (good["ends_in_answer"], bad["ends_in_answer"]) == (1, 0)
+    assert (good["holds_answer"], bad["holds_answer"]) == (1, 1)
+    assert (good["share_dangling"], bad["share_dangling"]) == (0, 0.5)
+
+
+def test_the_numbers_of_the_question_that_were_reckoned_with_are_counted() -> None:
+    assert working("3 * 4 = 12\n#### 12")["share_of_query_used"] == 0.5
+    assert working("12 / 5 = 2.4\n#### 2.4")["share_broken"] == 1
+
+
+def test_without_equations_there_is_no_working_to_judge() -> None:
+    found = working("The answer is 10.")
+    assert math.isnan(found["ends_in_answer"])
+    assert math.isnan(found["share_dangling"])
+    assert found["log_steps_by_number"] < 0

@@ -23,11 +23,12 @@ from penstock.backends import (
     Usage,
     create_backend,
 )
+from penstock.backends.retries import Retries
 from penstock.router import read_config
 from penstock.router.cli import main
 from penstock.training import TraceError, read_traces
 from penstock.training.collect import Collector
-from penstock.training.collecting.asker import Asker, Retries
+from penstock.training.collecting.asker import Asker
 from penstock.training.collecting.trace_file import open_trace_file
 from penstock.training.graders import Grader, create_grader
 from penstock.training.graders.numeric import NumericGrader

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from penstock.backends import ConfigError
-from penstock.classifiers import save_artefact
+from penstock.classifiers import HEADS, save_artefact
 from penstock.training import Dataset, Fitted, Trace, build_dataset, fit, read_traces, split_queries
+from penstock.training.candidates import AUTO
+from penstock.training.evaluation import Curve
 from penstock.training.fit import _groups
 from penstock.training.metrics import auroc
+from penstock.training.trials import lag_of_best
 
 
 def _noise(n_queries: int, *, seed: int = 0) -> list[Trace]:
@@ -66,7 +71,7 @@ def test_the_test_queries_change_nothing(demo) -> None:  # type: ignore[no-untyp
     np.testing.assert_array_equal(estimates[0], estimates[1])
 
 
-@pytest.mark.parametrize("classifier", ["mean", "linear", "logistic", "knn", "stack"])
+@pytest.mark.parametrize("classifier", sorted(HEADS))
 def test_every_classifier_can_be_asked_for(demo, classifier: str) -> None:  # type: ignore[no-untyped-def]
     few = demo.dataset.take(np.arange(80))
     fitted = fit(few, split_queries(few, seed=0), classifier=classifier)
@@ -171,3 +176,41 @@ def test_with_several_draws_confidence_is_held_against_the_answer_it_judged(demo
     dataset, fitted = _fit([*rows, *other], classifier="linear")
     assert np.nanmax(np.abs(dataset.quality - 0.5)) == 0  # the mean over draws tells nothing
     assert fitted.trained.escalation.power.max() > 0.1
+
+
+def _ticking(step_s: float) -> Callable[[], float]:
+    """Returns a clock that goes on by a step each time it is read."""
+    ticks = count()
+    return lambda: next(ticks) * step_s
+
+
+def test_a_budget_leaves_out_what_there_is_no_time_for_and_says_so(demo) -> None:  # type: ignore[no-untyped-def]
+    few = demo.dataset.take(np.arange(80))
+    split = split_queries(few, seed=0)
+    fitted = fit(few, split, budget_s=4.5, clock=_ticking(1.0))
+    assert [trial.name for trial in fitted.trials] == ["mean", "knn"]
+    assert any("budget of 4.5 s left no time to try linear, irt, trees, stack, blend" in note for note in fitted.notes)
+
+
+def test_a_budget_that_is_never_spent_changes_nothing(demo) -> None:  # type: ignore[no-untyped-def]
+    few = demo.dataset.take(np.arange(60))
+    split = split_queries(few, seed=0)
+    one, other = fit(few, split), fit(few, split, budget_s=1e9)
+    assert one.metrics == other.metrics
+    assert one.notes == other.notes
+
+
+def test_auto_tries_the_blend_of_what_it_fitted(demo) -> None:  # type: ignore[no-untyped-def]
+    few = demo.dataset.take(np.arange(60))
+    fitted = fit(few, split_queries(few, seed=0))
+    assert [trial.name for trial in fitted.trials] == list(AUTO)
+
+
+def test_a_candidate_whose_best_is_worse_than_the_best_backend_lags_behind() -> None:
+    rng = np.random.default_rng(0)
+    quality = np.stack([rng.random(200) < 0.5, rng.random(200) < 0.9], axis=1).astype(float)
+    cost = np.tile([0.001, 0.01], (200, 1))
+    best = Curve(name="best", labels=("lam=0",), cost_usd=cost[:, 1][None], score=quality[:, 1][None])
+    worse = Curve(name="worse", labels=("lam=0",), cost_usd=cost[:, 0][None], score=quality[:, 0][None])
+    assert lag_of_best(best, quality, cost) == 0.0
+    assert lag_of_best(worse, quality, cost) > 2

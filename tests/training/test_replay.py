@@ -23,7 +23,7 @@ def test_every_query_has_exactly_one_final_step_and_its_money_adds_up(replayer: 
     for replayed in replayer.run(Policy(name="auto", lam=30.0)):
         outcome = replayed.outcome
         asked = [replayer.dataset.backends.index(step.backend) for step in outcome.steps]
-        assert len(set(asked)) == len(asked) <= 3
+        assert len(set(asked)) == len(asked) <= 5
         assert outcome.cost_usd == pytest.approx(costs[replayed.query, asked].sum())
         assert outcome.step.confidence == max(step.confidence for step in outcome.steps)
 

@@ -7,11 +7,12 @@ import itertools
 import random
 
 from ...backends import Backend, BackendSpec, ConfigError, create_backend
+from ...backends.retries import Retries
 from ...router import Config
 from ..collect import Collector
 from ..graders import Ask
 from ..progress import Progress
-from .asker import Asker, Retries
+from .asker import Asker
 
 
 class Crew:

@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ...backends import BackendSpec, ConfigError
+from ...backends.retries import Retries
 from ...router import Config, read_config
 from ...router.cli import FAILED, INTERRUPTED, OK
 from ...router.commands.shared import add_json, add_models, positive, print_json
 from ..collect import Collector
-from ..collecting.asker import Retries
 from ..collecting.crew import Crew, run_collector
 from ..collecting.trace_file import open_trace_file
 from ..errors import BadRow, TraceError

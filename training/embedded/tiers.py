@@ -42,7 +42,7 @@ TIERS = {
             efforts={"": 1.0},
             level_weights=(1, 1, 1, 1, 1, 1),
             peak_lr=4e-3,
-            chunks=80,
+            chunks=97,
         ),
         Tier(
             name="mid",

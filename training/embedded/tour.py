@@ -6,9 +6,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ...backends import ConfigError
+from ...backends.retries import Retries
 from ...router import read_config
 from ..collect import Collector
-from ..collecting.asker import Retries
 from ..collecting.crew import Crew, run_collector
 from ..collecting.trace_file import open_trace_file
 from ..graders import create_grader

@@ -1,0 +1,159 @@
+"""The final answer of a completion in a normal form, so that two answers can be held against each other."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from ..backends import Completion
+
+_MAX_CHARACTERS = 20_000  # of the end of an answer
+_MAX_ANSWER = 120  # characters; what is longer is prose, of which no two are the same
+_MAX_DIGITS = 300  # what a float can hold
+
+_FIELD = re.compile(r'"(?:final_?|correct_?)?(?:answer|result)"\s*:\s*("(?:[^"\\]|\\.)*"|-?[\d.,]+|\[[^\[\]]*\])', re.I)
+_BOXED = re.compile(r"\\(?:boxed|fbox)\s*\{")
+_HASHES = re.compile(r"####[ \t]*([^\n]+)")
+_SAID = re.compile(r"\b(?:final |correct )?answer(?: is|\s*:|s are)[ \t*:]*([^\n]+)", re.I)
+_SENTENCE_END = re.compile(r"(?:\.|!|\?)(?:\s|$)")
+_CHOICE = re.compile(r"[\s(\[*]*(?:option|choice)?[\s(\[*]*([A-Ja-j])\s*(?:[)\].:*]+.*|)", re.I | re.S)
+_WRAPPED = re.compile(r"\\(?:text|mathrm|textbf|mathbf|operatorname|mbox)\s*\{([^{}]*)\}")
+_FRACTION = re.compile(r"\\[dtc]?frac\s*(?:\{([^{}]+)\}\s*\{([^{}]+)\}|(\d)\s*(\d))")
+_DROPPED = re.compile(r"\\left|\\right|\\[,;:!()\[\]]|\^\s*\{?\s*\\circ\s*\}?|\\(?:circ|degrees?)|°|[$`*]|\\quad|~")
+_ASSIGNED = re.compile(r"^\s*[A-Za-z]\w?(?:\([A-Za-z]\))?\s*=\s*")
+_THOUSANDS = re.compile(r"(?<=\d),(?:\\!)?(?=\d{3}(?!\d))")
+_PLAIN_NUMBER = r"(?:\d+(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?"
+_NUMBER = re.compile(rf"(?<![\w.])((?:[-+]\s?)?{_PLAIN_NUMBER})(?:\s*/\s*({_PLAIN_NUMBER}))?")
+_UNIT = re.compile(r"[\s%]*+(?:[A-Za-z][A-Za-z²³.\-]*+[\s.]*+){0,6}+(?:/\s*+[A-Za-z]++)?+[\s.%]*+")
+_SPACE = re.compile(r"\s+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinalAnswer:
+    """What an answer comes to. Two that are equal say the same."""
+
+    kind: str  # "number", "choice", "text" or "calls"
+    value: str  # in normal form
+
+
+def final_answer(completion: Completion) -> FinalAnswer | None:
+    """Returns what a completion comes to, None where that could not be compared with another."""
+    if completion.tool_calls:
+        return _of_calls(completion.tool_calls)
+    return stated_answer(completion.text)
+
+
+def stated_answer(text: str) -> FinalAnswer | None:
+    r"""Returns the final answer that a text gives, None where it gives none that could be compared.
+
+    It is looked for in a JSON field `answer`, in `\boxed{}`, behind `####`, behind "the answer is", in the whole text
+    if that is short, and last as the last number of the last line.
+
+    >>> stated_answer("She pays 1,234.50 dollars."), stated_answer("The answer is (B)."), stated_answer("It depends.")
+    (FinalAnswer(kind='number', value='1234.5'), FinalAnswer(kind='choice', value='b'), None)
+    """
+    text = text[-_MAX_CHARACTERS:].replace("\N{MINUS SIGN}", "-")
+    stated = _stated(text)
+    if stated is not None:
+        return _normal_form(stated)
+    lines = text.strip().rsplit("\n", 1)
+    if len(lines) == 1 and len(lines[0].split()) <= 4:
+        return _normal_form(lines[0])
+    last = _numbers(_clean(lines[-1]))
+    return FinalAnswer(kind="number", value=last[-1][1]) if last else None
+
+
+def _of_calls(calls: Sequence[Mapping[str, Any]]) -> FinalAnswer | None:
+    """Returns the calls with their arguments as sorted JSON; None where these are no JSON."""
+    functions = [call.get("function") or {} for call in calls]
+    try:
+        said = [[f.get("name"), orjson.loads(f.get("arguments") or "{}")] for f in functions]
+        value = orjson.dumps(said, option=orjson.OPT_SORT_KEYS).decode()
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError, TypeError):
+        return None
+    return FinalAnswer(kind="calls", value=value)
+
+
+def _stated(text: str) -> str | None:
+    """Returns the part of a text that is marked as its answer."""
+    fields = _FIELD.findall(text)
+    if fields:
+        return str(fields[-1]).strip('"').replace("\\\\", "\\").replace('\\"', '"')
+    boxed = _last_boxed(text)
+    if boxed:
+        return boxed
+    for pattern in (_HASHES, _SAID):
+        found = pattern.findall(text)
+        if found:
+            said = str(found[-1])
+            return said if pattern is _HASHES else _SENTENCE_END.split(said, maxsplit=1)[0]
+    return None
+
+
+def _last_boxed(text: str) -> str:
+    """Returns what the last box holds, braces matched; '' where there is none."""
+    boxes = list(_BOXED.finditer(text))
+    if not boxes:
+        return ""
+    start = boxes[-1].end()
+    depth = 1
+    for place in range(start, len(text)):
+        depth += {"{": 1, "}": -1}.get(text[place], 0)
+        if depth == 0:
+            return text[start:place]
+    return text[start:]
+
+
+def _normal_form(stated: str) -> FinalAnswer | None:
+    """Returns a number where it is one with at most a unit, a letter where it is a choice, else the bare text."""
+    stated = stated.strip()
+    if not stated or len(stated) > _MAX_ANSWER:
+        return None
+    choice = _CHOICE.fullmatch(stated)
+    if choice:
+        return FinalAnswer(kind="choice", value=choice[1].lower())
+    cleaned = _ASSIGNED.sub("", _clean(stated)).strip(" .,;:")
+    numbers = _numbers(cleaned)
+    if len(numbers) == 1:
+        (start, end), value = numbers[0]
+        if _UNIT.fullmatch(cleaned[:start]) and _UNIT.fullmatch(cleaned[end:]):
+            return FinalAnswer(kind="number", value=value)
+    bare = _SPACE.sub("", cleaned).lower().strip("\"'.,;")
+    return FinalAnswer(kind="text", value=bare) if bare else None
+
+
+def _clean(text: str) -> str:
+    """Returns the text without marks that change its looks only."""
+    text = _DROPPED.sub("", text.replace("\\%", "%").replace("\\$", "").replace("{,}", ","))
+    text = _WRAPPED.sub(r" \1", text)
+    text = _FRACTION.sub(lambda m: f"{m[1] or m[3]}/{m[2] or m[4]}", text)
+    return _THOUSANDS.sub("", text)
+
+
+def _numbers(text: str) -> list[tuple[tuple[int, int], str]]:
+    """Returns place and normal form of every number, a fraction being one."""
+    found = []
+    for match in _NUMBER.finditer(text):
+        value = _value(match[1])
+        divisor = _value(match[2]) if match[2] else 1.0
+        if value is not None and divisor:
+            found.append((match.span(), _shown(value / divisor)))
+    return found
+
+
+def _value(digits: str) -> float | None:
+    digits = "".join(digits.split())
+    value = float(digits) if len(digits) <= _MAX_DIGITS else math.inf
+    return value if math.isfinite(value) else None
+
+
+def _shown(value: float) -> str:
+    """Returns seven significant digits, so that 1/3 is 0.3333333, and whole numbers in full."""
+    if value == int(value) and abs(value) < 1e15:
+        return str(int(value))
+    return f"{value:.7g}"

@@ -1,0 +1,30 @@
+"""Trees see what a linear head cannot, and stop growing where there is nothing to see."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from penstock.classifiers import fit_with_out_of_fold
+from penstock.classifiers.trees import TreeHead
+
+from .planted import features_of, scatter
+
+
+def test_an_interaction_of_two_features_is_learned() -> None:
+    rng = np.random.default_rng(0)
+    dense = rng.normal(size=(400, 8))
+    quality = ((dense[:, 6] > 0) ^ (dense[:, 7] > 0)).astype(float)[:, None]
+    features = features_of(dense, embedding_dim=4)
+    folds = np.arange(400) % 4
+    errors = {
+        name: np.mean((fit_with_out_of_fold(name, features, quality, folds)[1] - quality) ** 2)
+        for name in ("linear", "trees")
+    }
+    assert errors["linear"] > 0.23
+    assert errors["trees"] < 0.2
+
+
+def test_growing_stops_where_there_is_nothing_to_learn() -> None:
+    noise = scatter(200)
+    head = TreeHead().fit(noise.features, noise.quality, noise.folds)
+    assert head.n_trees_ < 30

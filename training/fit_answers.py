@@ -1,0 +1,76 @@
+"""What the recorded answers teach: confidence after a call, and what is known about asking again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..classifiers import ConfidenceModel, Escalation, fit_confidence, fit_escalation, read_signals
+from ..classifiers.escalation import NO_ANSWER
+from ..classifiers.final_answer import FinalAnswer, final_answer
+from .dataset import Dataset
+from .evaluation import FloatArray, IntArray
+
+_MIN_ANSWERS = 40  # graded answers below which no confidence is learned
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FittedAnswers:
+    """What was learned from answers; `confidences` out of fold, NaN where there is no graded answer."""
+
+    confidence: ConfidenceModel | None
+    confidences: FloatArray  # (n_queries, n_backends)
+    escalation: Escalation
+
+
+def fit_answers(dataset: Dataset, estimates: FloatArray, folds: IntArray) -> FittedAnswers:
+    """Returns confidence and escalation; `estimates` are out of fold, (n_queries, n_backends)."""
+    confidence, confidences = _fit_confidence(dataset, estimates, folds)
+    escalation = fit_escalation(dataset.as_answered().quality, estimates, confidences, _answers(dataset))
+    return FittedAnswers(confidence=confidence, confidences=confidences, escalation=escalation)
+
+
+def _fit_confidence(
+    dataset: Dataset, estimates: FloatArray, folds: IntArray
+) -> tuple[ConfidenceModel | None, FloatArray]:
+    """Returns the model, None without enough answers, and out-of-fold confidences, (n_queries, n_backends)."""
+    confidences = np.full(dataset.quality.shape, np.nan)
+    calls = [
+        (row, column, completion)
+        for row in range(dataset.n_queries)
+        for column in range(dataset.n_backends)
+        if (completion := dataset.completion(row, column)) is not None
+        and np.isfinite(dataset.completion_score(row, column))
+    ]
+    if len(calls) < _MIN_ANSWERS:
+        return None, confidences
+    rows = np.array([row for row, _, _ in calls])
+    columns = np.array([column for _, column, _ in calls])
+    labels = np.array([dataset.completion_score(row, column) for row, column, _ in calls])
+    if np.ptp(labels) < 1e-9:
+        return None, confidences
+    values = np.stack([read_signals(dataset.queries[row], completion) for row, _, completion in calls])
+    model, probabilities = fit_confidence(
+        values=values,
+        estimates=estimates[rows, columns],
+        labels=labels,
+        backend_of=columns,
+        folds=folds[rows],
+        backends=dataset.backends,
+    )
+    confidences[rows, columns] = probabilities
+    return model, confidences
+
+
+def _answers(dataset: Dataset) -> IntArray:
+    """Returns equal numbers in a row for equal final answers, (n_queries, n_backends)."""
+    answers = np.full(dataset.quality.shape, NO_ANSWER, dtype=np.int64)
+    for row in range(dataset.n_queries):
+        numbers: dict[FinalAnswer, int] = {}
+        for column in range(dataset.n_backends):
+            completion = dataset.completion(row, column)
+            answer = final_answer(completion) if completion is not None else None
+            if answer is not None:
+                answers[row, column] = numbers.setdefault(answer, len(numbers))
+    return answers
