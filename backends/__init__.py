@@ -17,8 +17,8 @@ from .errors import (
 )
 from .pricing import cost_usd
 from .registry import BACKENDS, create_backend, resolve
-from .spec import CAPABILITIES, TIERS, BackendSpec, Limits, Price, Tier, Timeouts
-from .types import Backend, Chunk, Completion, Message, Query, Usage, text_of
+from .spec import CAPABILITIES, TIERS, BackendSpec, Breaker, Limits, Price, Tier, Timeouts
+from .types import Backend, Chunk, Completion, Message, Original, Query, Usage, text_of
 
 if TYPE_CHECKING:
     from .fake import FakeBackend
@@ -51,6 +51,7 @@ __all__ = [
     "BackendSpec",
     "BackendTimeout",
     "BackendUnreachable",
+    "Breaker",
     "Chunk",
     "Completion",
     "ConfigError",
@@ -60,6 +61,7 @@ __all__ = [
     "Limits",
     "MalformedReply",
     "Message",
+    "Original",
     "PenstockError",
     "Price",
     "Query",

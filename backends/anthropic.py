@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
+
+import orjson
 
 from .anthropic_reply import AnthropicReader
 from .anthropic_request import has_open_tool_call, request_of
 from .assembly import Assembly
-from .errors import BackendError, ConfigError
-from .network import NetworkBackend
+from .errors import BackendError, ConfigError, InvalidRequest
+from .http import CallClock
+from .network import UNREADABLE, NetworkBackend
 from .options import check_options, name_list, option, read_base_url, read_key, text_mapping
 from .spec import BackendSpec
-from .types import Query
+from .types import Original, Query
 
 DEFAULT_BASE_URL = "https://api.anthropic.com/v1"
 API_VERSION = "2023-06-01"
@@ -34,11 +37,19 @@ THINKING_BUDGETS = {
 
 _VERSION = re.compile(r"claude-(?:[a-z]+-)?(\d{1,2})(?:[-.](\d{1,2}))?(?!\d)")
 _SAMPLING = ("temperature", "top_p", "top_k")
+_FORWARDED = ("anthropic-beta", "anthropic-version")  # headers of a caller who speaks this API
+_COUNTED = frozenset(
+    {"model", "messages", "system", "tools", "tool_choice", "thinking", "output_config", "mcp_servers"}
+)
 _REFUSAL = re.compile(r"not (?:be )?(?:support|permit|allow)|unsupported|deprecated|cannot both", re.IGNORECASE)
 
 
 class AnthropicBackend(NetworkBackend):
     """Asks `{base_url}/messages`, translating the query from the OpenAI form and the reply back into it.
+
+    A query that came as a request of this API is sent as it came, with the caller's `anthropic-beta`: `model`,
+    `max_tokens` and the effort are set as ever, and thinking that bears no signature is left out, since it is not
+    this provider's.
 
     An effort becomes thinking. Models up to Claude 4.5 are given a budget of tokens, `THINKING_BUDGETS[effort]` or
     the effort itself where it is a number, on top of the limit on the answer; later ones think as much as they see
@@ -68,6 +79,7 @@ class AnthropicBackend(NetworkBackend):
         super().__init__(spec, base_url if re.search(r"/v\d+$", base_url) else base_url + "/v1", headers, key=key)
         self._extra_body = dict(option(spec, "extra_body", Mapping, expected="request fields", default={}))
         self._dropped = name_list(spec, "drop_params")
+        self._betas = next((text for name, text in headers.items() if name.lower() == "anthropic-beta"), "")
         self._mode = option(spec, "thinking", str, expected="text", default=_mode_of(spec.model))
         if self._mode not in THINKING_MODES:
             expected = ", ".join(THINKING_MODES)
@@ -75,15 +87,18 @@ class AnthropicBackend(NetworkBackend):
         self._budget_tokens = _budget_of(spec)
 
     def _payload(self, query: Query, *, is_stream: bool) -> dict[str, Any]:
-        payload = request_of(query.messages, query.params) | {"model": self.spec.model}
+        original = query.original_in(self.spec.format)
+        payload = request_of(query.messages, query.params) if original is None else _sent_on(original)
+        payload["model"] = self.spec.model
+        is_callers = original is not None and "thinking" in original.body
         self._put_limit_and_thinking(payload, query)
-        if "thinking" in payload:
+        if "thinking" in payload and not is_callers:
             for field in ("temperature", "top_k"):
                 payload.pop(field, None)
             payload["top_p"] = max(payload.get("top_p") or 1, 0.95)  # all that is allowed
             if payload["top_p"] == 1:
                 del payload["top_p"]
-        if isinstance(payload.get("temperature"), int | float):
+        if original is None and isinstance(payload.get("temperature"), int | float):
             payload["temperature"] = min(payload["temperature"], 1)  # where OpenAI's goes up to 2
         if is_stream:
             payload["stream"] = True
@@ -96,10 +111,11 @@ class AnthropicBackend(NetworkBackend):
         cap = self.spec.limits.max_output_tokens
         given = [query.params.get(field) for field in ("max_completion_tokens", "max_tokens")]
         limits = [limit for limit in given if limit is not None]
-        budget = self._budget_tokens or 0
+        wanted = self._wanted_budget(query)
+        budget = wanted or 0
         limit = min(limits) if limits else cap or ANSWER_TOKENS + budget
         payload["max_tokens"] = limit = limit if cap is None else min(limit, cap)
-        if self._budget_tokens is None or "thinking" in payload:
+        if wanted is None or "thinking" in payload:
             return
         if not budget:
             payload["thinking"] = {"type": "disabled"}
@@ -114,6 +130,43 @@ class AnthropicBackend(NetworkBackend):
             if budget >= MIN_BUDGET_TOKENS and not has_open_tool_call(query.messages):
                 payload["thinking"] = {"type": "enabled", "budget_tokens": budget}
 
+    def _wanted_budget(self, query: Query) -> int | None:
+        """Returns the tokens of thinking: the backend's own, else as the caller's effort asks; None for no wish."""
+        effort = query.params.get("reasoning_effort")
+        if self._budget_tokens is not None or effort is None or query.original_in(self.spec.format) is not None:
+            return self._budget_tokens
+        if effort not in THINKING_BUDGETS:
+            expected = ", ".join(THINKING_BUDGETS)
+            raise InvalidRequest(f"reasoning_effort: unknown {effort!r:.80}; expected one of {expected}")
+        return THINKING_BUDGETS[effort]
+
+    async def count_tokens(self, query: Query) -> int:
+        """Returns how many tokens of input the provider counts in a query that came as a request of this API.
+
+        Raises:
+            BackendError: as for `complete`.
+        """
+        payload = self._checked_payload(query, is_stream=False)
+        counted = {field: value for field, value in payload.items() if field in _COUNTED}
+        async with self._connections.slots:
+            clock = CallClock(self.spec.timeout, waits_for_first_token=False)
+            headers = self._headers_of(query)
+            path = self.path + "/count_tokens"
+            async with self._connections.post(path, self._encoded(counted), clock, headers=headers) as reply:
+                received = await reply.body()
+        try:
+            return int(orjson.loads(received)["input_tokens"])
+        except UNREADABLE as error:
+            raise self._unreadable(error, received) from error
+
+    def _headers_of(self, query: Query) -> dict[str, str]:
+        original = query.original_in(self.spec.format)
+        if original is None:
+            return {}
+        headers = {name: original.headers[name] for name in _FORWARDED if name in original.headers}
+        betas = [self._betas, headers.get("anthropic-beta", "")]
+        return headers | ({"anthropic-beta": ",".join(filter(None, betas))} if any(betas) else {})
+
     def _reader(self) -> AnthropicReader:
         return AnthropicReader(Assembly())
 
@@ -124,13 +177,38 @@ class AnthropicBackend(NetworkBackend):
             return False
         if "adaptive" in said and payload.get("thinking", {}).get("type") == "enabled":
             self._mode = "adaptive"
-            return "thinking" not in query.params and "thinking" not in self._extra_body
+            original = query.original_in(self.spec.format)
+            given = (query.params, self._extra_body, {} if original is None else original.body)
+            return not any("thinking" in fields for fields in given)
         sent = [field for field in _SAMPLING if field in payload and field not in self._extra_body]
         # The last one named: of `temperature` and `top_p`, which exclude each other, temperature stays.
         named = [field for field in sent if re.search(rf"\b{field}\b", said)]
         if named:
             self._leave_out(named[-1], error)
         return bool(named)
+
+
+def _sent_on(original: Original) -> dict[str, Any]:
+    """Returns the body of a request as it came, but for thinking without a signature: no Claude has thought that."""
+    body = dict(original.body)
+    if any(map(_is_foreign, _blocks_in(body.get("messages")))):
+        body["messages"] = [
+            {**turn, "content": [block for block in turn["content"] if not _is_foreign(block)]}
+            if isinstance(turn.get("content"), list)
+            else turn
+            for turn in body["messages"]
+        ]
+    return body
+
+
+def _blocks_in(messages: Any) -> Iterator[Any]:
+    for turn in messages or ():
+        content = turn.get("content")
+        yield from content if isinstance(content, list) else ()
+
+
+def _is_foreign(block: Any) -> bool:
+    return isinstance(block, Mapping) and block.get("type") == "thinking" and not block.get("signature")
 
 
 def _mode_of(model: str) -> str:

@@ -15,7 +15,6 @@ Block = dict[str, Any]
 # Fields that are put some other way, or that have no counterpart and change nothing about what was asked for.
 IGNORED = frozenset(
     {
-        "logprobs",
         "max_completion_tokens",  # as is the next, put by the backend, which knows the limits
         "max_tokens",
         "messages",
@@ -25,19 +24,16 @@ IGNORED = frozenset(
         "prediction",
         "prompt_cache_key",
         "prompt_cache_retention",
-        "reasoning_effort",  # the backend's own
+        "reasoning_effort",  # put as thinking
         "response_format",  # put as output_config
         "safety_identifier",
         "seed",
         "stop",  # put as stop_sequences
-        "store",
         "stream",
         "stream_options",
         "tool_choice",
         "tools",
-        "top_logprobs",
         "user",  # put as metadata
-        "verbosity",
     }
 )
 # Fields that would change it: given a value other than these, the query cannot be put.
@@ -47,9 +43,13 @@ NEEDED: Mapping[str, tuple[Any, ...]] = {
     "function_call": (None,),
     "functions": (None, [], ()),
     "logit_bias": (None, {}),
+    "logprobs": (None, False),
     "modalities": (None, ["text"], ("text",)),
     "n": (None, 1),
     "presence_penalty": (None, 0),
+    "store": (None, False),
+    "top_logprobs": (None, 0),
+    "verbosity": (None, "medium"),
     "web_search_options": (None,),
 }
 

@@ -33,6 +33,11 @@ class Assembly:
         self.model = ""
         self.reply_id = ""
 
+    @property
+    def has_split(self) -> bool:
+        """Whether thinking was taken out of the text, which then is not what the provider sent."""
+        return self._splitter is not None and self._splitter.has_split
+
     def add(self, text: str = "", reasoning: str = "", tool_calls: Sequence[Mapping[str, Any]] = ()) -> Chunk | None:
         """Takes what one event brought and returns the chunk for it; None where nothing is certain yet."""
         if text and self._splitter is not None:

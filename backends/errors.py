@@ -27,7 +27,10 @@ class ConfigError(PenstockError):
 
 
 class BackendError(PenstockError):
-    """One call to one backend failed; `provider_message` holds the provider's own words."""
+    """One call to one backend failed; `provider_message` holds the provider's own words.
+
+    `body` is its whole reply, where that is a JSON object, in `format` (see `Original.format`).
+    """
 
     retryable = False
 
@@ -39,12 +42,16 @@ class BackendError(PenstockError):
         status: int | None = None,
         retry_after_s: float | None = None,
         provider_message: str = "",
+        body: bytes = b"",
+        format: str = "",
     ) -> None:
         super().__init__(f"{backend}: {message}" if backend else message)
         self.backend = backend
         self.status = status
         self.retry_after_s = retry_after_s
         self.provider_message = provider_message
+        self.body = body
+        self.format = format
 
 
 class BackendUnreachable(BackendError):

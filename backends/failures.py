@@ -7,7 +7,7 @@ import math
 import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC
 from typing import Any
 
@@ -64,6 +64,7 @@ class Refusal:
     message: str
     kinds: tuple[str, ...] = ()  # its `type` and `code`, in lower case
     status: int | None = None  # where the body names one
+    body: bytes = b""  # all of it, where it is a JSON object
 
 
 def redact(text: str, secrets: Sequence[str]) -> str:
@@ -85,7 +86,7 @@ def read_refusal(body: bytes) -> Refusal:
     except orjson.JSONDecodeError:
         text = _TAG.sub(" ", body.decode("utf-8", "replace"))
         return Refusal(message=" ".join(text.split()))
-    return refusal_of(content)
+    return replace(refusal_of(content), body=body if isinstance(content, dict) else b"")
 
 
 def refusal_of(content: Any) -> Refusal:
@@ -118,6 +119,7 @@ def failure(
     status: int | None,
     headers: Mapping[str, str] | None = None,
     secrets: Sequence[str] = (),
+    format: str = "",
 ) -> BackendError:
     """Returns the error that a refusal stands for; `status` is None where the reply began as a success."""
     said = redact(refusal.message, secrets)
@@ -130,6 +132,8 @@ def failure(
         status=status if status is not None else refusal.status,
         retry_after_s=retry_after_s(headers or {}),
         provider_message=said,
+        body=_redacted(refusal.body, secrets),
+        format=format,
     )
 
 
@@ -185,6 +189,12 @@ def _kind(refusal: Refusal, status: int | None) -> type[BackendError]:
     if status in (409, 425) or status >= 500:
         return ServerFailed
     return InvalidRequest
+
+
+def _redacted(body: bytes, secrets: Sequence[str]) -> bytes:
+    text = body.decode("utf-8", "replace")
+    clean = redact(text, secrets)
+    return body if clean == text else clean.encode()
 
 
 def _text(value: Any) -> str:

@@ -125,6 +125,7 @@ class Connections:
 
     def __init__(self, spec: BackendSpec, base_url: str, headers: Mapping[str, str], *, secrets: Sequence[str]) -> None:
         self.backend = spec.name
+        self._format = spec.format
         self._base_url = base_url
         self._headers = {
             "content-type": "application/json",
@@ -138,8 +139,12 @@ class Connections:
         self._session: aiohttp.ClientSession | None = None
 
     @contextlib.asynccontextmanager
-    async def post(self, path: str, body: bytes, clock: CallClock) -> AsyncIterator[Reply]:
+    async def post(
+        self, path: str, body: bytes, clock: CallClock, *, headers: Mapping[str, str] | None = None
+    ) -> AsyncIterator[Reply]:
         """Yields the reply to a request as soon as the provider has accepted it; leaving closes it.
+
+        `headers` go over those of the backend.
 
         Raises:
             BackendError: there is no connection, no reply in time, or a refusal.
@@ -147,7 +152,10 @@ class Connections:
         async with self.translated(clock, has_begun=False), asyncio.timeout_at(clock.deadline):
             data = io.BytesIO(body) if len(body) >= LARGE_BYTES else body  # sent in pieces, others get their turn
             response = await self._opened().post(
-                self._base_url + path, data=data, headers=self._headers, allow_redirects=False
+                self._base_url + path,
+                data=data,
+                headers={**self._headers, **headers} if headers else self._headers,
+                allow_redirects=False,
             )
         try:
             reply = Reply(response, self, clock)
@@ -170,7 +178,7 @@ class Connections:
 
     def reported(self, refusal: Refusal) -> BackendError:
         """Returns the error for a failure that a provider reports in a reply that began as a success."""
-        return failure(refusal, backend=self.backend, status=None, secrets=self._secrets)
+        return failure(refusal, backend=self.backend, status=None, secrets=self._secrets, format=self._format)
 
     def translated(self, clock: CallClock, *, has_begun: bool) -> _Translation:
         """Returns a context in which the client's errors become ours; `has_begun` where the reply has."""
@@ -195,7 +203,14 @@ class Connections:
         else:
             refusal = read_refusal(await _beginning(reply))
         headers = {name.lower(): value for name, value in response.headers.items()}
-        return failure(refusal, backend=self.backend, status=response.status, headers=headers, secrets=self._secrets)
+        return failure(
+            refusal,
+            backend=self.backend,
+            status=response.status,
+            headers=headers,
+            secrets=self._secrets,
+            format=self._format,
+        )
 
 
 class _Translation:

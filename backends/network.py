@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -28,7 +29,8 @@ class ReportedFailure(Exception):
 
     def __init__(self, content: Any) -> None:
         super().__init__("the reply reports a failure")
-        self.refusal = refusal_of(content)
+        body = orjson.dumps(content) if isinstance(content, Mapping) else b""
+        self.refusal = replace(refusal_of(content), body=body)
 
 
 # What reading may raise; JSON errors are ValueErrors.
@@ -43,6 +45,7 @@ class ReplyReader(ABC):
 
     is_complete = False  # the provider said that the reply ends here
     is_over = False  # and nothing more follows
+    body: Mapping[str, Any] | None = None  # of a whole reply
 
     def __init__(self, assembly: Assembly) -> None:
         self.assembly = assembly
@@ -54,6 +57,35 @@ class ReplyReader(ABC):
     @abstractmethod
     def read_event(self, event: Event) -> Chunk | None:
         """Returns the chunk that an event of a stream brings, if it brings one."""
+
+
+class _Wording:
+    """The provider's own events, handed out with the chunks that they bring.
+
+    Those before the first chunk wait for it, so that a failure until then can still be mended by another call. Where
+    thinking is taken out of the text, the events would bring it back, and none is handed out.
+    """
+
+    def __init__(self, assembly: Assembly) -> None:
+        self._assembly = assembly
+        self._held: list[Event] = []
+        self._has_begun = False
+
+    def put(self, event: Event, chunk: Chunk | None) -> Chunk | None:
+        """Returns the chunk that an event brings with what is to go out by now."""
+        self._held.append(event)
+        self._has_begun |= chunk is not None
+        return self.rest(chunk) if self._has_begun else None
+
+    def rest(self, chunk: Chunk | None = None) -> Chunk | None:
+        """Returns a chunk with every event that was not handed out; None where there is nothing."""
+        events, self._held = tuple(self._held), []
+        if not events or self._assembly.has_split:
+            return chunk
+        if chunk is None:
+            return Chunk(events=events)
+        # Not `replace`, which takes several times as long, at every token.
+        return Chunk(text=chunk.text, reasoning=chunk.reasoning, tool_calls=chunk.tool_calls, events=events)
 
 
 class NetworkBackend(ABC):
@@ -89,29 +121,26 @@ class NetworkBackend(ABC):
             reader = self._reader()
             self._read_whole(reader, received)
             reader.assembly.end()
-            return reader.assembly.completion(query, latency_s=clock.elapsed_s, first_token_s=None)
+            return self._completion(reader, query, clock)
 
     async def stream(self, query: Query) -> AsyncGenerator[Chunk, None]:
         """Yields pieces as they come and ends with the one that carries the `completion`."""
-        is_stream = "streaming" in self.spec.supports
+        is_stream = self.spec.supports is None or "streaming" in self.spec.supports
         async with self._connections.slots:
             clock = CallClock(self.spec.timeout, waits_for_first_token=is_stream)
             is_unanswered = True
             while is_unanswered:
                 payload = self._checked_payload(query, is_stream=is_stream)
                 try:
-                    async with self._connections.post(self.path, self._encoded(payload), clock) as reply:
+                    async with self._post(query, payload, clock) as reply:
                         reader = self._reader()
-                        async with aclosing(self._read(reader, reply)) as chunks:
+                        async with aclosing(self._read(reader, reply, query)) as chunks:
                             async for chunk in chunks:
                                 is_unanswered = False
                                 clock.see_token()
                                 yield chunk
                         is_unanswered = False
-                        completion = reader.assembly.completion(
-                            query, latency_s=clock.elapsed_s, first_token_s=clock.first_token_s
-                        )
-                        yield Chunk(completion=completion)
+                        yield Chunk(completion=self._completion(reader, query, clock))
                         await reply.drain()
                 except BackendError as error:
                     if not is_unanswered or not self._has_adapted(error, query, payload):
@@ -120,6 +149,19 @@ class NetworkBackend(ABC):
     async def aclose(self) -> None:
         """Closes the connections; may be called twice."""
         await self._connections.aclose()
+
+    def _headers_of(self, query: Query) -> Mapping[str, str]:
+        """Returns the headers of one request over those of the backend."""
+        return {}
+
+    def _post(self, query: Query, payload: dict[str, Any], clock: CallClock) -> AbstractAsyncContextManager[Reply]:
+        headers = self._headers_of(query)
+        return self._connections.post(self.path, self._encoded(payload), clock, headers=headers)
+
+    def _completion(self, reader: ReplyReader, query: Query, clock: CallClock) -> Completion:
+        completion = reader.assembly.completion(query, latency_s=clock.elapsed_s, first_token_s=clock.first_token_s)
+        is_verbatim = query.original_in(self.spec.format) is not None and not reader.assembly.has_split
+        return replace(completion, body=reader.body) if is_verbatim else completion
 
     def _leave_out(self, field: str, error: BackendError) -> None:
         """Notes that the provider refuses `field`."""
@@ -131,7 +173,7 @@ class NetworkBackend(ABC):
         while True:
             payload = self._checked_payload(query, is_stream=False)
             try:
-                async with self._connections.post(self.path, self._encoded(payload), clock) as reply:
+                async with self._post(query, payload, clock) as reply:
                     return await reply.body()
             except BackendError as error:
                 if not self._has_adapted(error, query, payload):
@@ -152,22 +194,31 @@ class NetworkBackend(ABC):
         except TypeError as error:  # orjson's own errors are TypeErrors
             raise InvalidRequest(f"the query cannot be written as JSON: {error}", backend=self.spec.name) from error
 
-    async def _read(self, reader: ReplyReader, reply: Reply) -> AsyncGenerator[Chunk, None]:
-        """Yields the chunks of a reply, whether it comes as a stream or, in spite of being asked to, at once."""
+    async def _read(self, reader: ReplyReader, reply: Reply, query: Query) -> AsyncGenerator[Chunk, None]:
+        """Yields the chunks of a reply, whether it comes as a stream or, in spite of being asked to, at once.
+
+        A reply that comes at once in the words of the query's format has no chunk: the completion holds it.
+        """
+        is_verbatim = query.original_in(self.spec.format) is not None
+        wording = _Wording(reader.assembly) if is_verbatim else None
         if reply.is_event_stream:
-            async with aclosing(self._read_events(reader, reply)) as chunks:
+            async with aclosing(self._read_events(reader, reply, wording)) as chunks:
                 async for chunk in chunks:
                     yield chunk
         else:
             reply.expect_whole()
             whole = self._read_whole(reader, await reply.body())
-            if whole is not None:
+            if whole is not None and not is_verbatim:
                 yield whole
         held = reader.assembly.end()
-        if held is not None:
+        if wording is not None:
+            held = wording.rest(held)
+        if held is not None and (reader.body is None or not is_verbatim):
             yield held
 
-    async def _read_events(self, reader: ReplyReader, reply: Reply) -> AsyncGenerator[Chunk, None]:
+    async def _read_events(
+        self, reader: ReplyReader, reply: Reply, wording: _Wording | None
+    ) -> AsyncGenerator[Chunk, None]:
         parser = EventParser()
         is_open = True
         while is_open and not reader.is_over:
@@ -183,6 +234,8 @@ class NetworkBackend(ABC):
                     chunk = reader.read_event(event)
                 except UNREADABLE as error:
                     raise self._unreadable(error, event.data) from error
+                if wording is not None:
+                    chunk = wording.put(event, chunk)
                 if chunk is not None:
                     yield chunk
         if not reader.is_complete:
@@ -193,6 +246,7 @@ class NetworkBackend(ABC):
             body = orjson.loads(received)
             if not isinstance(body, Mapping):
                 raise TypeError("not an object")
+            reader.body = body
             return reader.read_whole(body)
         except UNREADABLE as error:
             raise self._unreadable(error, received) from error

@@ -33,10 +33,10 @@ _REFUSAL = re.compile(
 class OpenAIBackend(NetworkBackend):
     """Asks `{base_url}/chat/completions`.
 
-    The query's params are sent untouched, but for four things: `model` and `reasoning_effort` are the backend's
-    own; the limit on output is capped by `limits.max_output_tokens` and named as the model wants it; `drop_params`
-    are left out; and a sampling field (such as `temperature`) or one of ours (such as `logprobs`) that the
-    provider expressly refuses is left out from then on.
+    The query's params are sent untouched, but for four things: `model`, and `reasoning_effort` where it has one, are
+    the backend's own; the limit on output is capped by `limits.max_output_tokens` and named as the model wants it;
+    `drop_params` are left out; and a sampling field (such as `temperature`) or one of ours (such as `logprobs`) that
+    the provider expressly refuses is left out from then on.
     """
 
     OPTIONS: Mapping[str, str] = {
@@ -71,12 +71,12 @@ class OpenAIBackend(NetworkBackend):
         if spec.effort is not None:
             payload["reasoning_effort"] = spec.effort
         self._set_limit(payload)
-        if "logprobs" in spec.supports:
+        if spec.supports is not None and "logprobs" in spec.supports:
             payload.setdefault("logprobs", True)
         payload.pop("stream", None)
-        payload.pop("stream_options", None)
+        options = payload.pop("stream_options", None) or {}
         if is_stream:
-            payload |= {"stream": True, "stream_options": {"include_usage": True}}
+            payload |= {"stream": True, "stream_options": {**options, "include_usage": True}}
         for field in (*self._dropped, *self._refused):
             payload.pop(field, None)
         if payload.get("logprobs") is not True:
@@ -103,6 +103,8 @@ class OpenAIBackend(NetworkBackend):
         if error.status not in (400, 403, 422, 500, 501) or not _REFUSAL.search(said):
             return False
         own = {field for field in (*_OURS, *_SAMPLING) if field in _SAMPLING or field not in query.params}
+        if query.original is not None and query.original.format != self.spec.format and self.spec.effort is None:
+            own.add("reasoning_effort")  # our translation of a wish to think, which this model cannot
         sent = [field for field in payload if field not in self._extra_body and re.search(rf"\b{field}\b", said)]
         if "max_tokens" in sent and "max_completion_tokens" in said:
             self._wants_new_limit = True

@@ -8,7 +8,16 @@ from typing import Any, Literal
 
 Tier = Literal["small", "mid", "lrm"]
 TIERS: tuple[Tier, ...] = ("small", "mid", "lrm")
+DEFAULT_RETRIES = 2
 CAPABILITIES = ("tools", "json_schema", "logprobs", "vision", "streaming")
+
+# The format that a built-in type speaks: a request that came in it can be passed on in its own words.
+_FORMATS = {"openai": "chat", "anthropic": "messages"}
+# What a built-in type cannot do, whichever model is behind it.
+_NEVER: Mapping[str, frozenset[str]] = {
+    "anthropic": frozenset({"logprobs"}),
+    "local": frozenset({"json_schema", "vision"}),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +35,17 @@ class Limits:
 
     context_tokens: int | None = None
     max_output_tokens: int | None = None
-    concurrency: int = 64
+    concurrency: int = 64  # calls at once
+    queue: int = 1000  # calls of a router that wait for their turn; more are refused
+    queue_s: float = 30.0  # for how long one may wait
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Breaker:
+    """When a router leaves a backend alone, so that requests go elsewhere at once while it is down."""
+
+    failures: int = 5  # in a row; 0: never
+    rest_s: float = 5.0  # then a single call tries it again; doubles each time that fails, too
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +72,27 @@ class BackendSpec:
     effort: str | None = None
     price: Price | None = None
     limits: Limits = Limits()
-    supports: frozenset[str] = frozenset({"streaming"})
+    supports: frozenset[str] | None = None  # of CAPABILITIES; None: nobody said, so it is tried
     timeout: Timeouts = Timeouts()
+    retries: int = DEFAULT_RETRIES  # of a router, on the same backend, before it goes on to the next best
+    breaker: Breaker = Breaker()
     options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def format(self) -> str:
+        """The format that the endpoint speaks, as in `Original.format`; "" where that is not known."""
+        return _FORMATS.get(self.type, "")
+
+    def lacking(self, needed: frozenset[str]) -> frozenset[str]:
+        """Returns those of the needed capabilities that this backend is known not to have.
+
+        One of them is no word of models.yaml: `n`, several answers to one request. A completion has no place for them,
+        so that they come only in the words of chat completions.
+
+        >>> sorted(BackendSpec(name="big", type="anthropic").lacking(frozenset({"tools", "logprobs"})))
+        ['logprobs']
+        """
+        never = needed & _NEVER.get(self.type, frozenset())
+        if self.format != "chat":
+            never |= needed & {"n"}
+        return never if self.supports is None else never | (needed & frozenset(CAPABILITIES)) - self.supports

@@ -21,10 +21,11 @@ class ThinkSplitter:
     (('', ''), ('17 * 2', '34'), ('', ''))
     """
 
-    __slots__ = ("_held", "_place", "_starts_inside")
+    __slots__ = ("_held", "_place", "_starts_inside", "has_split")
 
     def __init__(self, *, starts_inside: bool = False) -> None:
         self._starts_inside = starts_inside
+        self.has_split = starts_inside  # whether the text holds more than the answer
         self._held = ""  # text whose meaning depends on what comes next
         self._place: Literal["start", "opened", "reasoning", "closed", "answer"] = "start"
 
@@ -62,6 +63,7 @@ class ThinkSplitter:
         if body.startswith(OPENING):
             self._held = body[len(OPENING) :]
             self._place = "opened"
+            self.has_split = True
             return True
         if OPENING.startswith(body):  # also when nothing but white space came yet
             return False

@@ -8,8 +8,19 @@ from typing import Any, Protocol, runtime_checkable
 
 from .errors import InvalidRequest
 from .spec import BackendSpec
+from .sse import Event
 
 Message = Mapping[str, Any]  # one chat message in the OpenAI form: role, content, tool_calls, ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Original:
+    """A request in the words it came in, for a backend that speaks its format."""
+
+    format: str  # chat (OpenAI's chat completions), messages (Anthropic's) or responses (OpenAI's)
+    body: Mapping[str, Any]  # without `model`, `stream` and what is for Penstock
+    headers: Mapping[str, str] = field(default_factory=dict)  # names in lower case
+    unsayable: tuple[str, ...] = ()  # what no other format can say, such as `tools[0]: type 'bash_20250124'`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,12 +29,14 @@ class Query:
 
     `params` holds fields of a chat completion request besides `model`, `messages` and `stream`
     (`temperature`, `max_tokens`, `tools`, `response_format`, ...). `id` is the `query_id` of a trace,
-    by which `replay` finds its recorded answers.
+    by which `replay` finds its recorded answers. `original` is set where the request came over HTTP: the rest
+    is then its translation, by which it is judged and which backends of another format are sent.
     """
 
     messages: tuple[Message, ...]
     params: Mapping[str, Any] = field(default_factory=dict)
     id: str = ""
+    original: Original | None = None
 
     @classmethod
     def from_text(cls, text: str, *, id: str = "") -> Query:
@@ -41,7 +54,7 @@ class Query:
         """Returns the query of a conversation.
 
         Raises:
-            InvalidRequest: a message is not an object with a `role`, or there is none.
+            InvalidRequest: there is no message, or one is not an object with a `role` and content of a known kind.
         """
         if isinstance(messages, str | bytes) or not isinstance(messages, Sequence) or not messages:
             raise InvalidRequest("messages: expected a list of at least one chat message")
@@ -51,12 +64,19 @@ class Query:
             content = message.get("content")
             if content is not None and not isinstance(content, str | list | tuple):
                 raise InvalidRequest(f"messages[{position}].content: expected text or a list of parts")
+            for place, part in enumerate(content if isinstance(content, list | tuple) else ()):
+                if not isinstance(part, str | Mapping):
+                    raise InvalidRequest(f"messages[{position}].content[{place}]: expected text or an object")
         return cls(messages=tuple(messages), params=dict(params or {}), id=id)
 
     @property
     def text(self) -> str:
         """The text of every message in order, by which the query is judged; images leave none."""
         return "\n".join(text for message in self.messages if (text := text_of(message)))
+
+    def original_in(self, format: str) -> Original | None:
+        """Returns the request in the words it came in, where these are of a format; else None."""
+        return self.original if self.original is not None and self.original.format == format else None
 
 
 def text_of(message: Message) -> str:
@@ -96,6 +116,7 @@ class Completion:
     latency_s: float = 0.0
     first_token_s: float | None = None
     cost_usd: float | None = None  # where it is known better than from usage and price (replay)
+    body: Mapping[str, Any] | None = None  # the whole reply in the provider's words, where the query's are its format
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +126,7 @@ class Chunk:
     text: str = ""
     reasoning: str = ""
     tool_calls: tuple[Mapping[str, Any], ...] = ()  # deltas in the OpenAI form, with `index`
+    events: tuple[Event, ...] = ()  # the same in the provider's words, where the query's are its format
     completion: Completion | None = None
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 from ..backends import Message
 from .answer import AnswerChunk
-from .call_fields import CallFields, read_call_fields
-from .openai_format import chat_chunks, chat_completion, chat_id
+from .formats.chat import ChatWriter, wants_usage
+from .policy import Wishes, read_wishes
 
 if TYPE_CHECKING:
     from .router import Router
@@ -85,12 +85,11 @@ class Completions:
         self, *, messages: Sequence[Message], model: str | None = None, stream: bool | None = False, **params: Any
     ) -> Record | RecordStream:
         """Returns a completion, or with `stream=True` an iterator over its chunks."""
-        call = _fields(params)
+        fields, wishes, writer = _read(params)
         if stream:
-            chunks = self._router.stream(messages=messages, policy=model, wishes=call.wishes, **call.params)
-            return RecordStream(chunks, _Writer(with_usage=call.with_usage))
-        answer = self._router.ask(messages=messages, policy=model, wishes=call.wishes, **call.params)
-        return _record(chat_completion(answer, created=int(time.time())))
+            chunks = self._router.stream(messages=messages, policy=model, wishes=wishes, **fields)
+            return RecordStream(chunks, writer)
+        return _record(writer.whole(self._router.ask(messages=messages, policy=model, wishes=wishes, **fields)))
 
     @overload
     async def acreate(
@@ -109,18 +108,17 @@ class Completions:
         self, *, messages: Sequence[Message], model: str | None = None, stream: bool | None = False, **params: Any
     ) -> Record | AsyncIterator[Record]:
         """Returns what `create` does without blocking the event loop; with `stream=True`, for `async for`."""
-        call = _fields(params)
+        fields, wishes, writer = _read(params)
         if stream:
-            chunks = self._router.astream(messages=messages, policy=model, wishes=call.wishes, **call.params)
-            return _arecords(chunks, _Writer(with_usage=call.with_usage))
-        answer = await self._router.aask(messages=messages, policy=model, wishes=call.wishes, **call.params)
-        return _record(chat_completion(answer, created=int(time.time())))
+            chunks = self._router.astream(messages=messages, policy=model, wishes=wishes, **fields)
+            return _arecords(chunks, writer)
+        return _record(writer.whole(await self._router.aask(messages=messages, policy=model, wishes=wishes, **fields)))
 
 
 class RecordStream:
     """The chunks of a streamed completion; leaving it as a context manager, or `close`, ends the call upstream."""
 
-    def __init__(self, chunks: Iterator[AnswerChunk], writer: _Writer) -> None:
+    def __init__(self, chunks: Iterator[AnswerChunk], writer: ChatWriter) -> None:
         self._records = _records(chunks, writer)
 
     def __iter__(self) -> Iterator[Record]:
@@ -140,45 +138,32 @@ class RecordStream:
         self.close()
 
 
-class _Writer:
-    """Turns the pieces of one answer into records."""
-
-    def __init__(self, *, with_usage: bool) -> None:
-        self._id = chat_id(uuid.uuid4().hex)
-        self._created = int(time.time())
-        self._with_usage = with_usage
-        self._is_first = True
-
-    def write(self, chunk: AnswerChunk) -> list[Record]:
-        """Returns the records that one piece comes to."""
-        bodies = chat_chunks(
-            chunk, id=self._id, created=self._created, is_first=self._is_first, with_usage=self._with_usage
-        )
-        self._is_first = False
-        return [_record(body) for body in bodies]
-
-
-def _fields(params: Mapping[str, Any]) -> CallFields:
-    """Returns the fields as an OpenAI client would send them."""
+def _read(params: Mapping[str, Any]) -> tuple[dict[str, Any], Wishes, ChatWriter]:
+    """Returns the fields as an OpenAI client would send them, the wishes among them, and what writes the reply."""
     extra = params.get("extra_body") or {}
-    return read_call_fields(
-        {name: value for name, value in params.items() if name not in (*_OF_THE_CLIENT, "extra_body")} | dict(extra)
+    fields = {name: value for name, value in params.items() if name not in (*_OF_THE_CLIENT, "extra_body")} | dict(
+        extra
     )
+    wishes = read_wishes(fields.pop("penstock", None) or {}, where="penstock")
+    with_usage = wants_usage(fields)
+    fields.pop("stream_options", None)
+    writer = ChatWriter(uuid.uuid4().hex, created=int(time.time()), with_usage=with_usage, with_logprobs=True)
+    return fields, wishes, writer
 
 
-def _records(chunks: Iterator[AnswerChunk], writer: _Writer) -> Generator[Record, None, None]:
+def _records(chunks: Iterator[AnswerChunk], writer: ChatWriter) -> Generator[Record, None, None]:
     try:
         for chunk in chunks:
-            yield from writer.write(chunk)
+            yield from map(_record, writer.bodies(chunk))
     finally:
         chunks.close()  # type: ignore[attr-defined]  # the router's stream is a generator
 
 
-async def _arecords(chunks: AsyncIterator[AnswerChunk], writer: _Writer) -> AsyncIterator[Record]:
+async def _arecords(chunks: AsyncIterator[AnswerChunk], writer: ChatWriter) -> AsyncIterator[Record]:
     try:
         async for chunk in chunks:
-            for record in writer.write(chunk):
-                yield record
+            for body in writer.bodies(chunk):
+                yield _record(body)
     finally:
         await chunks.aclose()  # type: ignore[attr-defined]  # the router's stream is a generator
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,9 @@ from penstock.backends import (
     ConfigError,
     InvalidRequest,
     Limits,
+    MalformedReply,
     Message,
+    Original,
     Query,
     create_backend,
 )
@@ -162,7 +165,7 @@ def test_other_params_are_translated_ignored_or_passed_on() -> None:
         "stop": "END",
         "user": "ann",
         "seed": 1,
-        "logprobs": True,
+        "logprobs": False,
         "n": 1,
         "frequency_penalty": 0,
         "top_k": 5,
@@ -183,6 +186,9 @@ def test_other_params_are_translated_ignored_or_passed_on() -> None:
     ("query", "message"),
     [
         (asking(n=2), "n: the Messages API has no counterpart"),
+        (asking(logprobs=True), "logprobs: the Messages API has no counterpart"),
+        (asking(verbosity="low"), "verbosity: the Messages API has no counterpart"),
+        (asking(reasoning_effort="huge"), "reasoning_effort: unknown 'huge'"),
         (asking(presence_penalty=0.5), "presence_penalty"),
         (asking(logit_bias={"1": 2}), "logit_bias"),
         (asking(response_format={"type": "json_object"}), "use json_schema"),
@@ -194,7 +200,6 @@ def test_other_params_are_translated_ignored_or_passed_on() -> None:
         (asking({"role": "user", "content": [{"type": "image_url", "image_url": {"url": "a.png"}}]}), "http"),
         (asking({"role": "assistant", "tool_calls": [{**CALL, "function": {"name": "f", "arguments": "{"}}]}), "JSON"),
         (asking({"role": "tool", "content": "2"}), "unknown shape"),
-        (asking({"role": "user", "content": [7]}), "unknown shape"),
     ],
 )
 def test_what_cannot_be_translated_is_refused_with_a_sentence(query: Query, message: str) -> None:
@@ -312,3 +317,66 @@ def test_stop_reason_is_translated(given: str, expected: str) -> None:
 
 def test_there_are_no_logprobs() -> None:
     assert outcome(asking())[0].logprobs is None
+
+
+@pytest.mark.parametrize(("effort", "budget"), [("low", 4000), ("high", 16_000)])
+def test_an_effort_of_the_caller_becomes_thinking_where_the_backend_has_none(effort: str, budget: int) -> None:
+    assert sent(asking(reasoning_effort=effort))["thinking"] == {"type": "enabled", "budget_tokens": budget}
+    own = sent(asking(reasoning_effort=effort), effort="medium")["thinking"]
+    assert own["budget_tokens"] == THINKING_BUDGETS["medium"]
+
+
+def in_own_words(**body: Any) -> Query:
+    """Returns a query that came as a request of the Messages API."""
+    given = {"messages": [USER], "max_tokens": 20_000, **body}
+    params = {"max_tokens": given["max_tokens"]}
+    return replace(asking(**params), original=Original(format="messages", body=given))
+
+
+def test_a_request_of_the_api_is_sent_as_it_came() -> None:
+    body = {"temperature": 1.7, "novel": {"a": [1]}, "system": [{"type": "text", "text": "x"}], "top_k": 3}
+    expected = {"messages": [USER], "max_tokens": 20_000, "model": "claude-sonnet-4-5"} | body
+    assert sent(in_own_words(**body)) == expected
+
+
+def test_the_callers_thinking_holds_over_the_backends_effort() -> None:
+    thinking = {"type": "enabled", "budget_tokens": 1024}
+    body = sent(in_own_words(thinking=thinking, temperature=1, top_p=0.99), effort="high")
+    assert (body["thinking"], body["temperature"], body["top_p"]) == (thinking, 1, 0.99)
+
+
+def test_an_effort_of_the_backend_makes_room_in_a_request_of_the_api_too() -> None:
+    body = sent(in_own_words(temperature=0), effort="low")
+    assert body["thinking"] == {"type": "enabled", "budget_tokens": 4000}
+    assert "temperature" not in body
+
+
+def test_the_callers_thinking_that_is_refused_is_not_asked_for_again_and_again() -> None:
+    message = '"thinking.type.enabled" is not supported for this model. Use "thinking.type.adaptive".'
+    with pytest.raises(InvalidRequest, match="not supported"):
+        outcome(in_own_words(thinking={"type": "enabled", "budget_tokens": 1024}), refusing("budget_tokens", message))
+
+
+def counted(answer: Canned, query: Query) -> tuple[int, list[Asked]]:
+    """Returns what a server counts, and what it was asked."""
+
+    async def run() -> tuple[int, list[Asked]]:
+        async with Loopback(answer) as server:
+            backend = AnthropicBackend(BackendSpec(name="big", type="anthropic", model="m", base_url=server.url))
+            try:
+                return await backend.count_tokens(query), server.asked
+            finally:
+                await backend.aclose()
+
+    return asyncio.run(run())
+
+
+def test_tokens_are_counted_without_what_is_about_the_answer() -> None:
+    n_tokens, asked = counted(json_reply({"input_tokens": 7}), in_own_words(temperature=1, system="x"))
+    assert (n_tokens, asked[0].path) == (7, "/v1/messages/count_tokens")
+    assert asked[0].json == {"model": "m", "messages": [USER], "system": "x"}
+
+
+def test_a_count_that_cannot_be_read_is_malformed() -> None:
+    with pytest.raises(MalformedReply, match="cannot read the reply"):
+        counted(json_reply({"tokens": 7}), in_own_words())

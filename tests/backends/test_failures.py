@@ -114,3 +114,14 @@ def test_retry_after_is_read_in_every_form(headers: dict[str, str], expected: fl
 @given(body=st.binary(max_size=200), status=st.sampled_from([None, 400, 429, 500]))
 def test_any_body_makes_an_error(body: bytes, status: int | None) -> None:
     assert isinstance(failure(read_refusal(body), backend="b", status=status), BackendError)
+
+
+def test_error_keeps_the_providers_reply_without_secrets_where_it_is_an_object() -> None:
+    body = b'{ "error": {"message": "bad topsecretkey", "extra": [1]} }'
+    error = failure(read_refusal(body), backend="b", status=400, secrets=["topsecretkey"], format="chat")
+    assert (error.body, error.format) == (body.replace(b"topsecretkey", b"***"), "chat")
+
+
+@pytest.mark.parametrize("body", [b"<html>busy</html>", b"[1]", b'"busy"', b""])
+def test_error_keeps_no_reply_that_is_no_object(body: bytes) -> None:
+    assert failure(read_refusal(body), backend="b", status=500).body == b""

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from penstock.backends import (
     ConfigError,
     InvalidRequest,
     Limits,
+    Original,
     Query,
     ServerFailed,
     Usage,
@@ -353,3 +355,83 @@ def test_stream_knows_when_its_first_token_came() -> None:
     completion = outcome(OPENAI.reply(is_stream=True), is_stream=True)[0][0]
     assert completion.first_token_s is not None
     assert 0 < completion.first_token_s <= completion.latency_s
+
+
+CHAT = Original(format="chat", body={"messages": []})
+MESSAGES = Original(format="messages", body={})
+
+
+@pytest.mark.parametrize("is_stream", [False, True])
+def test_logprobs_are_asked_for_only_where_it_is_said_that_they_are_there(is_stream: bool) -> None:
+    assert "logprobs" not in sent(is_stream=is_stream, supports=None)
+    assert sent(is_stream=is_stream, supports=frozenset({"streaming", "logprobs"}))["logprobs"] is True
+
+
+def test_options_of_a_stream_are_kept_beside_ours() -> None:
+    query = asking(stream_options={"include_obfuscation": False})
+    assert sent(query, is_stream=True)["stream_options"] == {"include_obfuscation": False, "include_usage": True}
+    assert "stream_options" not in sent(query)
+
+
+def chunks_of(answer: Answer, original: Original | None) -> list[Chunk]:
+    """Returns the chunks of a stream whose request came in some words."""
+
+    async def run() -> list[Chunk]:
+        async with Loopback(answer) as server:
+            backend = create_backend(BackendSpec(name="small", type="openai", model="m", base_url=server.url))
+            query = replace(Query.from_text("17 * 23?"), original=original)
+            chunks = [chunk async for chunk in backend.stream(query)]
+            await backend.aclose()
+            return chunks
+
+    return asyncio.run(run())
+
+
+def test_the_providers_events_come_with_the_chunks_where_the_request_was_in_its_format() -> None:
+    *chunks, last = chunks_of(event_reply(*OPENAI.events), CHAT)
+    events = [event for chunk in chunks for event in chunk.events]
+    assert [data(event.data) for event in events] == list(OPENAI.events)
+    assert last.completion is not None
+    assert "".join(chunk.text for chunk in chunks) == last.completion.text == OPENAI.text
+
+
+@pytest.mark.parametrize("original", [None, MESSAGES])
+def test_there_are_no_events_and_no_body_for_a_request_in_other_words(original: Original | None) -> None:
+    assert not any(chunk.events for chunk in chunks_of(event_reply(*OPENAI.events), original))
+    query = replace(asking(), original=original)
+    assert outcome(json_reply(OPENAI.whole), query)[0][0].body is None
+
+
+def test_events_before_the_first_chunk_wait_for_it() -> None:
+    chunks = chunks_of(event_reply(*OPENAI.events), CHAT)
+    assert (chunks[0].text, len(chunks[0].events)) == ("39", 2)
+
+
+def test_no_events_bring_back_the_thinking_that_was_taken_out() -> None:
+    chunks = chunks_of(event_reply(*VLLM_TAGS.events), CHAT)
+    assert not any(chunk.events for chunk in chunks)
+    assert "".join(chunk.reasoning for chunk in chunks) == VLLM_TAGS.reasoning
+
+
+def test_a_stream_without_a_word_still_brings_its_events() -> None:
+    end = {"id": "c", "model": "m", "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+    first, last = chunks_of(event_reply(data(end), DONE), CHAT)
+    assert [event.data for event in first.events][-1] == b"[DONE]"
+    assert last.completion is not None
+
+
+def test_a_whole_reply_is_kept_in_the_providers_words() -> None:
+    (completion,), _ = outcome(json_reply(OPENAI.whole), replace(asking(), original=CHAT))
+    assert completion.body == OPENAI.whole
+    (last,) = chunks_of(json_reply(OPENAI.whole), CHAT)
+    assert last.completion is not None
+    assert last.completion.body == OPENAI.whole
+
+
+def test_a_wish_to_think_that_we_translated_is_left_out_where_it_is_refused() -> None:
+    message = "Unrecognized request argument supplied: reasoning_effort"
+    query = asking(reasoning_effort="low")
+    (completion,), asked = outcome(refusing("reasoning_effort", message), replace(query, original=MESSAGES))
+    assert (completion.text, "reasoning_effort" in asked[1].json) == ("391", False)
+    with pytest.raises(InvalidRequest):
+        outcome(refusing("reasoning_effort", message), replace(query, original=CHAT))

@@ -1,0 +1,36 @@
+"""Server-sent events, written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+
+def encode_event(body: Any, name: str = "") -> bytes:
+    """Returns one event; `body` is a JSON value, or the bytes of one.
+
+    >>> encode_event({"type": "ping"}, "ping")
+    b'event: ping\\ndata: {"type":"ping"}\\n\\n'
+    """
+    data = body if isinstance(body, bytes) else encode_json(body)
+    head = b"event: " + name.encode() + b"\n" if name else b""
+    # Bytes of a provider's event may hold several lines, each a field of its own.
+    return head + b"data: " + data.replace(b"\n", b"\ndata: ") + b"\n\n"
+
+
+def encode_json(body: Any) -> bytes:
+    """Returns a body as JSON."""
+    try:
+        return orjson.dumps(body, default=_plain)
+    except TypeError:
+        # orjson refuses half a surrogate pair, which a model may well write.
+        return json.dumps(body, default=_plain, ensure_ascii=False).encode("utf-8", "replace")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"{type(value).__name__} is not a JSON type")

@@ -1,0 +1,95 @@
+"""What requests of every format have in common, read out of a body and its headers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, replace
+from typing import Any
+
+import orjson
+
+from ...backends import InvalidRequest, Original, Query
+from ..headers import wishes_in
+from ..http_error import HttpError
+from ..policy import Wishes, read_wishes
+from .format import Format, Request
+
+_FORWARDED = b"anthropic-"  # the beginning of headers that are part of a request, and no secret
+
+
+def read_request(format: Format, body: bytes, headers: Iterable[tuple[bytes, bytes]], *, trace_id: str) -> Request:
+    """Returns the request in a body and its headers; of a wish in both, the body's holds.
+
+    Raises:
+        HttpError, InvalidRequest, ConfigError: it is malformed; the text says where.
+    """
+    given, headers = read_object(body), tuple(headers)
+    model, is_stream = given.pop("model", None), given.pop("stream", None)
+    if model is not None and not isinstance(model, str):
+        raise InvalidRequest(f"model: expected the name of a policy or a backend, got {model!r:.80}")
+    if is_stream is not None and not isinstance(is_stream, bool):
+        raise InvalidRequest(f"stream: expected true or false, got {is_stream!r:.80}")
+    wishes = _over(read_wishes(given.pop("penstock", None) or {}, where="penstock"), wishes_in(headers))
+    reading = format.read(given)
+    original = Original(format=format.name, body=given, headers=_forwarded(headers), unsayable=reading.unsayable)
+    query = Query.from_messages(reading.messages, params=reading.params, id=trace_id)
+    return Request(query=replace(query, original=original), model=model, wishes=wishes, is_stream=bool(is_stream))
+
+
+def read_object(body: bytes) -> dict[str, Any]:
+    """Returns the JSON object that a body is.
+
+    Raises:
+        HttpError: it is none; the text names the position.
+    """
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise HttpError(400, f"the body is not JSON: {error}", code="invalid_json") from error
+    if not isinstance(value, dict):
+        raise HttpError(400, "the body is not a JSON object", code="invalid_json")
+    return value
+
+
+def object_in(body: Mapping[str, Any], field: str) -> Mapping[str, Any]:
+    """Returns the object in a field; an empty one where there is none.
+
+    Raises:
+        InvalidRequest: it is something else.
+    """
+    value = body.get(field)
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise InvalidRequest(f"{field}: expected an object, got {value!r:.80}")
+    return value
+
+
+def list_in(body: Mapping[str, Any], field: str) -> list[Mapping[str, Any]]:
+    """Returns the objects listed in a field; none where it is not there.
+
+    Raises:
+        InvalidRequest: it is something else.
+    """
+    value = body.get(field)
+    if value is None:
+        return []
+    if not isinstance(value, list) or not all(isinstance(item, Mapping) for item in value):
+        raise InvalidRequest(f"{field}: expected a list of objects, got {value!r:.80}")
+    return value
+
+
+def _forwarded(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Returns the headers that go along with a request; lines of one name are joined, as HTTP allows."""
+    found: dict[str, str] = {}
+    for name, value in headers:
+        if name.startswith(_FORWARDED):
+            key, text = name.decode("latin-1"), value.decode("latin-1")
+            found[key] = f"{found[key]},{text}" if key in found else text
+    return found
+
+
+def _over(first: Wishes, second: Wishes) -> Wishes:
+    """Returns the second wishes with the first ones over them."""
+    given = {field.name: value for field in fields(first) if (value := getattr(first, field.name)) is not None}
+    return replace(second, **given) if given else second
