@@ -4,7 +4,7 @@ from .answer import Answer, AnswerChunk
 from .cascade import Outcome, Step, cascade
 from .config import Config, TraceLog, read_config
 from .decision import Decision, decide
-from .errors import AllBackendsFailed, NoFeasibleBackend, UnknownPolicy
+from .errors import AllBackendsFailed, BackendBusy, NoBackendFree, NoFeasibleBackend, UnknownPolicy
 from .objectives import OBJECTIVES, Objective
 from .outlook import Outlook, Tried
 from .policy import Policy, Wishes
@@ -17,9 +17,11 @@ __all__ = [
     "AllBackendsFailed",
     "Answer",
     "AnswerChunk",
+    "BackendBusy",
     "Config",
     "Decision",
     "JsonlSink",
+    "NoBackendFree",
     "NoFeasibleBackend",
     "NullSink",
     "Objective",

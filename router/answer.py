@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..backends import Completion
+from ..backends.sse import Event
 from .cascade import Outcome, Step
 from .decision import Decision
 
@@ -79,6 +80,8 @@ class AnswerChunk:
     text: str = ""
     reasoning: str = ""
     tool_calls: tuple[Mapping[str, Any], ...] = ()
+    events: tuple[Event, ...] = ()  # the piece in the provider's own words, as in `Chunk`
+    body: Mapping[str, Any] | None = None  # likewise, where the piece is a whole reply
     answer: Answer | None = None
 
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 
 from ..backends import BackendError, Completion
+from ..classifiers.final_answer import FinalAnswer, final_answer
+from .belief import believe
 from .decision import Decision
 from .errors import AllBackendsFailed
 from .objectives import create_objective
@@ -13,6 +15,9 @@ from .outlook import Outlook, Tried
 
 Assess = Callable[[str, Completion], float]  # (backend, completion) -> confidence
 Charge = Callable[[str, Completion], float]  # (backend, completion) -> cost in USD
+Read = Callable[[str, Completion], FinalAnswer | None]  # (backend, completion) -> what the answer comes to
+
+_ANY_ANSWER = FinalAnswer(kind="text", value="")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +27,7 @@ class Step:
     backend: str
     completion: Completion | None  # None: it failed
     error: BackendError | None
-    confidence: float  # 0 where it failed
+    confidence: float  # P(its answer is correct), from all answers of the cascade; 0 where it failed
     cost_usd: float
 
 
@@ -49,16 +54,25 @@ class Outcome:
         return ">".join(step.backend + ("!" if step.error else "") for step in self.steps)
 
 
+def read_answer(_backend: str, completion: Completion) -> FinalAnswer | None:
+    """Returns what an answer comes to, None where it cannot be compared with another."""
+    return final_answer(completion)
+
+
 def cascade(
-    decision: Decision, *, assess: Assess, charge: Charge
+    decision: Decision, *, assess: Assess, charge: Charge, read: Read = read_answer
 ) -> Generator[str, Completion | BackendError, Outcome]:
     """Yields the backend to ask; is sent its completion or its error; returns the outcome.
+
+    The answer that is returned is the one that is likeliest to be right in the light of all others: two that agree may
+    outweigh a better one. Of equals it is the one that looked best by itself, then the latest.
 
     Raises:
         AllBackendsFailed: no backend that could be asked gave an answer.
     """
     objective = create_objective(decision.policy.objective)
     policy, outlook = decision.policy, decision.outlook
+    is_compared = outlook.escalation.comparable > 0
     steps: list[Step] = []
     tried: tuple[Tried, ...] = ()
     place: int | None = outlook.backends.index(decision.backend)
@@ -73,22 +87,38 @@ def cascade(
             place = objective.escalate(outlook, policy, tried) if tried else objective.start(outlook, policy)
         else:
             confidence, cost = assess(name, reply), charge(name, reply)
+            answer = read(name, reply) if is_compared else None
             steps.append(Step(backend=name, completion=reply, error=None, confidence=confidence, cost_usd=cost))
-            tried = (*tried, Tried(place=place, confidence=confidence, cost_usd=cost))
+            tried = (*tried, Tried(place=place, confidence=confidence, cost_usd=cost, answer=answer))
             place = objective.escalate(outlook, policy, tried)
     if not tried:
         raise AllBackendsFailed({step.backend: step.error for step in steps if step.error})
+    return _outcome(outlook, steps, tried)
+
+
+def _outcome(outlook: Outlook, steps: list[Step], tried: tuple[Tried, ...]) -> Outcome:
+    """Returns the outcome, with the confidence in each answer that all answers together give."""
+    together = [tried[0].confidence]
+    if len(tried) > 1:
+        together = [round(chance, 12) for chance in believe(outlook, tried).confidence().tolist()]
     answered = [place for place, step in enumerate(steps) if step.completion]
-    return Outcome(steps=tuple(steps), chosen=max(answered, key=lambda place: (steps[place].confidence, place)))
+    chosen = max(range(len(answered)), key=lambda number: (together[number], tried[number].confidence, number))
+    for place, confidence in zip(answered, together, strict=True):
+        steps[place] = replace(steps[place], confidence=confidence)
+    return Outcome(steps=tuple(steps), chosen=answered[chosen])
 
 
 def may_escalate(decision: Decision) -> bool:
     """Returns whether an answer of the first backend could be followed by another call: one that is surely wrong and
-    leaves the whole budget would be.
+    leaves the whole budget would be, whether it can be compared with others or not.
     """
-    worst = Tried(place=decision.outlook.backends.index(decision.backend), confidence=0.0, cost_usd=0.0)
+    outlook = decision.outlook
     objective = create_objective(decision.policy.objective)
-    return objective.escalate(decision.outlook, decision.policy, (worst,)) is not None
+    worst = Tried(place=outlook.backends.index(decision.backend), confidence=0.0, cost_usd=0.0)
+    answers = (None, _ANY_ANSWER) if outlook.escalation.comparable > 0 else (None,)
+    return any(
+        objective.escalate(outlook, decision.policy, (replace(worst, answer=answer),)) is not None for answer in answers
+    )
 
 
 def _drop(outlook: Outlook, tried: tuple[Tried, ...], failed: int) -> tuple[Outlook, tuple[Tried, ...]]:
@@ -99,7 +129,6 @@ def _drop(outlook: Outlook, tried: tuple[Tried, ...], failed: int) -> tuple[Outl
         backends=tuple(outlook.backends[place] for place in kept),
         quality=outlook.quality[kept],
         cost_usd=outlook.cost_usd[kept],
-        rescue=outlook.rescue[kept][:, kept],
-        power=outlook.power[kept],
+        escalation=outlook.escalation.take(kept),
     )
     return remaining, tuple(replace(call, place=kept.index(call.place)) for call in tried)

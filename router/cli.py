@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "replay": ("the cascade over recorded answers", "penstock.training.commands.replay:ReplayCommand"),
     "route": ("the decision for a query and its reasons; calls nothing", "penstock.router.commands.route:RouteCommand"),
     "ask": ("a routed answer", "penstock.router.commands.ask:AskCommand"),
+    "keys": ("API keys of the sidecar: create, list, revoke", "penstock.router.commands.keys:KeysCommand"),
     "serve": ("the sidecar proxy", "penstock.router.commands.serve:ServeCommand"),
 }
 

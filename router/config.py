@@ -8,19 +8,32 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..backends import BACKENDS, CAPABILITIES, TIERS, BackendSpec, ConfigError, Limits, Price, Timeouts, resolve
+from ..backends import (
+    BACKENDS,
+    CAPABILITIES,
+    TIERS,
+    BackendSpec,
+    Breaker,
+    ConfigError,
+    Limits,
+    Price,
+    Timeouts,
+    resolve,
+)
+from ..backends.spec import DEFAULT_RETRIES
 from .document import NAME_SIGNS, Section, is_name, read_yaml
 from .objectives import OBJECTIVES
 from .policy import Policy
 
 _BACKEND_KEYS = (
     "type", "model", "base_url", "api_key_env", "tier", "effort", "efforts", "price", "limits", "supports", "timeout",
+    "retries", "breaker",
 )  # fmt: skip
 _POLICY_KEYS = (
     "objective", "lam", "quality", "max_calls",
-    "max_cost_usd", "max_latency_s", "min_quality", "effort", "allow", "deny",
+    "max_cost_usd", "max_latency_s", "min_quality", "effort", "allow", "deny", "deadline_s",
 )  # fmt: skip
-_TOP_KEYS = ("version", "artefact", "policies", "default_policy", "backends", "traces")
+_TOP_KEYS = ("version", "artefact", "policies", "default_policy", "backends", "traces", "keys")
 _MOST_BACKENDS = 500
 _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
@@ -45,6 +58,7 @@ class Config:
     default_policy: str
     artefact: Path | None
     traces: TraceLog = field(default_factory=TraceLog)
+    keys: Path | None = None  # the file with the sidecar's API keys; None: it asks for none
 
 
 DEFAULT_POLICIES: Mapping[str, Policy] = {
@@ -88,6 +102,7 @@ def read_config(path: Path | str) -> Config:
         default_policy=default,
         artefact=path.parent / artefact if artefact else None,
         traces=_read_traces(top.section("traces"), folder=path.parent),
+        keys=_read_keys(top, folder=path.parent),
     )
 
 
@@ -104,16 +119,17 @@ def _read_backend(name: str, section: Section, *, folder: Path) -> list[BackendS
     for effort in efforts:
         if not is_name(effort):
             raise section.error("efforts", f"{effort!r} is not a name; expected {NAME_SIGNS}")
-    supports = section.names("supports", default=("streaming",))
-    for capability in supports:
+    supports = section.names("supports") if section.has("supports") else None
+    for capability in supports or ():
         if capability not in CAPABILITIES:
             raise section.error("supports", f"unknown {capability!r}; expected some of {', '.join(CAPABILITIES)}")
     options = {key: section.raw(key) for key in section if key not in _BACKEND_KEYS and section.has(key)}
     if kind == "replay" and "traces" in options:
         options["traces"] = _anchored_files(options["traces"], folder)
-    limits, timeout = section.section("limits"), section.section("timeout")
-    limits.only(("context_tokens", "max_output_tokens", "concurrency"))
+    limits, timeout, breaker = section.section("limits"), section.section("timeout"), section.section("breaker")
+    limits.only(("context_tokens", "max_output_tokens", "concurrency", "queue", "queue_s"))
     timeout.only(("first_token_s", "total_s"))
+    breaker.only(("failures", "rest_s"))
     common: dict[str, Any] = {
         "type": kind,
         "model": _anchored(model, folder) if kind == "local" else model,
@@ -125,11 +141,18 @@ def _read_backend(name: str, section: Section, *, folder: Path) -> list[BackendS
             context_tokens=limits.integer("context_tokens", least=1),
             max_output_tokens=limits.integer("max_output_tokens", least=1),
             concurrency=limits.integer("concurrency", default=Limits().concurrency, least=1),
+            queue=limits.integer("queue", default=Limits().queue, least=0),
+            queue_s=limits.number("queue_s", default=Limits().queue_s, above=0.0),
         ),
-        "supports": frozenset(supports),
+        "supports": None if supports is None else frozenset(supports),
         "timeout": Timeouts(
             first_token_s=timeout.number("first_token_s", default=Timeouts().first_token_s, above=0.0),
             total_s=timeout.number("total_s", default=Timeouts().total_s, above=0.0),
+        ),
+        "retries": section.integer("retries", default=DEFAULT_RETRIES, least=0),
+        "breaker": Breaker(
+            failures=breaker.integer("failures", default=Breaker().failures, least=0),
+            rest_s=breaker.number("rest_s", default=Breaker().rest_s, above=0.0),
         ),
         "options": options,
     }
@@ -191,6 +214,7 @@ def _read_policy(name: str, section: Section, backends: Mapping[str, BackendSpec
         max_cost_usd=section.number("max_cost_usd", above=0.0) if section.has("max_cost_usd") else None,
         max_latency_s=section.number("max_latency_s", above=0.0) if section.has("max_latency_s") else None,
         min_quality=section.number("min_quality", least=0.0, most=1.0) if section.has("min_quality") else None,
+        deadline_s=section.number("deadline_s", above=0.0) if section.has("deadline_s") else None,
         effort=section.text("effort") or None,
         allow=section.names("allow"),
         deny=section.names("deny"),
@@ -208,6 +232,14 @@ def _read_traces(section: Section, *, folder: Path) -> TraceLog:
         max_mb=section.number("max_mb", default=TraceLog().max_mb, above=0.0),
         max_files=section.integer("max_files", least=1),
     )
+
+
+def _read_keys(top: Section, *, folder: Path) -> Path | None:
+    if not top.has("keys"):
+        return None
+    section = top.section("keys")
+    section.only(("file",))
+    return folder / section.text("file", required=True)
 
 
 def _anchored(name: str, folder: Path) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +28,7 @@ class Decision:
     outlook: Outlook
     estimates: Estimates
     excluded: Mapping[str, str]  # backend -> the wish that excludes it
+    unavailable: Mapping[str, str] = field(default_factory=dict)  # those of the excluded that might be asked later
     neighbours: tuple[Neighbour, ...] = ()  # filled by `Router.route`
     notes: tuple[str, ...] = ()
 
@@ -37,7 +38,8 @@ class Decision:
         place = self.estimates.backends.index(self.backend)
         quality, cost = self.estimates.quality[place], self.estimates.cost_usd[place]
         price = f"${cost:.6f}" if np.isfinite(cost) else "unknown cost"
-        return f"{self.policy.objective}: estimated quality {quality:.2f} for {price} ({self.estimates.source})"
+        why = f"{self.policy.objective}: estimated quality {quality:.2f} for {price} ({self.estimates.source})"
+        return "; ".join((why, *(f"without {name}: {reason}" for name, reason in self.unavailable.items())))
 
     def explain(self) -> str:
         """Returns the whole story as text: every backend's estimates, the exclusions, the nearest training queries."""
@@ -84,16 +86,24 @@ def decide(
     *,
     specs: Mapping[str, BackendSpec],
     escalation: Escalation,
+    unavailable: Mapping[str, str] | None = None,
 ) -> Decision:
     """Returns where to start; pure.
 
-    `escalation` has the backends of `estimates` as its rows and columns.
+    `escalation` has the backends of `estimates` in their order. `unavailable` says of those that cannot be asked now,
+    why.
 
     Raises:
         NoFeasibleBackend: the wishes exclude every backend.
     """
     excluded = why_excluded(
-        specs, estimates, policy, needed=needed_capabilities(query), max_tokens=wanted_tokens(query)
+        specs,
+        estimates,
+        policy,
+        needed=needed_capabilities(query),
+        max_tokens=wanted_tokens(query),
+        original=query.original,
+        unavailable=unavailable,
     )
     outlook = outlook_of(estimates, escalation, policy, excluded)
     place = create_objective(policy.objective).start(outlook, policy)
@@ -103,6 +113,7 @@ def decide(
         outlook=outlook,
         estimates=estimates,
         excluded=excluded,
+        unavailable={name: why for name, why in (unavailable or {}).items() if excluded[name] == why},
     )
 
 
@@ -112,14 +123,12 @@ def outlook_of(estimates: Estimates, escalation: Escalation, policy: Policy, exc
     A cost that is not known counts as the greatest that is, so that it is never the reason to choose a backend.
     """
     names, quality, cost = estimates.backends, estimates.quality, estimates.cost_usd
-    rescue, power = escalation.rescue, escalation.power
     if excluded:
         places = [place for place, name in enumerate(names) if name not in excluded]
         if not places:
             raise NoFeasibleBackend(excluded)
         names = tuple(names[place] for place in places)
-        quality, cost, power = quality[places], cost[places], power[places]
-        rescue = rescue[np.ix_(places, places)]
+        quality, cost, escalation = quality[places], cost[places], escalation.take(places)
     if np.isnan(cost).any():
         known = cost[~np.isnan(cost)]
         cost = np.where(np.isnan(cost), known.max() if len(known) else 0.0, cost)
@@ -127,8 +136,7 @@ def outlook_of(estimates: Estimates, escalation: Escalation, policy: Policy, exc
         backends=names,
         quality=quality,
         cost_usd=cost,
-        rescue=rescue,
-        power=power,
+        escalation=escalation,
         max_calls=policy.max_calls,
         budget_usd=float("inf") if policy.max_cost_usd is None else policy.max_cost_usd,
     )

@@ -1,7 +1,10 @@
 """What can go wrong while routing, as one tree.
 
 PenstockError
+├── BackendError
+│   └── BackendBusy       no call to the backend is let through now; `retry_after_s` says when to try again
 ├── NoFeasibleBackend     the wishes exclude every backend; `excluded` says which wish excluded which
+│   └── NoBackendFree     those that the wishes leave are busy or left alone; `retry_after_s` says for how long
 ├── AllBackendsFailed     every backend that was tried failed; `causes` holds each error
 └── UnknownPolicy         neither a policy nor a backend has this name
 """
@@ -20,6 +23,24 @@ class NoFeasibleBackend(PenstockError):
         reasons = "; ".join(f"{backend}: {reason}" for backend, reason in excluded.items())
         super().__init__(f"no backend is left: {reasons}")
         self.excluded = dict(excluded)
+
+
+class NoBackendFree(NoFeasibleBackend):
+    """The backends that fulfil the wishes are all busy, or left alone after failures."""
+
+    def __init__(self, excluded: Mapping[str, str], *, retry_after_s: float) -> None:
+        super().__init__(excluded)
+        self.retry_after_s = retry_after_s
+
+
+class BackendBusy(BackendError):
+    """No call is let through to the backend now: it is left alone after failures, or has as many as it takes."""
+
+    retryable = True
+
+    def __init__(self, reason: str, *, backend: str, retry_after_s: float) -> None:
+        super().__init__(reason, backend=backend, retry_after_s=retry_after_s)
+        self.reason = reason
 
 
 class AllBackendsFailed(PenstockError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..backends import BackendSpec, Query
+from ..backends import BackendSpec, Original, Query
 from ..classifiers import Estimates
 from .policy import NOBODY, Policy
 
@@ -20,6 +20,10 @@ def needed_capabilities(query: Query) -> frozenset[str]:
         needed.add("json_schema")
     if any(_has_image(message.get("content")) for message in query.messages):
         needed.add("vision")
+    if query.params.get("logprobs"):
+        needed.add("logprobs")
+    if query.params.get("n") not in (None, 1):
+        needed.add("n")
     return frozenset(needed)
 
 
@@ -51,15 +55,21 @@ def why_excluded(
     *,
     needed: frozenset[str],
     max_tokens: int,
+    original: Original | None = None,
+    unavailable: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
-    """Returns, for each backend that may not be asked, the wish that excludes it."""
+    """Returns, for each backend that may not be asked, the wish that excludes it; of those that fulfil every wish, why
+    it is `unavailable`.
+    """
     limited = has_limits(policy)
     excluded: dict[str, str] = {}
     for place, name in enumerate(estimates.backends):
         spec = specs.get(name)
         reason = _policy_reason(name, spec, estimates, place, policy) if limited else ""
         if not reason and spec is not None:
-            reason = _query_reason(spec, estimates.input_tokens, needed, max_tokens)
+            reason = _query_reason(spec, estimates.input_tokens, needed, max_tokens, original)
+        if not reason and unavailable:
+            reason = unavailable.get(name, "")
         if reason:
             excluded[name] = reason
     return excluded
@@ -87,11 +97,15 @@ def _policy_reason(name: str, spec: BackendSpec | None, estimates: Estimates, pl
     return ""
 
 
-def _query_reason(spec: BackendSpec, input_tokens: int, needed: frozenset[str], max_tokens: int) -> str:
+def _query_reason(
+    spec: BackendSpec, input_tokens: int, needed: frozenset[str], max_tokens: int, original: Original | None
+) -> str:
     """Returns what this backend lacks for the query, or ''."""
-    missing = needed - spec.supports
+    missing = spec.lacking(needed) if needed else needed
     if missing:
         return f"does not support {', '.join(sorted(missing))}"
+    if original is not None and original.unsayable and original.format != spec.format:
+        return f"cannot be told {', '.join(original.unsayable)}"
     window, longest = spec.limits.context_tokens, spec.limits.max_output_tokens
     if window is not None:
         n_tokens = input_tokens + (max_tokens if longest is None else min(max_tokens, longest))

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..classifiers.escalation import Escalation
+from ..classifiers.final_answer import FinalAnswer
+
 FloatArray = NDArray[np.float64]
 
 
@@ -17,21 +20,16 @@ class Outlook:
     backends: tuple[str, ...]
     quality: FloatArray  # (n,) P(correct) before any call
     cost_usd: FloatArray  # (n,) expected, of one call
-    rescue: FloatArray  # (n, n) [a, b]: P(b right | a wrong) relative to `quality[b]`
-    power: FloatArray  # (n,) share of the variance of correctness that confidence explains; 0: cannot be checked
+    escalation: Escalation  # of these backends: how their errors go together, how much looking at an answer tells
     max_calls: int
     budget_usd: float  # for all calls together; inf: none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tried:
-    """A call that was made: its place in the outlook, the confidence in its answer, what it cost."""
+    """A call that was made: its place in the outlook, the confidence in its answer, what it came to, what it cost."""
 
     place: int
-    confidence: float
+    confidence: float  # from this answer alone
     cost_usd: float
-
-
-def can_check(outlook: Outlook, tried: tuple[Tried, ...]) -> bool:
-    """Returns whether the confidence in any answer so far is more than what was expected before it was seen."""
-    return any(outlook.power[call.place] > 0 for call in tried)
+    answer: FinalAnswer | None = None  # None: it cannot be compared with others

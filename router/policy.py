@@ -10,7 +10,7 @@ from typing import Any
 from ..backends import ConfigError
 
 DEFAULT_LAM = 20.0  # quality per US dollar
-MAX_CALLS = 3
+MAX_CALLS = 5
 NOBODY = "*"  # in `deny`: every backend
 
 
@@ -29,6 +29,7 @@ class Policy:
     allow: tuple[str, ...] = ()  # empty: all
     deny: tuple[str, ...] = ()
     max_calls: int = MAX_CALLS
+    deadline_s: float | None = None  # of all calls for one query together
     options: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..backends import BackendError, BackendSpec, Completion, Query, cost_usd
-from ..classifiers import Escalation, Estimates, PriorModel
-from .cascade import Assess, Outcome, cascade
+from ..classifiers import Escalation, Estimates, PriorModel, no_escalation
+from .cascade import Assess, Outcome, Read, cascade, read_answer
 from .decision import Decision, decide
 from .outlook import FloatArray
 from .policy import Policy
@@ -60,27 +60,42 @@ class Pool:
         estimated = self._trained.model.estimate_all(texts)
         return [self._for_pool(estimates, text) for estimates, text in zip(estimated, texts, strict=True)]
 
-    def decide(self, query: Query, policy: Policy, estimates: Estimates | None = None) -> Decision:
-        """Returns where to start.
+    def decide(
+        self,
+        query: Query,
+        policy: Policy,
+        estimates: Estimates | None = None,
+        *,
+        unavailable: Mapping[str, str] | None = None,
+    ) -> Decision:
+        """Returns where to start; `unavailable` says of backends that cannot be asked now, why.
 
         Raises:
             NoFeasibleBackend: the wishes exclude every backend.
         """
         return decide(
-            query, estimates or self.estimate(query.text), policy, specs=self.specs, escalation=self.escalation
+            query,
+            estimates or self.estimate(query.text),
+            policy,
+            specs=self.specs,
+            escalation=self.escalation,
+            unavailable=unavailable,
         )
 
     def flow(
-        self, query: Query, decision: Decision, *, assess: Assess | None = None
+        self, query: Query, decision: Decision, *, assess: Assess | None = None, read: Read = read_answer
     ) -> Generator[str, Completion | BackendError, Outcome]:
-        """Returns the cascade that carries a decision out; `assess` stands in for `confidence` where it is known."""
+        """Returns the cascade that carries a decision out.
+
+        `assess` stands in for `confidence`, and `read` for `read_answer`, where what they say is known.
+        """
         estimates = decision.estimates
 
         def judge(backend: str, completion: Completion) -> float:
             estimate = float(estimates.quality[estimates.backends.index(backend)])
             return self.confidence(query, completion, backend=backend, estimate=estimate)
 
-        return cascade(decision, assess=assess or judge, charge=self.charge)
+        return cascade(decision, assess=assess or judge, charge=self.charge, read=read)
 
     def confidence(self, query: Query, completion: Completion, *, backend: str, estimate: float) -> float:
         """Returns P(this completion is correct); without a confidence model, what was expected before the call."""
@@ -122,7 +137,7 @@ class Pool:
             cost_usd=cost,
             output_tokens=tokens,
             latency_s=latency,
-            difficulty=1.0 - float(quality.mean()),
+            difficulty=learned.difficulty,
             input_tokens=learned.input_tokens,
             source=learned.source if len(self._columns) else "cold start",
         )
@@ -134,11 +149,9 @@ class Pool:
         return out
 
     def _pool_escalation(self) -> Escalation:
-        n = len(self.backends)
-        rescue, power = np.ones((n, n)), np.zeros(n)
-        if self._trained is not None:
-            learned = self._trained.escalation
-            rescue[np.ix_(self._places, self._places)] = learned.rescue[np.ix_(self._columns, self._columns)]
-            if self._trained.confidence is not None:
-                power[self._places] = learned.power[self._columns]
-        return Escalation(rescue=rescue, power=power)
+        if self._trained is None:
+            return no_escalation(len(self.backends))
+        places = np.full(len(self.backends), -1, dtype=np.int64)
+        places[self._places] = self._columns
+        learned = self._trained.escalation.take(places)
+        return learned if self.can_check else replace(learned, power=np.zeros(len(places)))

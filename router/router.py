@@ -6,6 +6,7 @@ import asyncio
 import concurrent.futures
 import functools
 import logging
+import random
 import threading
 import time
 import uuid
@@ -24,7 +25,6 @@ from ..backends import (
     Completion,
     ConfigError,
     InvalidRequest,
-    MalformedReply,
     Message,
     PenstockError,
     Query,
@@ -33,11 +33,13 @@ from ..backends import (
 from ..classifiers import load_artefact
 from .answer import Answer, AnswerChunk
 from .background import CLOSED, BackgroundLoop, aiterate, await_on, iterate, wait_for
+from .caller import NEVER, Caller
 from .cascade import Outcome, may_escalate
 from .chat import Chat
 from .config import Config, read_config
 from .decision import Decision
-from .errors import AllBackendsFailed, UnknownPolicy
+from .errors import AllBackendsFailed, BackendBusy, NoBackendFree, NoFeasibleBackend, UnknownPolicy
+from .gate import LocalGate
 from .policy import NO_WISHES, Policy, Wishes
 from .pool import Pool
 from .records import failure_records, feedback_record, records_of
@@ -72,6 +74,9 @@ class Router:
         self._sink = sink or NullSink()
         self._given = backends
         self._clock = clock
+        self._gates = {name: LocalGate(spec, clock=clock) for name, spec in config.backends.items()}
+        self._callers: dict[str, Caller] = {}
+        self._rng = random.Random()  # of waiting times only
         self._lock = threading.Lock()
         self._backends: dict[str, Backend] | None = None
         self._is_closed = False
@@ -128,8 +133,31 @@ class Router:
         return wishes.on(found)
 
     def decide(self, query: Query, policy: str | None = None, wishes: Wishes = NO_WISHES) -> Decision:
-        """Returns the decision for a query, quickly; calls nothing."""
-        return self.pool.decide(query, self.policy(policy, wishes))
+        """Returns the decision for a query, quickly; calls nothing.
+
+        Raises:
+            NoFeasibleBackend: no backend is left; NoBackendFree where that may pass.
+        """
+        wanted = self.policy(policy, wishes)
+        refusals = self.refusals()
+        if not refusals:
+            return self.pool.decide(query, wanted)
+        unavailable = {name: refusal.reason for name, refusal in refusals.items()}
+        try:
+            return self.pool.decide(query, wanted, unavailable=unavailable)
+        except NoFeasibleBackend as error:
+            waits = [
+                refusal.retry_after_s or 0.0
+                for name, refusal in refusals.items()
+                if error.excluded.get(name) == refusal.reason
+            ]
+            if not waits:
+                raise
+            raise NoBackendFree(error.excluded, retry_after_s=min(waits)) from error
+
+    def refusals(self) -> Mapping[str, BackendBusy]:
+        """Returns the backends that no call would be let through to now, and why."""
+        return {name: refusal for name, gate in self._gates.items() if (refusal := gate.refusal()) is not None}
 
     def route(
         self,
@@ -236,14 +264,14 @@ class Router:
         """Returns a routed answer; runs on the loop that the backends live on."""
         started = self._clock()
         decision = self.decide(query, policy, wishes)
-        backends = self.backends()
+        callers, deadline = self._ready(decision, started)
         flow = self.pool.flow(query, decision)
         reply: Completion | BackendError | None = None
         try:
             while True:
                 name = next(flow) if reply is None else flow.send(reply)
                 try:
-                    reply = await backends[name].complete(query)
+                    reply = await callers[name].complete(query, deadline=deadline)
                 except BackendError as error:
                     logger.info("%s", error)
                     reply = error
@@ -268,7 +296,7 @@ class Router:
         """
         started = self._clock()
         decision = decision or self.decide(query, policy, wishes)
-        backends = self.backends()
+        callers, deadline = self._ready(decision, started)
         flow = self.pool.flow(query, decision)
         has_answer = is_streamed = False
         failed: dict[str, BackendError] = {}
@@ -284,23 +312,21 @@ class Router:
                 raise
             try:
                 if has_answer or may_escalate(replace(decision, backend=name)):
-                    reply = await backends[name].complete(query)
+                    reply = await callers[name].complete(query, deadline=deadline)
                 else:
                     reply = None
-                    # Every backend's stream is a generator, though its protocol promises an iterator only.
-                    async with aclosing(backends[name].stream(query)) as stream:  # type: ignore[type-var]
+                    async with aclosing(callers[name].stream(query, deadline=deadline)) as stream:
                         async for chunk in stream:
                             reply = chunk.completion or reply
-                            if chunk.text or chunk.reasoning or chunk.tool_calls:
+                            if chunk.text or chunk.reasoning or chunk.tool_calls or chunk.events:
                                 is_streamed = True
                                 yield AnswerChunk(
                                     backend=name,
                                     text=chunk.text,
                                     reasoning=chunk.reasoning,
                                     tool_calls=chunk.tool_calls,
+                                    events=chunk.events,
                                 )
-                    if reply is None:
-                        raise MalformedReply("the stream ended without its completion", backend=name)
                 has_answer = True
             except BackendError as error:
                 logger.info("%s", error)
@@ -330,6 +356,7 @@ class Router:
                 }
                 if self._home is None:
                     self._background.at_end = functools.partial(_close_all, self._backends)
+                self._callers = {name: self._caller(name, backend) for name, backend in self._backends.items()}
             return self._backends
 
     def live_on(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -365,6 +392,15 @@ class Router:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
+
+    def _caller(self, name: str, backend: Backend) -> Caller:
+        return Caller(self.config.backends[name], backend, self._gates[name], rng=self._rng, clock=self._clock)
+
+    def _ready(self, decision: Decision, started: float) -> tuple[Mapping[str, Caller], float]:
+        """Returns what to call backends with, and by when there must be an answer."""
+        self.backends()
+        deadline_s = decision.policy.deadline_s
+        return self._callers, NEVER if deadline_s is None else started + deadline_s
 
     def _submit(self, coroutine: Coroutine[Any, Any, _Result]) -> concurrent.futures.Future[_Result]:
         """Returns the future of a coroutine that runs where the backends live."""
@@ -419,7 +455,7 @@ class Router:
 def make_query(
     text: str | None, messages: Sequence[Message] | None, params: Mapping[str, Any], *, id: str = ""
 ) -> Query:
-    """Returns the query of a call of the SDK or of the sidecar, with what its estimate reads checked.
+    """Returns the query of a call of the SDK.
 
     Raises:
         InvalidRequest: both or neither of text and messages are given, a message is malformed, or `n` is not 1.
@@ -430,19 +466,19 @@ def make_query(
         raise InvalidRequest("give either a text or messages=[...]")
     if messages is None:
         messages = ({"role": "user", "content": text},)
-    query = Query.from_messages(messages, params=params, id=id)
-    for position, message in enumerate(query.messages):
-        content = message.get("content")
-        for place, part in enumerate(content if isinstance(content, list | tuple) else ()):
-            if not isinstance(part, str | Mapping):
-                raise InvalidRequest(f"messages[{position}].content[{place}]: expected text or an object")
-    return query
+    return Query.from_messages(messages, params=params, id=id)
 
 
 def _whole_chunk(answer: Answer) -> AnswerChunk:
     completion = answer.completion
     calls = tuple({**call, "index": place} for place, call in enumerate(completion.tool_calls))
-    return AnswerChunk(backend=answer.backend, text=completion.text, reasoning=completion.reasoning, tool_calls=calls)
+    return AnswerChunk(
+        backend=answer.backend,
+        text=completion.text,
+        reasoning=completion.reasoning,
+        tool_calls=calls,
+        body=completion.body,
+    )
 
 
 async def _close_all(backends: Mapping[str, Backend]) -> None:

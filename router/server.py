@@ -1,4 +1,4 @@
-"""The sidecar: an ASGI application that speaks OpenAI's chat completions and answers through the router."""
+"""The sidecar: an ASGI application that speaks OpenAI's and Anthropic's formats and answers through the router."""
 
 from __future__ import annotations
 
@@ -8,41 +8,60 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
+from typing import Any
 
 from ..backends import PenstockError
+from ..backends.usage import estimated_tokens
 from .asgi import ClientGone, Receive, Scope, Send, UntilGone, read_body
-from .chat_request import ChatRequest, read_chat_request, read_feedback
+from .decision import Decision
+from .feedback import read_feedback
+from .formats import FORMATS, Format, Request, read_request
+from .formats.events import encode_json
 from .headers import answer_headers, encode_headers, first_headers
 from .http_error import HttpError, http_error_of
-from .openai_format import chat_chunks, chat_completion, chat_id, model_list
+from .keys import ANYONE, Bill, Guard, Key, Store, confined, open_store, permitted
+from .model_list import model_list
 from .reply import Reply
 from .router import Router
 
 logger = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 32 << 20
+_CHAT, _MESSAGES, _MODELS = "/v1/chat/completions", "/v1/messages", "/v1/models"
 
-_Handler = Callable[[Scope, Receive, Reply], Awaitable[None]]
+_OPEN = ("/healthz", "/readyz")  # to whoever can reach us, since those who watch over processes have no key
+
+_Handler = Callable[[Scope, Receive, Reply, Key], Awaitable[None]]
 
 
 class Sidecar:
     """An ASGI application over one router, which lives and is closed with it.
 
-    `clock` gives the `created` of replies, in seconds since 1970.
+    Where models.yaml names a file of keys, requests need one. `keys` is a store in its place, and is closed with the
+    application too. `clock` gives the `created` of replies, in seconds since 1970, and the windows of keys' limits.
     """
 
     def __init__(
-        self, router: Router, *, max_body_bytes: int = MAX_BODY_BYTES, clock: Callable[[], float] = time.time
+        self,
+        router: Router,
+        *,
+        keys: Store | None = None,
+        max_body_bytes: int = MAX_BODY_BYTES,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._router = router
+        if keys is None and router.config.keys is not None:
+            keys = open_store(router.config.keys)
+        self._guard = Guard(keys, clock=clock)
         self._max_body_bytes = max_body_bytes
         self._clock = clock
         self._created = int(clock())
         self.is_ready = False
         self.is_stopping = False  # to be set when no new requests come any more: a call that is cancelled says so
         self._routes: dict[str, tuple[str, _Handler]] = {
-            "/v1/chat/completions": ("POST", self._chat),
-            "/v1/models": ("GET", self._models),
+            **dict.fromkeys(FORMATS, ("POST", self._answer)),
+            f"{_MESSAGES}/count_tokens": ("POST", self._count_tokens),
+            _MODELS: ("GET", self._models),
             "/v1/route": ("POST", self._route),
             "/v1/feedback": ("POST", self._feedback),
             "/healthz": ("GET", self._healthz),
@@ -56,13 +75,17 @@ class Sidecar:
             return
         if scope["type"] != "http":
             raise ValueError(f"expected an ASGI scope of type http or lifespan, got {scope['type']!r}")
-        reply = Reply(send)
+        reply = Reply(send, _format_of(scope))
         try:
-            await self._handler(scope)(scope, receive, reply)
+            handler = self._handler(scope)
+            path = scope["path"]
+            # Before the body is read: whoever may not ask need not send it.
+            key = ANYONE if path in _OPEN else self._guard.admit(scope["headers"], spends=path in FORMATS)
+            await handler(scope, receive, reply, key)
         except ClientGone:
             logger.info("trace %s: the client has gone", reply.trace_id)
         except PenstockError as error:
-            told = http_error_of(error)
+            told = http_error_of(error, format=reply.format.name)
             level = logging.WARNING if told.status >= 500 else logging.INFO
             logger.log(level, "trace %s: %d: %s", reply.trace_id, told.status, " ".join(str(error).split()))
             await reply.fail(told)
@@ -76,6 +99,8 @@ class Sidecar:
 
     def _handler(self, scope: Scope) -> _Handler:
         path, method = scope["path"], scope["method"]
+        if path.startswith(f"{_MODELS}/"):
+            path = _MODELS
         if path not in self._routes:
             raise HttpError(404, f"no such path; expected one of {', '.join(self._routes)}")
         expected, handler = self._routes[path]
@@ -83,41 +108,62 @@ class Sidecar:
             raise HttpError(405, f"{path}: expected {expected}", headers=[("allow", expected)])
         return handler
 
-    async def _chat(self, scope: Scope, receive: Receive, reply: Reply) -> None:
-        reply.trace_id = uuid.uuid4().hex
-        body = await read_body(scope, receive, limit=self._max_body_bytes)
-        request = read_chat_request(body, scope["headers"], trace_id=reply.trace_id)
-        if request.is_stream:
-            await self._stream(request, receive, reply)
-            return
-        async with UntilGone(receive):
-            answer = await self._router.answer(request.query, request.model, request.wishes)
-        content = chat_completion(answer, created=int(self._clock()), with_logprobs=request.with_logprobs)
+    async def _answer(self, scope: Scope, receive: Receive, reply: Reply, key: Key) -> None:
+        request = await self._read(scope, receive, reply, key)
+        bill = Bill(
+            lambda: self._router.decide(request.query, request.model, request.wishes),
+            lambda backend: self._router.config.backends[backend].price,
+        )
+        with self._guard.billed(key, bill):
+            if request.is_stream:
+                await self._stream(request, receive, reply, bill)
+                return
+            async with UntilGone(receive):
+                answer = await self._router.answer(request.query, request.model, request.wishes)
+                bill.close(answer)
+        content = reply.format.writer(request, created=int(self._clock())).whole(answer)
         await reply.json(content, headers=answer_headers(content["penstock"]))
 
-    async def _stream(self, request: ChatRequest, receive: Receive, reply: Reply) -> None:
-        created, id = int(self._clock()), chat_id(reply.trace_id)
+    async def _read(self, scope: Scope, receive: Receive, reply: Reply, key: Key) -> Request:
+        """Returns a request in the format of its reply, which then knows its trace id, within what the key may use."""
+        reply.trace_id = uuid.uuid4().hex
+        body = await read_body(scope, receive, limit=self._max_body_bytes)
+        request = read_request(reply.format, body, scope["headers"], trace_id=reply.trace_id)
+        return confined(request, self._router.config, key)
+
+    async def _stream(self, request: Request, receive: Receive, reply: Reply, bill: Bill) -> None:
+        writer = reply.format.writer(request, created=int(self._clock()))
         decision = self._router.decide(request.query, request.model, request.wishes)
         stream = self._router.answer_stream(request.query, decision=decision)
         async with UntilGone(receive), aclosing(stream):
             async for chunk in stream:
-                is_first = not reply.is_started
-                if is_first:
+                bill.see(chunk)
+                if not reply.is_started:
                     # Only now: an error before the first piece is still an HTTP status of its own.
                     headers = first_headers(decision, backend=chunk.backend, trace_id=reply.trace_id)
-                    await reply.begin_events(headers)
-                bodies = chat_chunks(chunk, id=id, created=created, is_first=is_first, with_usage=request.with_usage)
-                await reply.events(bodies)
+                    await reply.begin_events(headers, writer)
+                await reply.events(writer.piece(chunk))
         await reply.end_events()
 
-    async def _route(self, scope: Scope, receive: Receive, reply: Reply) -> None:
+    async def _count_tokens(self, scope: Scope, receive: Receive, reply: Reply, key: Key) -> None:
+        """Tells what the backend that would be asked counts, or an estimate where it counts nothing."""
+        request = await self._read(scope, receive, reply, key)
+        decision = self._router.decide(request.query, request.model, request.wishes)
+        count = getattr(self._router.backends()[decision.backend], "count_tokens", None)
+        headers = encode_headers({"x-penstock-backend": decision.backend, "x-penstock-trace-id": reply.trace_id})
+        async with UntilGone(receive):
+            n_tokens = await count(request.query) if count else _estimated_tokens(request, decision)
+        await reply.json({"input_tokens": n_tokens}, headers=headers)
+
+    async def _route(self, scope: Scope, receive: Receive, reply: Reply, key: Key) -> None:
         body = await read_body(scope, receive, limit=self._max_body_bytes)
-        request = read_chat_request(body, scope["headers"], trace_id="")
+        request = read_request(reply.format, body, scope["headers"], trace_id="")
+        request = confined(request, self._router.config, key)
         decision = self._router.dry_run(request.query, request.model, request.wishes)
         headers = {"x-penstock-backend": decision.backend, "x-penstock-reason": decision.reason}
         await reply.json(decision.as_dict(), headers=encode_headers(headers))
 
-    async def _feedback(self, scope: Scope, receive: Receive, reply: Reply) -> None:
+    async def _feedback(self, scope: Scope, receive: Receive, reply: Reply, key: Key) -> None:
         feedback = read_feedback(await read_body(scope, receive, limit=self._max_body_bytes))
         try:
             self._router.feedback(feedback.trace_id, feedback.score, backend=feedback.backend)
@@ -125,15 +171,27 @@ class Sidecar:
             raise HttpError(404, str(error), code="trace_not_found") from error
         await reply.json({"trace_id": feedback.trace_id, "recorded": True})
 
-    async def _models(self, scope: Scope, receive: Receive, reply: Reply) -> None:
-        await reply.json(model_list(self._router.config, created=self._created))
+    async def _models(self, scope: Scope, receive: Receive, reply: Reply, key: Key) -> None:
+        listed = model_list(permitted(self._router.config, key), created=self._created)
+        name = scope["path"].removeprefix(_MODELS).removeprefix("/")
+        if not name:
+            await reply.json(listed)
+            return
+        found = next((model for model in listed["data"] if model["id"] == name), None)
+        if found is None:
+            known = ", ".join(model["id"] for model in listed["data"])
+            raise HttpError(404, f"no model {name!r:.80}; expected one of {known}", code="model_not_found")
+        await reply.json(found)
 
-    async def _healthz(self, scope: Scope, receive: Receive, reply: Reply) -> None:
+    async def _healthz(self, scope: Scope, receive: Receive, reply: Reply, key: Key) -> None:
         await reply.json({"status": "ok"})
 
-    async def _readyz(self, scope: Scope, receive: Receive, reply: Reply) -> None:
+    async def _readyz(self, scope: Scope, receive: Receive, reply: Reply, key: Key) -> None:
         is_ready = self.is_ready and not self.is_stopping
-        await reply.json({"status": "ready" if is_ready else "not ready"}, status=200 if is_ready else 503)
+        told: dict[str, Any] = {"status": "ready" if is_ready else "not ready"}
+        if refusals := self._router.refusals():
+            told["unavailable"] = {name: refusal.reason for name, refusal in refusals.items()}
+        await reply.json(told, status=200 if is_ready else 503)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         """Takes the router to this loop before the first request, and closes it after the last."""
@@ -149,4 +207,18 @@ class Sidecar:
         await receive()
         self.is_ready = False
         await self._router.aclose()
+        self._guard.close()
         await send({"type": "lifespan.shutdown.complete"})
+
+
+def _estimated_tokens(request: Request, decision: Decision) -> int:
+    """Returns about how many tokens of input a request has; images count nothing."""
+    tools = request.query.params.get("tools")
+    return decision.estimates.input_tokens + (estimated_tokens(encode_json(tools).decode()) if tools else 0)
+
+
+def _format_of(scope: Scope) -> Format:
+    """Returns the format in which a request is read, and its errors are told: by its path, else by its headers."""
+    path = scope["path"]
+    is_anthropics = path.startswith(_MESSAGES) or any(name == b"anthropic-version" for name, _ in scope["headers"])
+    return FORMATS.get(path) or FORMATS[_MESSAGES if is_anthropics else _CHAT]

@@ -15,6 +15,7 @@ import uvicorn
 
 from ...backends import PenstockError
 from ..config import Config
+from ..keys import open_store
 from ..router import Router
 from ..server import Sidecar
 from .shared import add_models
@@ -22,6 +23,7 @@ from .shared import add_models
 _KEEP_ALIVE_S = 75  # longer than clients keep connections, so that they close them and not we in the middle of a call
 _GRACE_S = 20  # for requests under way when we are asked to stop
 _BACKLOG = 2048
+_MAKE_KEY = "make one with `penstock keys create NAME`"
 
 
 class ServeCommand:
@@ -34,21 +36,27 @@ class ServeCommand:
         """Declares what the command takes."""
         add_models(parser)
         parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
+        parser.add_argument(
+            "--insecure-no-keys",
+            action="store_true",
+            help="listen on an address that others can reach though no API keys are configured",
+        )
         parser.add_argument("--port", type=_port, default=8080, help="port, 0 for any that is free (default: 8080)")
 
     def run(self, options: argparse.Namespace) -> int:
         """Serves; returns 0 once it was interrupted and all is closed."""
         with Router.from_config(options.models) as router:
             router.backends()  # so that a missing key is told before anything listens
-            with listen(options.host, options.port) as listener:
-                if not _is_loopback(options.host):
-                    print(
-                        f"penstock: warning: whoever reaches {options.host} can use your keys; there is no"
-                        " authentication yet",
-                        file=sys.stderr,
-                    )
+            _check_address(options.host, router.config, is_insecure=options.insecure_no_keys)
+            with contextlib.ExitStack() as stack:
+                keys = None
+                if router.config.keys is not None:
+                    keys = stack.enter_context(contextlib.closing(open_store(router.config.keys)))
+                    if not any(key.revoked_at is None for key in keys.all_keys()):
+                        print(f"penstock: warning: nobody has a key yet; {_MAKE_KEY}", file=sys.stderr)
+                listener = stack.enter_context(listen(options.host, options.port))
                 line = f"penstock listens on {_url(options.host, listener)}; {_summary(router)}"
-                server = _Server(Sidecar(router), line)
+                server = _Server(Sidecar(router, keys=keys), line)
                 server.run(sockets=[listener])
         return 0
 
@@ -124,6 +132,22 @@ def _port(text: str) -> int:
     if not text.isdecimal() or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"expected a number from 0 to 65535, got {text!r}")
     return int(text)
+
+
+def _check_address(host: str, config: Config, *, is_insecure: bool) -> None:
+    """Refuses to let others spend the owner's money unasked.
+
+    Raises:
+        PenstockError: others can reach the address, and no keys are configured.
+    """
+    if config.keys is not None or _is_loopback(host):
+        return
+    if not is_insecure:
+        raise PenstockError(
+            f"--host {host}: others can reach it, and no API keys are configured; add"
+            f" `keys: {{file: penstock-keys.db}}` to {config.path.name} and {_MAKE_KEY}, or listen on 127.0.0.1"
+        )
+    print(f"penstock: warning: whoever reaches {host} spends your money; no API keys are configured", file=sys.stderr)
 
 
 def _is_loopback(host: str) -> bool:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
-from ..outlook import Outlook, Tried, can_check
+from ..belief import believe
+from ..lookahead import gains
+from ..outlook import Outlook, Tried
 from ..policy import Policy
-from .utility import best_place, expected_after
+from .utility import MIN_GAIN, best_place
+
+_SAME = 1e-6  # confidences this near differ by rounding only
 
 
 class CheapestAbove:
     """Asks the cheapest backend whose estimated quality reaches `policy.quality`, or else the best one.
 
-    Goes on while the confidence in the best answer is below that quality and somebody is likelier to be right; where
-    answers cannot be judged, there is nothing to go on for.
+    Goes on while the confidence in the best answer is below that quality and another one is expected to raise it.
     """
 
     def start(self, outlook: Outlook, policy: Policy) -> int:
@@ -23,17 +28,15 @@ class CheapestAbove:
         return best_place(value, outlook)
 
     def escalate(self, outlook: Outlook, policy: Policy, tried: tuple[Tried, ...]) -> int | None:
-        """Returns the cheapest place that is expected to be good enough now, or the likeliest to be right."""
-        confidence = max(call.confidence for call in tried)
-        if len(tried) >= outlook.max_calls or confidence >= policy.quality or not can_check(outlook, tried):
+        """Returns the cheapest place that is expected to be good enough now, or the one that is expected to be best."""
+        confidence = float(believe(outlook, tried).confidence().max())
+        if len(tried) >= outlook.max_calls or confidence >= policy.quality - _SAME:
             return None
-        chance = expected_after(outlook, tried)
-        allowed = (outlook.cost_usd <= outlook.budget_usd - sum(c.cost_usd for c in tried)) & (chance > confidence)
-        allowed[[call.place for call in tried]] = False
-        if not allowed.any():
+        next_call = replace(outlook, max_calls=len(tried) + 1)
+        gain = gains(next_call, tried, lam=0.0, price=0.0)
+        helps = gain > MIN_GAIN
+        if not helps.any():
             return None
-        is_enough = allowed & (chance >= policy.quality)
-        value = (
-            np.where(is_enough, -outlook.cost_usd, -np.inf) if is_enough.any() else np.where(allowed, chance, -np.inf)
-        )
+        is_enough = helps & (confidence + gain >= policy.quality)
+        value = np.where(is_enough, -outlook.cost_usd, -np.inf) if is_enough.any() else gain
         return best_place(value, outlook)

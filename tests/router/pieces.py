@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from penstock.backends import BackendSpec, Completion, Price
-from penstock.classifiers import Estimates
+from penstock.classifiers import Escalation, Estimates
 from penstock.router import Outlook
 
 NAMES = ("small", "mid", "lrm", "huge", "wild")
@@ -60,18 +60,24 @@ def outlook(
     cost_usd: Sequence[float],
     *,
     power: float | Sequence[float] = 0.0,
-    rescue: float = 1.0,
+    loading: float = 0.0,
+    comparable: float = 0.0,
     max_calls: int = 3,
     budget_usd: float = float("inf"),
 ) -> Outlook:
-    """Returns an outlook in which every pair of backends has the same `rescue`."""
+    """Returns an outlook on backends whose errors, with a `loading` of 0, have nothing to do with each other."""
     n = len(quality)
     return Outlook(
         backends=NAMES[:n],
         quality=np.array(quality, dtype=np.float64),
         cost_usd=np.array(cost_usd, dtype=np.float64),
-        rescue=np.full((n, n), rescue),
-        power=np.full(n, power) if isinstance(power, int | float) else np.array(power, dtype=np.float64),
+        escalation=Escalation(
+            loading=np.full(n, loading),
+            power=np.full(n, power) if isinstance(power, int | float) else np.array(power, dtype=np.float64),
+            collision=np.array([-1.4, 0.0]),
+            comparable=comparable,
+            overlap=0.0,
+        ),
         max_calls=max_calls,
         budget_usd=budget_usd,
     )

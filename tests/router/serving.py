@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import orjson
 import uvicorn
 
 from penstock.backends import Backend, BackendSpec, Chunk, Completion, FakeBackend, Query, ServerFailed
-from penstock.classifiers import Escalation
+from penstock.classifiers import no_escalation
 from penstock.router import Pool, Router, TraceSink, read_config
 from penstock.router.commands.serve import listen
 from penstock.router.server import Sidecar
@@ -46,14 +46,14 @@ def make_router(folder: Path, **backends: Backend) -> Router:
 
 
 class JudgingPool(Pool):
-    """A pool that can tell how good answers are: `confidence_of` says it of a text. The dearest backend is never
-    followed by another one.
+    """A pool that can tell how good answers are: `confidence_of` says it of a text. Errors of its backends have nothing
+    to do with each other.
     """
 
     def __init__(self, specs: Mapping[str, BackendSpec], confidence_of: Callable[[str], float]) -> None:
         super().__init__(specs, None)
         n = len(specs)
-        self.escalation = Escalation(rescue=np.triu(np.ones((n, n))), power=np.full(n, 0.5))
+        self.escalation = replace(no_escalation(n), loading=np.zeros(n), power=np.full(n, 0.5))
         self._confidence_of = confidence_of
 
     def confidence(self, query: Query, completion: Completion, *, backend: str, estimate: float) -> float:

@@ -235,14 +235,14 @@ def uncommented(text: str) -> str:
 
 def test_the_models_yaml_of_the_project_is_valid() -> None:
     config = read_config(ROOT / "models.yaml")
-    assert tuple(config.backends) == ("small", "lrm@low", "lrm@medium", "lrm@high")
+    assert tuple(config.backends) == ("small", "mid", "lrm@low", "lrm@medium", "lrm@high")
     assert tuple(config.policies) == ("auto", "frugal", "fast", "best")
     assert config.artefact == ROOT / "artefacts/default"
 
 
 def test_the_commented_out_examples_of_models_yaml_are_valid(tmp_path: Path) -> None:
     config = read(tmp_path, uncommented((ROOT / "models.yaml").read_text(encoding="utf-8")))
-    assert {"laptop", "claude@low", "claude@high"} <= set(config.backends)
+    assert {"nano", "claude", "thinker@high", "laptop", "gpu"} <= set(config.backends)
     assert config.traces.folder == tmp_path / "traces"
 
 
@@ -264,6 +264,7 @@ def test_the_commented_out_examples_of_models_yaml_are_valid(tmp_path: Path) -> 
         ("backends: {small: {type: fake, timeout: {total_ms: 1}}}", "backends.small.timeout.total_ms", "total_s"),
         ("policies: {auto: {lambda: 1}}\nbackends: {small: {type: fake}}", "policies.auto.lambda", "lam"),
         ("traces: {path: x}\nbackends: {small: {type: fake}}", "traces.path", "folder"),
+        ("keys: {path: x}\nbackends: {small: {type: fake}}", "keys.path", "file"),
         ("1: x\nbackends: {small: {type: fake}}", "1", "version"),
         ("on: x\nbackends: {small: {type: fake}}", "True", "version"),
     ],
@@ -272,6 +273,16 @@ def test_an_unknown_key_is_named_with_those_allowed(tmp_path: Path, text: str, w
     message = refusal(tmp_path, text)
     assert message.startswith(f"{where}: unknown key; expected one of ")
     assert allowed in message.partition("expected one of ")[2].split(", ")
+
+
+def test_the_file_of_keys_is_relative_to_models_yaml(tmp_path: Path) -> None:
+    assert read(tmp_path, "backends: {small: {type: fake}}").keys is None
+    assert read(tmp_path, "keys: {file: k.db}\nbackends: {small: {type: fake}}").keys == tmp_path / "k.db"
+
+
+@pytest.mark.parametrize("keys", ["{}", "{file: ''}", "{file: null}"])
+def test_keys_without_a_file_are_refused(tmp_path: Path, keys: str) -> None:
+    assert refusal(tmp_path, f"keys: {keys}\nbackends: {{small: {{type: fake}}}}").startswith("keys.file: ")
 
 
 def test_an_unknown_type_is_named_with_those_allowed(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penstock.backends import Limits, Query
-from penstock.classifiers import Escalation, Estimates, Neighbour
+from penstock.classifiers import Estimates, Neighbour, no_escalation
 from penstock.router import Decision, NoFeasibleBackend, Policy, decide
 
 from .pieces import NAMES, estimates, spec
@@ -28,7 +28,7 @@ def decision(expected: Estimates, policy: Policy | None = None, *, text: str = "
         expected,
         policy or Policy(name="auto"),
         specs={name: spec(name, **specs.get(name, {})) for name in expected.backends},
-        escalation=Escalation(rescue=np.ones((n, n)), power=np.zeros(n)),
+        escalation=no_escalation(n),
     )
 
 
@@ -56,22 +56,22 @@ def test_the_outlook_holds_only_who_is_left_in_order() -> None:
     assert made.outlook.backends == ("small", "lrm")
     assert made.outlook.quality.tolist() == [0.5, 0.7]
     assert made.outlook.cost_usd.tolist() == [0.1, 0.3]
-    assert made.outlook.rescue.shape == (2, 2)
+    assert made.outlook.escalation.power.shape == (2,)
     assert made.outlook.budget_usd == 5
     assert made.excluded == {"mid": "in deny"}
 
 
-def test_rows_and_columns_of_the_rescue_follow_who_is_left() -> None:
-    rescue = np.arange(9.0).reshape(3, 3)
+def test_what_is_known_of_asking_again_follows_who_is_left() -> None:
+    known = replace(no_escalation(3), loading=np.array([1.0, 2.0, 3.0]), power=np.array([0.1, 0.2, 0.3]))
     made = decide(
         Query.from_text("hello"),
         estimates([0.5, 0.9, 0.7], [0.1, 0.2, 0.3]),
         Policy(name="auto", deny=("mid",)),
         specs={},
-        escalation=Escalation(rescue=rescue, power=np.array([0.1, 0.2, 0.3])),
+        escalation=known,
     )
-    assert made.outlook.rescue.tolist() == [[0, 2], [6, 8]]
-    assert made.outlook.power.tolist() == [0.1, 0.3]
+    assert made.outlook.escalation.loading.tolist() == [1, 3]
+    assert made.outlook.escalation.power.tolist() == [0.1, 0.3]
 
 
 def test_without_a_wish_for_cost_there_is_no_budget() -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from penstock.backends import BackendSpec, Limits, Query
+from penstock.backends import CAPABILITIES, BackendSpec, Limits, Original, Query
 from penstock.router import Policy
 from penstock.router.feasible import needed_capabilities, wanted_tokens, why_excluded
 
@@ -101,6 +101,8 @@ def test_a_backend_that_models_yaml_does_not_describe_is_judged_by_its_estimates
         ({"response_format": {"type": "json_object"}}, {"json_schema"}),
         ({"response_format": {"type": "text"}}, set()),
         ({"response_format": "json"}, set()),
+        ({"logprobs": False, "n": 1}, set()),
+        ({"logprobs": True, "n": 2}, {"logprobs", "n"}),
     ],
 )
 def test_tools_and_schemas_are_needed_where_they_are_asked_for(params: dict[str, Any], needed: set[str]) -> None:
@@ -124,10 +126,48 @@ def test_who_lacks_what_the_query_needs_is_excluded() -> None:
     able = spec("able", supports=frozenset({"tools", "json_schema"}))
     half = spec("half", supports=frozenset({"tools"}))
     params = {"tools": [{}], "response_format": {"type": "json_schema"}}
-    assert excluded(able, half, A, params=params) == {
+    bare = spec("bare", supports=frozenset())
+    assert excluded(able, half, bare, params=params) == {
         "half": "does not support json_schema",
-        "a": "does not support json_schema, tools",
+        "bare": "does not support json_schema, tools",
     }
+
+
+def test_what_a_backend_supports_is_unknown_and_allowed_until_it_is_said() -> None:
+    params = {"tools": [{}], "response_format": {"type": "json_schema"}, "logprobs": True}
+    assert excluded(spec("unsaid", type="openai"), params=params) == {}
+
+
+@pytest.mark.parametrize(
+    ("kind", "params", "lacks"),
+    [
+        ("anthropic", {"logprobs": True}, "logprobs"),
+        ("anthropic", {"n": 2}, "n"),
+        ("local", {"response_format": {"type": "json_schema"}}, "json_schema"),
+        ("fake", {"n": 2}, "n"),
+    ],
+)
+def test_what_a_type_never_does_excludes_it_whatever_is_said(kind: str, params: dict[str, Any], lacks: str) -> None:
+    said = spec("said", type=kind, supports=frozenset(CAPABILITIES))
+    assert excluded(said, params=params) == {"said": f"does not support {lacks}"}
+
+
+def test_several_answers_need_no_word_in_supports() -> None:
+    assert excluded(spec("gpt", type="openai", supports=frozenset()), params={"n": 2}) == {}
+
+
+def test_what_only_one_format_can_say_excludes_backends_of_others() -> None:
+    original = Original(format="messages", body={}, unsayable=("tools[0]: type 'bash_20250124'",))
+    specs = {kind: spec(kind, type=kind) for kind in ("anthropic", "openai", "local")}
+    found = why_excluded(
+        specs,
+        estimates([0.5] * 3, [0.1] * 3, backends=tuple(specs)),
+        Policy(name="p"),
+        needed=frozenset(),
+        max_tokens=0,
+        original=original,
+    )
+    assert found == dict.fromkeys(("openai", "local"), "cannot be told tools[0]: type 'bash_20250124'")
 
 
 # Whether the query fits

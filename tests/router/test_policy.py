@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 
 from penstock.backends import ConfigError, Query
-from penstock.classifiers import Escalation
 from penstock.router import NoFeasibleBackend, Policy, Wishes, decide
 from penstock.router.policy import WISH_NAMES, read_wishes
 
@@ -91,7 +90,7 @@ def test_an_allow_that_leaves_nobody_excludes_everybody(policy_allow: tuple[str,
             estimates([0.5, 0.7], [0.1, 0.2]),
             policy,
             specs={"small": spec("small"), "mid": spec("mid")},
-            escalation=Escalation(rescue=before.rescue, power=before.power),
+            escalation=before.escalation,
         )
     assert caught.value.excluded == {"small": "allow leaves no backend", "mid": "allow leaves no backend"}
     assert str(caught.value) == "no backend is left: small: allow leaves no backend; mid: allow leaves no backend"

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import ArrayLike, NDArray
 
 from penstock.backends import BackendError, BackendSpec, Completion, Query, Usage
-from penstock.classifiers import ConfidenceModel, Escalation, Estimates, Neighbour, PriorModel, QueryModel, Trained
+from penstock.classifiers import ConfidenceModel, Estimates, Neighbour, PriorModel, QueryModel, Trained, no_escalation
 from penstock.router import NoFeasibleBackend, Outcome, Policy, Pool
 
 from .pieces import estimates, price, spec
@@ -53,7 +53,7 @@ class LengthConfidence:
 
 
 LEARNED = estimates([0.4, 0.6, 0.8], [0.001, 0.01, 0.1], backends=["small", "mid", "lrm"])
-RESCUE = np.array([[0.0, 0.1, 0.2], [0.3, 0.0, 0.4], [0.5, 0.6, 0.0]])
+LOADING = np.array([1.0, 2.0, 3.0])
 POWER = np.array([0.1, 0.2, 0.3])
 
 
@@ -64,7 +64,7 @@ def trained(
     return Trained(
         model=cast(QueryModel, KnownModel(expected, neighbours)),
         confidence=cast(ConfidenceModel, LengthConfidence()) if has_confidence else None,
-        escalation=Escalation(rescue=RESCUE, power=POWER),
+        escalation=replace(no_escalation(3), loading=LOADING, power=POWER),
     )
 
 
@@ -107,7 +107,7 @@ def test_columns_follow_models_yaml_where_it_orders_backends_otherwise() -> None
     assert_same(found.quality, [0.8, 0.4, 0.6])
     assert_same(found.cost_usd, [0.1, 0.001, 0.01])
     assert_same(pool.escalation.power, [0.3, 0.1, 0.2])
-    assert_same(pool.escalation.rescue, [[0, 0.5, 0.6], [0.2, 0, 0.1], [0.4, 0.3, 0]])
+    assert_same(pool.escalation.loading, [3, 1, 2])
 
 
 def test_backends_of_the_artefact_that_models_yaml_does_not_name_are_left_out() -> None:
@@ -115,8 +115,8 @@ def test_backends_of_the_artefact_that_models_yaml_does_not_name_are_left_out() 
     found = pool.estimate(TEXT)
     assert found.backends == pool.backends == ("lrm", "small")
     assert_same(found.quality, [0.8, 0.4])
-    assert found.difficulty == pytest.approx(0.4)
-    assert pool.escalation.rescue.shape == (2, 2)
+    assert found.difficulty == LEARNED.difficulty
+    assert_same(pool.escalation.loading, [3, 1])
 
 
 def test_backends_that_the_artefact_does_not_know_are_guessed_from_tier_and_price() -> None:
@@ -134,7 +134,7 @@ def test_backends_that_the_artefact_does_not_know_are_guessed_from_tier_and_pric
 def test_an_answer_of_a_backend_that_the_artefact_does_not_know_cannot_be_checked() -> None:
     pool = Pool(specs("new", "mid"), trained())
     assert_same(pool.escalation.power, [0, 0.2])
-    assert_same(pool.escalation.rescue, [[1, 1], [1, 0]])
+    assert_same(pool.escalation.loading, [no_escalation(1).loading[0], 2])
 
 
 def test_an_artefact_that_knows_nobody_of_models_yaml_is_a_cold_start() -> None:
@@ -249,16 +249,14 @@ def test_an_artefact_without_confidence_lets_no_answer_be_checked() -> None:
 
 def test_the_flow_judges_each_answer_by_the_estimate_of_its_backend() -> None:
     pool, query = Pool(specs("lrm", "small", "mid"), trained()), Query.from_text(TEXT)
-    made = pool.decide(query, Policy(name="p", lam=0.1))
-    flow = pool.flow(query, made)
-    first = next(flow)
-    outcome = finished(flow, Completion(text="one two", cost_usd=0.25))
     assert pool.can_check
-    assert outcome.steps[0].backend == first == made.backend
-    for step in outcome.steps:
-        place = made.estimates.backends.index(step.backend)
-        assert step.confidence == pytest.approx(made.estimates.quality[place] / 2)
-    assert outcome.cost_usd == 0.25 * len(outcome.steps)
+    for place, name in enumerate(pool.backends):
+        made = pool.decide(query, Policy(name="p", allow=(name,)))
+        flow = pool.flow(query, made)
+        assert next(flow) == name
+        outcome = finished(flow, Completion(text="one two", cost_usd=0.25))
+        assert outcome.step.confidence == pytest.approx(made.estimates.quality[place] / 2)
+        assert outcome.cost_usd == 0.25
 
 
 def test_a_given_assessment_stands_in_for_the_confidence() -> None:

@@ -133,7 +133,7 @@ def test_a_doubtful_answer_is_escalated(tmp_path: Path) -> None:
     backends = {"small": FakeBackend(answer="wrong"), "lrm": FakeBackend(answer="right")}
     got = chat(Sidecar(make_judging_router(tmp_path, backends)))
     assert got.headers["x-penstock-path"] == "small>lrm"
-    assert got.headers["x-penstock-confidence"] == "1"
+    assert float(got.headers["x-penstock-confidence"]) > 0.999
     assert got.json["choices"][0]["message"]["content"] == "right"
 
 
@@ -155,7 +155,11 @@ BAD_REQUESTS: dict[str, tuple[Any, str]] = {
     "wishes of the wrong kind": ({"messages": HELLO, "penstock": [1]}, "penstock"),
     "unknown backend in a wish": ({"messages": HELLO, "penstock": {"allow": ["x"]}}, "small, lrm"),
     "nobody is left": ({"messages": HELLO, "penstock": {"min_quality": 0.99}}, "is below min_quality"),
-    "nobody can see": ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "vision"),
+    "nobody can see": (
+        {"messages": [{"role": "user", "content": [{"type": "image_url"}]}], "penstock": {"deny": ["small"]}},
+        "lrm: does not support vision",
+    ),
+    "nobody gives two answers": ({"messages": HELLO, "n": 2}, "small: does not support n; lrm: does not support n"),
 }
 
 

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -102,6 +103,30 @@ def test_a_call_under_way_is_finished_before_the_end(tmp_path: Path) -> None:
         assert process.wait(PATIENCE_S) == 0
 
 
+def test_sigterm_under_load_loses_no_request_that_it_took(tmp_path: Path) -> None:
+    limits = "limits: {concurrency: 4}"
+    write_models(tmp_path, MODELS.replace('answer: "It is 391."', f'answer: "It is 391.", latency_s: 0.2, {limits}'))
+    with started(tmp_path) as (process, line):
+        port = int(url_in(line).rpartition(":")[2])
+        clients = [socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) for _ in range(16)]
+        for number, client in enumerate(clients):  # the last of them wait for their turn
+            body = json.dumps({"messages": HELLO, "stream": number % 2 == 0, "model": "small"}).encode()
+            head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % len(body)
+            client.sendall(head + body)
+        ask(url_in(line), "/healthz")
+        process.terminate()
+        for number, client in enumerate(clients):
+            received = b""
+            with client:
+                while piece := client.recv(65536):
+                    received += piece
+            assert received.count(b"HTTP/1.1 ") == 1
+            assert received.startswith(b"HTTP/1.1 200 ")
+            assert received.count(b"391.") == 1
+            assert (b"data: [DONE]" in received) == (number % 2 == 0)
+        assert process.wait(PATIENCE_S) == 0
+
+
 def test_a_port_in_use_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     models = write_models(tmp_path)
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -136,12 +161,48 @@ def test_a_port_that_is_none_is_wrong_use(port: str, capsys: pytest.CaptureFixtu
     assert "expected a number from 0 to 65535" in capsys.readouterr().err
 
 
-def test_an_open_address_is_warned_of(tmp_path: Path) -> None:
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "penstock.invalid"])
+def test_without_keys_an_address_that_others_reach_is_refused_with_what_to_do(
+    host: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["serve", "--models", str(write_models(tmp_path)), "--host", host, "--port", "0"]) == 1
+    said, error = capsys.readouterr()
+    assert (said, error.count("\n")) == ("", 1)
+    assert error.startswith(f"penstock: error: --host {host}: others can reach it, and no API keys are configured")
+    assert "keys: {file: penstock-keys.db}" in error
+    assert "penstock keys create NAME" in error
+
+
+def test_without_keys_an_open_address_can_be_insisted_on_and_is_warned_of(tmp_path: Path) -> None:
     write_models(tmp_path)
-    with started(tmp_path, "--host", "0.0.0.0") as (process, _):
+    with started(tmp_path, "--host", "0.0.0.0", "--insecure-no-keys") as (process, line):
+        assert "penstock listens on http://0.0.0.0:" in line
         process.terminate()
         _, errors = process.communicate(timeout=PATIENCE_S)
-    assert errors == ("penstock: warning: whoever reaches 0.0.0.0 can use your keys; there is no authentication yet\n")
+    assert errors == ("penstock: warning: whoever reaches 0.0.0.0 spends your money; no API keys are configured\n")
+
+
+def test_with_keys_an_open_address_serves_their_holders_only(tmp_path: Path) -> None:
+    models = write_models(tmp_path, MODELS + "keys: {file: keys.db}\n")
+    with started(tmp_path, "--host", "0.0.0.0") as (process, line):
+        url = url_in(line).replace("0.0.0.0", "127.0.0.1")
+        assert ask(url, "/healthz") == {"status": "ok"}
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            ask(url, "/v1/models")
+        made = subprocess.run(
+            [sys.executable, "-m", "penstock.router.cli", "keys", "create", "me", "--models", str(models)],
+            env=ENVIRONMENT,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=PATIENCE_S,
+        )
+        request = urllib.request.Request(f"{url}/v1/models", headers={"x-api-key": made.stdout.strip()})
+        with urllib.request.urlopen(request, timeout=PATIENCE_S) as reply:
+            assert reply.status == 200
+        process.terminate()
+        _, errors = process.communicate(timeout=PATIENCE_S)
+    assert errors == "penstock: warning: nobody has a key yet; make one with `penstock keys create NAME`\n"
 
 
 def test_serving_needs_none_of_the_heavy_packages(tmp_path: Path) -> None:

@@ -1,0 +1,104 @@
+"""What is believed of the answers so far: which of them are right, at every difficulty that the query may have."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..classifiers.final_answer import FinalAnswer
+from ..classifiers.latent import (
+    at_nodes,
+    difficulty_nodes,
+    dispersion_at_nodes,
+    likelihood_ratio,
+    shared_evidence,
+)
+from .outlook import FloatArray, Outlook, Tried
+
+NOBODY = -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Belief:
+    """Answers that are the same are right or wrong together, and at most one group of them is right; a loner, an answer
+    that cannot be compared, is right or wrong for itself.
+
+    A row of `weights` is a case: P(it and everything that was seen) at every difficulty. `cases` names the group that
+    is right in it and a loner that is, where NOBODY stands for no group and for any loners. The cases that name no
+    loner are everything that may be.
+    """
+
+    unit_of: tuple[int, ...]  # of every answer: its group, or behind all groups its place among the loners
+    sizes: tuple[int, ...]  # of every group
+    cases: tuple[tuple[int, int], ...]  # (group, loner)
+    weights: FloatArray  # (n_cases, n_nodes), of all that name no loner 1 together
+
+    def confidence(self) -> FloatArray:
+        """Returns P(right) of every answer, (n_answers,)."""
+        chances = np.zeros(max(self.unit_of, default=-1) + 1)
+        for (group, loner), weight in zip(self.cases, self.weights.sum(axis=1).tolist(), strict=True):
+            if loner != NOBODY:
+                chances[len(self.sizes) + loner] += weight
+            elif group != NOBODY:
+                chances[group] += weight
+        return chances[list(self.unit_of)]
+
+
+def believe(outlook: Outlook, tried: tuple[Tried, ...]) -> Belief:
+    """Returns the belief after these calls.
+
+    An answer is evidence by what confidence made of its estimate, and by which answers it agrees with.
+    """
+    _, node_weights = difficulty_nodes()
+    places = [call.place for call in tried]
+    chance = at_nodes(outlook.quality[places], outlook.escalation.loading[places])
+    right, wrong = chance * _likelihood_ratio(outlook, tried)[:, None], 1 - chance
+    groups: dict[FinalAnswer, list[int]] = {}
+    loners = []
+    for number, call in enumerate(tried):
+        if call.answer is None:
+            loners.append(number)
+        else:
+            groups.setdefault(call.answer, []).append(number)
+    members = list(groups.values())
+    dispersion = dispersion_at_nodes(outlook.escalation.collision)
+    anything = (right[loners] + wrong[loners]).prod(axis=0) * node_weights  # of the loners
+    cases, rows = [], []
+    for group in (*range(len(members)), NOBODY):
+        row = anything * ways([len(numbers) for place, numbers in enumerate(members) if place != group], dispersion)
+        for place, numbers in enumerate(members):
+            row = row * (right if place == group else wrong)[numbers].prod(axis=0)
+        cases.append((group, NOBODY))
+        rows.append(row)
+        for loner, number in enumerate(loners):
+            cases.append((group, loner))
+            rows.append(row * right[number] / (right[number] + wrong[number]))
+    unit_of = {number: unit for unit, numbers in enumerate([*members, *([n] for n in loners)]) for number in numbers}
+    weights = np.array(rows)
+    return Belief(
+        unit_of=tuple(unit_of[number] for number in range(len(tried))),
+        sizes=tuple(len(numbers) for numbers in members),
+        cases=tuple(cases),
+        weights=weights / weights[[loner == NOBODY for _, loner in cases]].sum(),
+    )
+
+
+def ways(sizes: list[int], dispersion: FloatArray) -> FloatArray:
+    """Returns P(wrong answers fall into groups of these sizes) at every difficulty."""
+    chance: FloatArray = np.ones_like(dispersion)
+    n_before = 0
+    for size in sizes:
+        for n_same in range(size):
+            chance = chance * ((n_same or dispersion) / (dispersion + n_before))
+            n_before += 1
+    return chance
+
+
+def _likelihood_ratio(outlook: Outlook, tried: tuple[Tried, ...]) -> FloatArray:
+    """Returns how much likelier each answer would look as it does if it were right, (n_answers,)."""
+    places = [call.place for call in tried]
+    ratio = likelihood_ratio(outlook.quality[places], np.array([call.confidence for call in tried]))
+    can_look = outlook.escalation.power[places] > 0  # elsewhere looking tells nothing, and nothing is learned
+    told: FloatArray = ratio ** shared_evidence(int(can_look.sum()), outlook.escalation.overlap)
+    return np.where(can_look, told, 1.0)

@@ -1,0 +1,134 @@
+"""Calling one backend through its gate, and again after failures that may pass, inside a deadline."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import random
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import cast
+
+from ..backends import Backend, BackendError, BackendSpec, BackendTimeout, Chunk, Completion, MalformedReply, Query
+from ..backends.retries import Retries
+from .circuit import PATIENCE_S
+from .errors import BackendBusy
+from .gate import Gate
+
+logger = logging.getLogger(__name__)
+
+NEVER = math.inf  # a deadline that does not come
+
+
+class Caller:
+    """One backend as the router calls it. Deadlines are told by `clock`.
+
+    A timeout is not followed by another attempt: the time is better spent on the next best backend.
+    """
+
+    def __init__(
+        self, spec: BackendSpec, backend: Backend, gate: Gate, *, rng: random.Random, clock: Callable[[], float]
+    ) -> None:
+        self._spec = spec
+        self._backend = backend
+        self._gate = gate
+        self._retries = Retries(most=spec.retries, first_s=0.25, longest_s=2.0, patience_s=PATIENCE_S)
+        self._rng = rng
+        self._clock = clock
+
+    async def complete(self, query: Query, *, deadline: float = NEVER) -> Completion:
+        """Returns the whole completion.
+
+        Raises:
+            BackendError: the last of so many failures, or one that asking again would not mend.
+        """
+        attempts = _Attempts(started=self._clock())
+        while True:
+            try:
+                async with self._gate.passage(wait_s=self._left_s(deadline)):
+                    if deadline == NEVER:
+                        return await self._backend.complete(query)
+                    async with asyncio.timeout(self._left_s(deadline)):
+                        return await self._backend.complete(query)
+            except TimeoutError as error:
+                if deadline == NEVER:
+                    raise
+                raise self._too_late() from error
+            except BackendError as error:
+                await self._pause(attempts, error, deadline)
+
+    async def stream(self, query: Query, *, deadline: float = NEVER) -> AsyncGenerator[Chunk, None]:
+        """Yields pieces as they come and ends with the one that carries the `completion`.
+
+        Raises:
+            BackendError: as for `complete`; once a piece was yielded, there is no other attempt.
+        """
+        attempts = _Attempts(started=self._clock())
+        while True:
+            has_begun = is_complete = False
+            try:
+                async with (
+                    self._gate.passage(wait_s=self._left_s(deadline)),
+                    aclosing(self._chunks(query, deadline)) as stream,
+                ):
+                    async for chunk in stream:
+                        has_begun = True
+                        is_complete |= chunk.completion is not None
+                        yield chunk
+                    if not is_complete:
+                        raise MalformedReply("the stream ended without its completion", backend=self._spec.name)
+                return
+            except TimeoutError as error:
+                if deadline == NEVER:
+                    raise
+                raise self._too_late() from error
+            except BackendError as error:
+                if has_begun:
+                    raise
+                await self._pause(attempts, error, deadline)
+
+    def _chunks(self, query: Query, deadline: float) -> AsyncGenerator[Chunk, None]:
+        # Every backend's stream is a generator, though its protocol promises an iterator only.
+        stream = cast(AsyncGenerator[Chunk, None], self._backend.stream(query))
+        return stream if deadline == NEVER else self._in_time(stream, deadline)
+
+    async def _in_time(self, stream: AsyncGenerator[Chunk, None], deadline: float) -> AsyncGenerator[Chunk, None]:
+        """Yields the chunks that come before the deadline."""
+        async with aclosing(stream):
+            while True:
+                async with asyncio.timeout(self._left_s(deadline)):
+                    chunk = await anext(stream, None)
+                if chunk is None:
+                    return
+                yield chunk
+
+    def _left_s(self, deadline: float) -> float:
+        left_s = deadline - self._clock()
+        if left_s <= 0:
+            raise self._too_late()
+        return left_s
+
+    def _too_late(self) -> BackendTimeout:
+        return BackendTimeout("the request's deadline_s has passed", backend=self._spec.name)
+
+    async def _pause(self, attempts: _Attempts, error: BackendError, deadline: float) -> None:
+        """Waits before the next attempt; raises `error` where there is to be none."""
+        attempts.n_failures += 1
+        if isinstance(error, BackendTimeout | BackendBusy):
+            raise error
+        delay_s = self._retries.delay_s(attempts.n_failures, error, self._rng)
+        end = min(deadline, attempts.started + self._spec.timeout.total_s)
+        if delay_s is None or self._clock() + delay_s >= end or self._gate.refusal() is not None:
+            raise error
+        logger.info("%s; asked again in %.2f s", error, delay_s)
+        await asyncio.sleep(delay_s)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Attempts:
+    """How often one query was asked so far, and since when."""
+
+    started: float
+    n_failures: int = 0

@@ -1,0 +1,112 @@
+"""Who may call a backend now: so many at once, a bounded queue behind them, nobody while it is left alone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
+from typing import Protocol
+
+from ..backends import BackendError, BackendSpec
+from .circuit import Circuit
+from .errors import BackendBusy
+
+_SOON_S = 1.0  # when to come back to a backend that has as many calls as it takes
+
+
+class Gate(Protocol):
+    """Lets calls to one backend through. Its state is in this process here; replicas might share it."""
+
+    def refusal(self) -> BackendBusy | None:
+        """Returns why no call would be let through now, None where one would."""
+
+    def passage(self, *, wait_s: float) -> AbstractAsyncContextManager[None]:
+        """Returns a context to make one call in, entered within `wait_s` and left with what comes of the call.
+
+        Raises:
+            BackendBusy: on entering, where no call is let through.
+        """
+
+
+class LocalGate:
+    """A gate for the calls of this process, all on one event loop. Threads may ask for its `refusal`."""
+
+    def __init__(self, spec: BackendSpec, *, clock: Callable[[], float]) -> None:
+        self._spec = spec
+        self._clock = clock
+        self._circuit = Circuit(spec.breaker)
+        self._slots = asyncio.Semaphore(spec.limits.concurrency)
+        self._n_waiting = 0
+
+    def refusal(self) -> BackendBusy | None:
+        """Returns why no call would be let through now, None where one would."""
+        circuit, limits = self._circuit, self._spec.limits
+        if circuit.is_open:
+            now = self._clock()
+            wait_s = circuit.wait_s(now)
+            if wait_s > 0:
+                return BackendBusy(circuit.why(now), backend=self._spec.name, retry_after_s=wait_s)
+        if self._slots.locked() and self._n_waiting >= limits.queue:
+            return self._busy(f"busy with {limits.concurrency} calls, and {limits.queue} wait")
+        return None
+
+    def passage(self, *, wait_s: float) -> AbstractAsyncContextManager[None]:
+        """Returns a context to make one call in."""
+        return _Passage(self, wait_s)
+
+    async def enter(self, wait_s: float) -> int:
+        """Waits for a turn; returns the ticket of the circuit."""
+        self._check()
+        if self._slots.locked():
+            self._n_waiting += 1
+            patience_s = min(wait_s, self._spec.limits.queue_s)
+            try:
+                async with asyncio.timeout(patience_s):
+                    await self._slots.acquire()
+            except TimeoutError:
+                raise self._busy(f"busy: no turn came within {patience_s:g} s") from None
+            finally:
+                self._n_waiting -= 1
+            try:
+                self._check()  # it may have begun to fail meanwhile
+            except BackendBusy:
+                self._slots.release()
+                raise
+        else:
+            await self._slots.acquire()  # at once
+        return self._circuit.begin()
+
+    def leave(self, ticket: int, outcome: BaseException | None) -> None:
+        """Makes room for the next call."""
+        self._slots.release()
+        if outcome is None or isinstance(outcome, BackendError):
+            self._circuit.end(ticket, outcome, self._clock())
+        else:
+            self._circuit.forget(ticket)
+
+    def _check(self) -> None:
+        refusal = self.refusal()
+        if refusal is not None:
+            raise refusal
+
+    def _busy(self, why: str) -> BackendBusy:
+        return BackendBusy(why, backend=self._spec.name, retry_after_s=_SOON_S)
+
+
+class _Passage:
+    """One call through a gate; a class, since it is entered for every call."""
+
+    __slots__ = ("_gate", "_ticket", "_wait_s")
+
+    def __init__(self, gate: LocalGate, wait_s: float) -> None:
+        self._gate = gate
+        self._wait_s = wait_s
+
+    async def __aenter__(self) -> None:
+        self._ticket = await self._gate.enter(self._wait_s)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._gate.leave(self._ticket, error)

@@ -1,0 +1,45 @@
+"""What a key may ask for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ..config import Config
+from ..formats import Request
+from ..http_error import HttpError
+from .key import Key
+
+
+def permitted(config: Config, key: Key) -> Config:
+    """Returns the configuration with only the policies and backends that a key may name as `model`.
+
+    A key that is held to policies may name a backend only where it is given backends as well.
+    """
+    if not key.policies and not key.backends:
+        return config
+    policies = {name: policy for name, policy in config.policies.items() if not key.policies or name in key.policies}
+    return replace(
+        config,
+        policies=policies,
+        backends={name: spec for name, spec in config.backends.items() if name in key.backends},
+    )
+
+
+def confined(request: Request, config: Config, key: Key) -> Request:
+    """Returns the request with a wish that denies the backends which the key may not use.
+
+    Raises:
+        HttpError: the key may not ask for this model.
+    """
+    if not key.policies and not key.backends:
+        return request
+    names, allowed = request.model or config.default_policy, permitted(config, key)
+    if names not in allowed.policies and names not in allowed.backends:
+        known = ", ".join((*allowed.policies, *allowed.backends)) or "none, for nothing it names is there any more"
+        raise HttpError(
+            403, f"this key may not ask for {names!r:.80}; expected one of {known}", code="model_not_allowed"
+        )
+    if not key.backends:
+        return request
+    others = tuple(name for name in config.backends if name not in key.backends)
+    return replace(request, wishes=replace(request.wishes, deny=(*(request.wishes.deny or ()), *others)))

@@ -1,0 +1,121 @@
+"""Keys and counters in a SQLite file: they survive a restart, and processes of one machine share them."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import orjson
+
+from ...backends import ConfigError, PenstockError
+from .key import Key
+from .store import Claim
+
+_WAIT_S = 2.0  # for another process that writes
+_OWNER_ONLY = 0o600
+_VERSION = 1
+# Of the log, SQLite syncs only when it is folded into the file: what was committed survives the end of the process,
+# the last moments may not survive a power cut. A sync a request would cost more than everything else we do.
+_SETUP = f"""
+PRAGMA journal_mode = WAL;
+PRAGMA synchronous = NORMAL;
+CREATE TABLE IF NOT EXISTS keys (id TEXT PRIMARY KEY, created_at REAL NOT NULL, record TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS counters (name TEXT PRIMARY KEY, total REAL NOT NULL, expires_at REAL NOT NULL);
+CREATE INDEX IF NOT EXISTS expiry ON counters (expires_at);
+PRAGMA user_version = {_VERSION};
+"""
+_ADD = """
+INSERT INTO counters VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET total = total + excluded.total
+"""
+
+
+class SqliteStore:
+    """Keeps everything in one file that only its owner can read."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._lock = threading.Lock()
+        try:
+            os.close(os.open(file, os.O_RDWR | os.O_CREAT, _OWNER_ONLY))  # SQLite's further files follow its mode
+            self._database = sqlite3.connect(file, timeout=_WAIT_S, isolation_level=None, check_same_thread=False)
+        except (OSError, sqlite3.Error) as error:
+            raise ConfigError(f"keys.file: {file}: cannot be opened: {error}") from error
+        try:
+            (version,) = self._database.execute("PRAGMA user_version").fetchone()
+            if version not in (0, _VERSION):
+                raise ConfigError(f"keys.file: {file}: of version {version}; expected {_VERSION}")
+            if version == 0:
+                self._database.executescript(_SETUP)
+            self._database.execute("PRAGMA synchronous = NORMAL")
+        except sqlite3.Error as error:
+            self._database.close()
+            raise ConfigError(f"keys.file: {file}: cannot be opened: {error}") from error
+        except ConfigError:
+            self._database.close()
+            raise
+
+    def find(self, id: str) -> Key | None:
+        """Returns the key of an id."""
+        with self._opened() as database:
+            row = database.execute("SELECT record FROM keys WHERE id = ?", (id,)).fetchone()
+        return _key_of(row[0]) if row else None
+
+    def all_keys(self) -> list[Key]:
+        """Returns every key, the oldest first."""
+        with self._opened() as database:
+            rows = database.execute("SELECT record FROM keys ORDER BY created_at, id").fetchall()
+        return [_key_of(record) for (record,) in rows]
+
+    def put(self, key: Key) -> None:
+        """Keeps a key, in the place of the one with its id."""
+        row = (key.id, key.created_at, orjson.dumps(asdict(key)).decode())
+        with self._opened() as database:
+            database.execute("INSERT OR REPLACE INTO keys VALUES (?, ?, ?)", row)
+
+    def charge(self, claims: Sequence[Claim], *, now: float) -> tuple[float, ...]:
+        """Returns the totals as they were; adds all amounts or none."""
+        with self._opened() as database:
+            database.execute("BEGIN IMMEDIATE")
+            try:
+                database.execute("DELETE FROM counters WHERE expires_at <= ?", (now,))
+                totals = tuple(_total(database, claim.counter) for claim in claims)
+                if all(total < claim.limit for total, claim in zip(totals, claims, strict=True)):
+                    rows = [(claim.counter, claim.amount, claim.expires_at) for claim in claims if claim.amount]
+                    database.executemany(_ADD, rows)
+                database.execute("COMMIT")
+            except BaseException:
+                with contextlib.suppress(sqlite3.Error):  # of some failures SQLite has rolled back by itself
+                    database.execute("ROLLBACK")
+                raise
+        return totals
+
+    def close(self) -> None:
+        """Closes the file; may be called twice."""
+        with self._lock:
+            self._database.close()
+
+    @contextlib.contextmanager
+    def _opened(self) -> Iterator[sqlite3.Connection]:
+        """Yields the database to one thread at a time."""
+        try:
+            with self._lock:
+                yield self._database
+        except sqlite3.Error as error:
+            raise PenstockError(f"keys.file: {self._file}: {error}") from error
+
+
+def _total(database: sqlite3.Connection, counter: str) -> float:
+    row = database.execute("SELECT total FROM counters WHERE name = ?", (counter,)).fetchone()
+    return float(row[0]) if row else 0.0
+
+
+@functools.lru_cache(maxsize=1024)
+def _key_of(record: str) -> Key:
+    fields = orjson.loads(record)
+    return Key(**fields | {name: tuple(fields[name]) for name in ("policies", "backends")})

@@ -1,0 +1,188 @@
+"""The ways in which a few answers may turn out, as tables that do not depend on the query."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import combinations, product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .belief import NOBODY
+from .outlook import FloatArray
+
+IntArray = NDArray[np.int64]
+Partition = tuple[int, ...]  # the group of every new answer; groups that are new follow the old ones in order
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sets:
+    """All sets of `size` among n candidates, and how they grow by one."""
+
+    members: IntArray  # (n_sets, size)
+    others: IntArray  # (n_sets, n - size) the candidates that are not in the set
+    larger: IntArray  # (n_sets, n - size) the set that comes of adding that one
+    position: IntArray  # (n_sets, n - size) its position in there
+
+
+@lru_cache(maxsize=256)
+def sets_of(n: int, size: int) -> Sets:
+    """Returns the sets, members in order."""
+    members = list(combinations(range(n), size))
+    larger = {chosen: place for place, chosen in enumerate(combinations(range(n), size + 1))}
+    others = [[b for b in range(n) if b not in chosen] for chosen in members]
+    grown = [[tuple(sorted((*chosen, b))) for b in left] for chosen, left in zip(members, others, strict=True)]
+    shape = (len(members), n - size)
+    return Sets(
+        members=np.array(members, dtype=np.int64).reshape(len(members), size),
+        others=np.array(others, dtype=np.int64).reshape(shape),
+        larger=np.array([[larger[g] for g in row] for row in grown], dtype=np.int64).reshape(shape),
+        position=np.array(
+            [[g.index(b) for g, b in zip(row, left, strict=True)] for row, left in zip(grown, others, strict=True)],
+            dtype=np.int64,
+        ).reshape(shape),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcomes:
+    """What `size` new answers may say. A state is how they look and how they fall into groups (a partition).
+
+    A term is a partition, a case of the belief and who of the new ones is right: what can happen in one way. A claim is
+    that one particular answer is right, in one partition.
+    """
+
+    size: int
+    patterns: IntArray  # (2**size, size) of 0 and 1
+    case: IntArray  # (n_terms,) row of the belief
+    pattern: IntArray  # (n_terms,) row of `patterns`: who is right
+    multiple: FloatArray  # (n_terms, 1) in the formula of `ways`
+    n_new_groups: IntArray  # (n_terms, 1) of wrong answers
+    n_wrong_before: IntArray  # (n_terms,) that can be compared
+    n_wrong: IntArray  # (n_terms,) with the new ones
+    in_state: FloatArray  # (n_terms, n_partitions) 1 where the term counts to it
+    in_claim: FloatArray  # (n_terms, n_claims)
+    first_claim: IntArray  # (n_partitions,)
+    shrink: FloatArray  # (n_states, size * n_smaller_states) 1 where taking that one answer away leaves that state
+
+    def ways(self, dispersion: FloatArray) -> FloatArray:
+        """Returns P(the new wrong answers fall into their groups) at every difficulty, (n_terms, n_nodes)."""
+        steps = dispersion + np.arange(self.n_wrong.max())[:, None]
+        risen = np.concatenate([np.ones((1, len(dispersion))), np.cumprod(steps, axis=0)])
+        chance = self.multiple * dispersion**self.n_new_groups
+        likelihood: FloatArray = chance * risen[self.n_wrong_before] / risen[self.n_wrong]
+        return likelihood
+
+
+@lru_cache(maxsize=256)
+def outcomes_of(sizes: tuple[int, ...], cases: tuple[tuple[int, int], ...], size: int, is_compared: bool) -> Outcomes:
+    """Returns the outcomes of `size` more answers where there are groups of these `sizes` already."""
+    patterns: list[tuple[int, ...]] = list(product((0, 1), repeat=size))
+    partitions: list[Partition] = _partitions(len(sizes), size) if is_compared else [()]
+    n_loners = 1 + max(loner for _, loner in cases)
+    terms: list[tuple[int, int, int, tuple[float, int, int, int]]] = []  # partition, case, pattern, ways
+    claims: list[list[list[int]]] = [[] for _ in partitions]  # of every partition, the terms of every claim
+    for place, partition in enumerate(partitions):
+        n_groups = max(len(sizes), 1 + max(partition, default=-1))
+        n_claims = n_groups + n_loners + (0 if is_compared else size)
+        claims[place] = [[] for _ in range(n_claims)]
+        for case, (group, loner) in enumerate(cases):
+            for right in patterns:
+                is_right_group = group
+                if is_compared:
+                    named = {g for g, is_right in zip(partition, right, strict=True) if is_right}
+                    if len(named) > 1 or (named and group == NOBODY and min(named) < len(sizes)):
+                        continue
+                    if group != NOBODY and named - {group}:
+                        continue
+                    is_right_group = group if group != NOBODY else min(named, default=NOBODY)
+                    if any(g == is_right_group and not r for g, r in zip(partition, right, strict=True)):
+                        continue
+                term = len(terms)
+                terms.append((place, case, patterns.index(right), _ways(sizes, group, partition, right)))
+                if loner != NOBODY:
+                    claims[place][n_groups + loner].append(term)
+                    continue
+                if is_right_group != NOBODY:
+                    claims[place][is_right_group].append(term)
+                if not is_compared:
+                    for number, is_right in enumerate(right):
+                        if is_right:
+                            claims[place][n_groups + n_loners + number].append(term)
+    first_claim = np.cumsum([0, *(len(of_one) for of_one in claims)])[:-1]
+    in_claim = np.zeros((len(terms), sum(len(of_one) for of_one in claims)))
+    for claim, members in enumerate(members for of_one in claims for members in of_one):
+        in_claim[members, claim] = 1
+    in_state = np.zeros((len(terms), len(partitions)))
+    for term, (place, case, _, _) in enumerate(terms):
+        in_state[term, place] = float(cases[case][1] == NOBODY)
+    return Outcomes(
+        size=size,
+        patterns=np.array(patterns, dtype=np.int64),
+        case=np.array([case for _, case, _, _ in terms], dtype=np.int64),
+        pattern=np.array([pattern for _, _, pattern, _ in terms], dtype=np.int64),
+        multiple=np.array([[way[0]] for *_, way in terms], dtype=np.float64),
+        n_new_groups=np.array([[way[1]] for *_, way in terms], dtype=np.int64),
+        n_wrong_before=np.array([way[2] for *_, way in terms], dtype=np.int64),
+        n_wrong=np.array([way[3] for *_, way in terms], dtype=np.int64),
+        in_state=in_state,
+        in_claim=in_claim,
+        first_claim=first_claim.astype(np.int64),
+        shrink=_shrink(len(sizes), size, patterns, partitions, is_compared),
+    )
+
+
+def _partitions(n_groups: int, size: int) -> list[Partition]:
+    """Returns every way in which `size` answers may join groups or open new ones."""
+    partitions: list[Partition] = [()]
+    for _ in range(size):
+        partitions = [
+            (*partition, group)
+            for partition in partitions
+            for group in range(max(n_groups, 1 + max(partition, default=-1)) + 1)
+        ]
+    return partitions
+
+
+def _ways(
+    sizes: tuple[int, ...], right_group: int, partition: Partition, right: tuple[int, ...]
+) -> tuple[float, int, int, int]:
+    """Returns multiple, new groups, wrong answers before and after: the Chinese restaurant, see `belief.ways`."""
+    counts = {group: size for group, size in enumerate(sizes) if group != right_group}
+    n_before = sum(counts.values())
+    multiple, n_new, n_wrong = 1.0, 0, n_before
+    for group, is_right in zip(partition, right, strict=False):
+        if not is_right:
+            multiple *= counts.get(group, 1)
+            n_new += group not in counts
+            counts[group] = counts.get(group, 0) + 1
+            n_wrong += 1
+    return multiple, n_new, n_before, n_wrong
+
+
+def _shrink(
+    n_groups: int, size: int, patterns: list[tuple[int, ...]], partitions: list[Partition], is_compared: bool
+) -> FloatArray:
+    """Returns which states become which when one answer is taken away; a column a position and smaller state."""
+    smaller_patterns = {pattern: place for place, pattern in enumerate(product((0, 1), repeat=size - 1))}
+    smaller = {p: place for place, p in enumerate(_partitions(n_groups, size - 1) if is_compared else [()])}
+    n_smaller = len(smaller_patterns) * len(smaller)
+    table = np.zeros((len(patterns) * len(partitions), size * n_smaller))
+    for state, (look, partition) in enumerate(product(patterns, partitions)):
+        for position in range(size):
+            rest = _without(look, position)
+            left = _renumbered(_without(partition, position), n_groups) if is_compared else ()
+            column = position * n_smaller + smaller_patterns[rest] * len(smaller) + smaller[left]
+            table[state, column] = 1
+    return table
+
+
+def _without(values: tuple[int, ...], position: int) -> tuple[int, ...]:
+    return values[:position] + values[position + 1 :]
+
+
+def _renumbered(partition: Partition, n_groups: int) -> Partition:
+    """Returns the partition with its new groups numbered in order of appearance."""
+    numbers: dict[int, int] = {}
+    return tuple(g if g < n_groups else numbers.setdefault(g, n_groups + len(numbers)) for g in partition)
