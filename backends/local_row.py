@@ -100,6 +100,7 @@ class Row:
                 reasoning_tokens=transcript.reasoning_tokens,
             ),
             logprobs=transcript.logprobs,
+            reasoning_logprobs=transcript.reasoning_logprobs or None,
             tokens=transcript.tokens,
             model=self.call.spec.model,
         )

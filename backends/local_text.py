@@ -91,6 +91,7 @@ class Transcript:
     reasoning: str
     tokens: tuple[str, ...]  # of the answer; joined they are `text`
     logprobs: tuple[float, ...]  # one per token of the answer
+    reasoning_logprobs: tuple[float, ...]  # one per token before it
     reasoning_tokens: int  # up to the first token of the answer: thinking, its tags, space between
 
 
@@ -149,17 +150,20 @@ class TranscriptWriter:
         shown, text = "".join(self._shown), "".join(self._answer)
         start = len(shown) - self._n_uncut  # the answer is always the end of what is shown
         end = start + len(text)
-        tokens, logprobs = [], []
+        tokens, logprobs, before = [], [], []
         for (first, last, is_carrier), logprob in zip(self._spans, self._logprobs, strict=True):
             if last > start and first < end:
                 tokens.append(shown[max(first, start) : min(last, end)] if is_carrier else "")
                 logprobs.append(logprob)
+            elif start and last <= start:
+                before.append(logprob)
         return Transcript(
             text=text,
             reasoning="".join(self._reasoning),
             tokens=tuple(tokens),
             logprobs=tuple(logprobs),
-            reasoning_tokens=sum(last <= start for _, last, _ in self._spans) if start else 0,
+            reasoning_logprobs=tuple(before),
+            reasoning_tokens=len(before),
         )
 
     def _place(self, piece: str) -> None:

@@ -97,11 +97,6 @@ def _completion_of(row: Mapping[str, Any]) -> Completion:
     response = row.get("response")
     if response is not None and not isinstance(response, str):
         raise ValueError("response: expected text")
-    logprobs = row.get("logprobs")
-    if isinstance(logprobs, str):
-        logprobs = orjson.loads(logprobs)
-    if logprobs is not None and not all(isinstance(value, int | float) for value in logprobs):
-        raise ValueError("logprobs: expected a list of numbers")
     columns = ("input_tokens", "output_tokens", "reasoning_tokens")
     counts = {column: _number(row, column) for column in columns}
     return Completion(
@@ -110,11 +105,21 @@ def _completion_of(row: Mapping[str, Any]) -> Completion:
             **{column: int(count or 0) for column, count in counts.items()},
             is_estimated=counts["input_tokens"] is None or counts["output_tokens"] is None,
         ),
-        logprobs=tuple(map(float, logprobs)) if logprobs else None,
+        logprobs=_logprobs(row, "logprobs"),
+        reasoning_logprobs=_logprobs(row, "reasoning_logprobs"),
         model=row["backend"],
         latency_s=_number(row, "latency_s") or 0.0,
         cost_usd=_number(row, "cost_usd"),
     )
+
+
+def _logprobs(row: Mapping[str, Any], column: str) -> tuple[float, ...] | None:
+    values = row.get(column)
+    if isinstance(values, str):
+        values = orjson.loads(values)
+    if values is not None and not all(isinstance(value, int | float) for value in values):
+        raise ValueError(f"{column}: expected a list of numbers")
+    return tuple(map(float, values)) if values else None
 
 
 def _number(row: Mapping[str, Any], column: str) -> float | None:

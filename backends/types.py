@@ -111,6 +111,7 @@ class Completion:
     finish_reason: str = "stop"  # stop | length | tool_calls | content_filter
     usage: Usage = Usage()
     logprobs: tuple[float, ...] | None = None  # natural log, one per answer token, no reasoning
+    reasoning_logprobs: tuple[float, ...] | None = None  # likewise of the reasoning's tokens; few backends tell them
     tokens: tuple[str, ...] | None = None  # the answer tokens that `logprobs` belong to
     model: str = ""  # as the provider names it
     latency_s: float = 0.0

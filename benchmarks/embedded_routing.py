@@ -1,6 +1,6 @@
 """What routing saves on the embedded models: the demo, seed by seed, judged on questions that it did not learn from.
 
-    python benchmarks/embedded_routing.py [--seeds 3] [--n 800] [--n-test 400] [--out FOLDER]
+    python benchmarks/embedded_routing.py [--seeds 3] [--n 1200] [--n-test 400] [--mix easy] [--out FOLDER]
 
 A row a seed, each with new questions, new answers and a new router: accuracy and cost of the default policy beside
 always asking `lrm@high`, and how far the cascade's curve lies above the hull of single backends (AIQ, 95 % paired
@@ -32,8 +32,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seeds", type=int, default=3, help="how many (default: 3)")
     parser.add_argument("--first", type=int, default=0, help="the first seed (default: 0)")
-    parser.add_argument("--n", default="800", help="questions to learn from (default: 800)")
+    parser.add_argument("--n", default="1200", help="questions to learn from (default: 1200)")
     parser.add_argument("--n-test", default="400", help="unseen questions (default: 400)")
+    parser.add_argument("--mix", default="easy", help="of levels, as `penstock demo --mix` takes it (default: easy)")
     parser.add_argument("--out", type=Path, help="keep the demos there")
     options = parser.parse_args()
     print(_HEADER, flush=True)
@@ -42,7 +43,7 @@ def main() -> int:
             folder = (options.out or Path(scratch)) / f"seed-{seed}"
             started = time.perf_counter()
             words = ["demo", "--out", str(folder), "--seed", str(seed), "--n", options.n, "--n-test", options.n_test]
-            if run(words):
+            if run([*words, "--mix", options.mix]):
                 return 1
             demo_s = time.perf_counter() - started
             print(row_of(seed, figures(folder), demo_s), flush=True)

@@ -20,6 +20,7 @@ from .errors import ArtefactError
 from .persist import Arrays, dump, load
 
 if TYPE_CHECKING:
+    from .certificate import Certificate
     from .confidence import ConfidenceModel
     from .escalation import Escalation
     from .model import QueryModel
@@ -40,6 +41,7 @@ class Trained:
     model: QueryModel
     confidence: ConfidenceModel | None
     escalation: Escalation
+    certificates: tuple[Certificate, ...] = ()  # one for each margin and risk
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,13 +23,15 @@ _CLIP = 4.0
 class ConfidenceModel:
     """A logistic model of the signals and the estimate, with a part shared by all backends and a part of each one.
 
-    A signal that does not apply counts as average, and that it does not apply is itself a feature.
+    A signal that does not apply counts as average, and that it does not apply is itself a feature. One that never did
+    in training changes nothing when it does for the first time.
     """
 
     backends: tuple[str, ...]
     signals: tuple[str, ...]
     mean: FloatArray  # (n_signals,)
     scale: FloatArray  # (n_signals,) 1 / standard deviation, 0 for a signal that never varies
+    absence: FloatArray  # (n_signals,) the share of answers to which it does not apply
     shared: FloatArray  # (n_features,)
     own: FloatArray  # (n_backends, n_features)
     calibration: Calibration  # of one column
@@ -45,11 +47,15 @@ class ConfidenceModel:
         A backend that the model never saw is judged by what all share.
         """
         values = read_signals(query, completion)
-        features = _assemble(values[None], np.array([estimate]), self.mean, self.scale)[0]
+        return float(self.judge(values[None], np.array([estimate]), backend=backend)[0])
+
+    def judge(self, values: FloatArray, estimates: FloatArray, *, backend: str) -> FloatArray:
+        """Returns P(correct) of completions by `backend` from what `read_signals` saw in each, (n_calls,)."""
+        features = _assemble(values, estimates, self.mean, self.scale, self.absence)
         weights = self.shared
         if backend in self.backends:
             weights = weights + self.own[self.backends.index(backend)]
-        return float(self.calibration.apply(sigmoid(np.array([features @ weights])))[0])
+        return self.calibration.apply(sigmoid(features @ weights)[:, None])[:, 0]
 
 
 def fit_confidence(
@@ -80,7 +86,8 @@ def fit_confidence(
     mean = np.where(known, values, 0).sum(0) / counts
     spread = np.sqrt((np.where(known, values - mean, 0) ** 2).sum(0) / counts)
     scale = np.where(spread > 1e-9, 1 / np.maximum(spread, 1e-9), 0.0)
-    features = _assemble(values, estimates, mean, scale)
+    absence = 1 - known.mean(axis=0)
+    features = _assemble(values, estimates, mean, scale, absence)
     logits = np.empty(len(labels))
     for fold in np.unique(folds):
         inside, outside = folds != fold, folds == fold
@@ -95,6 +102,7 @@ def fit_confidence(
         signals=signal_names(),
         mean=mean,
         scale=scale,
+        absence=absence,
         shared=shared,
         own=own,
         calibration=calibration,
@@ -102,13 +110,15 @@ def fit_confidence(
     return model, confidences[:, 0]
 
 
-def _assemble(values: FloatArray, estimates: FloatArray, mean: FloatArray, scale: FloatArray) -> FloatArray:
+def _assemble(
+    values: FloatArray, estimates: FloatArray, mean: FloatArray, scale: FloatArray, absence: FloatArray
+) -> FloatArray:
     """Returns the features, (n, 2 * n_signals + 2): estimate's logit, standardised signals, which are absent, 1."""
     clipped = np.clip(np.where(np.isnan(estimates), 0.5, estimates), 1e-3, 1 - 1e-3)
     known = np.isfinite(values)
     standardized = np.clip(np.where(known, values - mean, 0) * scale, -_CLIP, _CLIP)
     return np.concatenate(
-        [np.log(clipped / (1 - clipped))[:, None], standardized, ~known, np.ones((len(values), 1))], axis=1
+        [np.log(clipped / (1 - clipped))[:, None], standardized, ~known - absence, np.ones((len(values), 1))], axis=1
     )
 
 

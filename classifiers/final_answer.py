@@ -27,6 +27,7 @@ _FRACTION = re.compile(r"\\[dtc]?frac\s*(?:\{([^{}]+)\}\s*\{([^{}]+)\}|(\d)\s*(\
 _DROPPED = re.compile(r"\\left|\\right|\\[,;:!()\[\]]|\^\s*\{?\s*\\circ\s*\}?|\\(?:circ|degrees?)|°|[$`*]|\\quad|~")
 _ASSIGNED = re.compile(r"^\s*[A-Za-z]\w?(?:\([A-Za-z]\))?\s*=\s*")
 _THOUSANDS = re.compile(r"(?<=\d),(?:\\!)?(?=\d{3}(?!\d))")
+_THOUSANDS_KEPT = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")  # as a digit, so that places in the text stay
 _PLAIN_NUMBER = r"(?:\d+(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?"
 _NUMBER = re.compile(rf"(?<![\w.])((?:[-+]\s?)?{_PLAIN_NUMBER})(?:\s*/\s*({_PLAIN_NUMBER}))?")
 _UNIT = re.compile(r"[\s%]*+(?:[A-Za-z][A-Za-z²³.\-]*+[\s.]*+){0,6}+(?:/\s*+[A-Za-z]++)?+[\s.%]*+")
@@ -57,15 +58,49 @@ def stated_answer(text: str) -> FinalAnswer | None:
     >>> stated_answer("She pays 1,234.50 dollars."), stated_answer("The answer is (B)."), stated_answer("It depends.")
     (FinalAnswer(kind='number', value='1234.5'), FinalAnswer(kind='choice', value='b'), None)
     """
-    text = text[-_MAX_CHARACTERS:].replace("\N{MINUS SIGN}", "-")
-    stated = _stated(text)
-    if stated is not None:
-        return _normal_form(stated)
+    text = _end_of(text)
+    span = _stated_span(text)
+    if span is not None:
+        return _normal_form(_unescaped(text[slice(*span)]))
     lines = text.strip().rsplit("\n", 1)
-    if len(lines) == 1 and len(lines[0].split()) <= 4:
+    if _is_bare(lines):
         return _normal_form(lines[0])
     last = _numbers(_clean(lines[-1]))
     return FinalAnswer(kind="number", value=last[-1][1]) if last else None
+
+
+def answer_span(text: str) -> tuple[int, int] | None:
+    """Returns where in a text its final answer stands, None where it gives none.
+
+    >>> answer_span("The sum of both is 17.")
+    (19, 21)
+    """
+    end = _end_of(text)
+    skipped = len(text) - len(end)
+    span = _stated_span(end)
+    if span is None:
+        start = end.rstrip().rfind("\n") + 1
+        if start == 0 and _is_bare([end]):
+            span = (0, len(end))
+        else:
+            numbers = [match.span() for match in _NUMBER.finditer(_THOUSANDS_KEPT.sub("0", end), start)]
+            span = numbers[-1] if numbers else None
+    return None if span is None else (skipped + span[0], skipped + span[1])
+
+
+def last_boxed(text: str) -> str:
+    """Returns what the last box of LaTeX holds, braces matched; '' where there is none."""
+    span = _last_boxed_span(text)
+    return "" if span is None else text[slice(*span)]
+
+
+def _end_of(text: str) -> str:
+    return text[-_MAX_CHARACTERS:].replace("\N{MINUS SIGN}", "-")
+
+
+def _is_bare(lines: Sequence[str]) -> bool:
+    """Returns whether a text is so short that it is its own answer."""
+    return len(lines) == 1 and len(lines[0].split()) <= 4
 
 
 def _of_calls(calls: Sequence[Mapping[str, Any]]) -> FinalAnswer | None:
@@ -79,34 +114,48 @@ def _of_calls(calls: Sequence[Mapping[str, Any]]) -> FinalAnswer | None:
     return FinalAnswer(kind="calls", value=value)
 
 
-def _stated(text: str) -> str | None:
-    """Returns the part of a text that is marked as its answer."""
-    fields = _FIELD.findall(text)
-    if fields:
-        return str(fields[-1]).strip('"').replace("\\\\", "\\").replace('\\"', '"')
-    boxed = _last_boxed(text)
-    if boxed:
+def _stated_span(text: str) -> tuple[int, int] | None:
+    """Returns where the part of a text stands that is marked as its answer."""
+    field = _last_match(_FIELD, text)
+    if field is not None:
+        return field.span(1)
+    boxed = _last_boxed_span(text)
+    if boxed is not None and boxed[0] < boxed[1]:
         return boxed
-    for pattern in (_HASHES, _SAID):
-        found = pattern.findall(text)
-        if found:
-            said = str(found[-1])
-            return said if pattern is _HASHES else _SENTENCE_END.split(said, maxsplit=1)[0]
-    return None
+    hashes = _last_match(_HASHES, text)
+    if hashes is not None:
+        return hashes.span(1)
+    said = _last_match(_SAID, text)
+    if said is None:
+        return None
+    return said.start(1), said.start(1) + len(_SENTENCE_END.split(said[1], maxsplit=1)[0])
 
 
-def _last_boxed(text: str) -> str:
-    """Returns what the last box holds, braces matched; '' where there is none."""
-    boxes = list(_BOXED.finditer(text))
-    if not boxes:
-        return ""
-    start = boxes[-1].end()
+def _last_match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
+    last = None
+    for match in pattern.finditer(text):
+        last = match
+    return last
+
+
+def _unescaped(stated: str) -> str:
+    """Returns what a JSON text says; other texts as they are."""
+    if len(stated) > 1 and stated[0] == stated[-1] == '"':
+        return stated.strip('"').replace("\\\\", "\\").replace('\\"', '"')
+    return stated
+
+
+def _last_boxed_span(text: str) -> tuple[int, int] | None:
+    """Returns where the inside of the last box stands."""
+    box = _last_match(_BOXED, text)
+    if box is None:
+        return None
     depth = 1
-    for place in range(start, len(text)):
+    for place in range(box.end(), len(text)):
         depth += {"{": 1, "}": -1}.get(text[place], 0)
         if depth == 0:
-            return text[start:place]
-    return text[start:]
+            return box.end(), place
+    return box.end(), len(text)
 
 
 def _normal_form(stated: str) -> FinalAnswer | None:

@@ -33,6 +33,7 @@ class QueryModel:
     quality: Predictor
     calibration: Calibration
     ability: FloatArray  # (n_backends,) in logits, see `difficulty_of`
+    mean_quality: FloatArray  # (n_backends,) over the training queries
     cost: CostModel
     neighbours: Neighbours
     _featurizer: Featurizer = field(init=False, repr=False, compare=False)
@@ -66,6 +67,8 @@ class QueryModel:
             difficulty=float(difficulty_of(quality, self.ability)),
             input_tokens=query.n_tokens,
             source="trained",
+            familiarity=float(self.neighbours.familiarity(query.dense[None, : query.embedding_dim])[0]),
+            mean_quality=self.mean_quality,
         )
 
     def estimate_all(self, texts: Sequence[str]) -> list[Estimates]:
@@ -74,6 +77,7 @@ class QueryModel:
         quality = self.calibration.apply(self.quality.predict(features))
         difficulty = difficulty_of(quality, self.ability)
         expected = self.cost.predict(features)
+        familiarity = self.neighbours.familiarity(features.embedding)
         return [
             Estimates(
                 backends=self.backends,
@@ -84,6 +88,8 @@ class QueryModel:
                 difficulty=float(difficulty[row]),
                 input_tokens=n_tokens[row],
                 source="trained",
+                familiarity=float(familiarity[row]),
+                mean_quality=self.mean_quality,
             )
             for row in range(len(texts))
         ]

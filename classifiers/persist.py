@@ -35,6 +35,7 @@ FITTED = {
     "QueryModel": "penstock.classifiers.model:QueryModel",
     "ConfidenceModel": "penstock.classifiers.confidence:ConfidenceModel",
     "Escalation": "penstock.classifiers.escalation:Escalation",
+    "Certificate": "penstock.classifiers.certificate:Certificate",
     "Trained": "penstock.classifiers.artefact:Trained",
 }
 

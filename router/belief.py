@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -17,6 +18,43 @@ from ..classifiers.latent import (
 from .outlook import FloatArray, Outlook, Tried
 
 NOBODY = -1
+KEPT = 64  # of the latest beliefs: a query is thought about several times, and a sweep of lam asks the same again
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What a belief rests on. Two that are equal lead to the same, whatever is asked for, so it is worked out once."""
+
+    quality: tuple[float, ...]
+    loading: tuple[float, ...]
+    power: tuple[float, ...]
+    collision: tuple[float, ...]
+    overlap: float
+    tried: tuple[Tried, ...]
+
+    def chances(self) -> FloatArray:
+        """Returns P(right) of every backend at every difficulty, before any call, (n, n_nodes)."""
+        return _chances(self.quality, self.loading)
+
+
+def evidence_of(outlook: Outlook, tried: tuple[Tried, ...]) -> Evidence:
+    """Returns what these calls and the outlook say of the answers, without what they cost."""
+    known = outlook.escalation
+    return Evidence(
+        quality=tuple(outlook.quality.tolist()),
+        loading=tuple(known.loading.tolist()),
+        power=tuple(known.power.tolist()),
+        collision=tuple(known.collision.tolist()),
+        overlap=known.overlap,
+        tried=tried,
+    )
+
+
+@lru_cache(maxsize=KEPT)
+def _chances(quality: tuple[float, ...], loading: tuple[float, ...]) -> FloatArray:
+    chances = at_nodes(np.array(quality), np.array(loading))
+    chances.setflags(write=False)  # it is shared
+    return chances
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,14 +84,20 @@ class Belief:
 
 
 def believe(outlook: Outlook, tried: tuple[Tried, ...]) -> Belief:
-    """Returns the belief after these calls.
+    """Returns the belief after these calls."""
+    return belief_of(evidence_of(outlook, tried))
+
+
+@lru_cache(maxsize=KEPT)
+def belief_of(evidence: Evidence) -> Belief:
+    """Returns the belief after the calls that were made.
 
     An answer is evidence by what confidence made of its estimate, and by which answers it agrees with.
     """
     _, node_weights = difficulty_nodes()
-    places = [call.place for call in tried]
-    chance = at_nodes(outlook.quality[places], outlook.escalation.loading[places])
-    right, wrong = chance * _likelihood_ratio(outlook, tried)[:, None], 1 - chance
+    tried = evidence.tried
+    chance = evidence.chances()[[call.place for call in tried]]
+    right, wrong = chance * _likelihood_ratio(evidence)[:, None], 1 - chance
     groups: dict[FinalAnswer, list[int]] = {}
     loners = []
     for number, call in enumerate(tried):
@@ -62,7 +106,7 @@ def believe(outlook: Outlook, tried: tuple[Tried, ...]) -> Belief:
         else:
             groups.setdefault(call.answer, []).append(number)
     members = list(groups.values())
-    dispersion = dispersion_at_nodes(outlook.escalation.collision)
+    dispersion = dispersion_at_nodes(np.array(evidence.collision))
     anything = (right[loners] + wrong[loners]).prod(axis=0) * node_weights  # of the loners
     cases, rows = [], []
     for group in (*range(len(members)), NOBODY):
@@ -95,10 +139,12 @@ def ways(sizes: list[int], dispersion: FloatArray) -> FloatArray:
     return chance
 
 
-def _likelihood_ratio(outlook: Outlook, tried: tuple[Tried, ...]) -> FloatArray:
+def _likelihood_ratio(evidence: Evidence) -> FloatArray:
     """Returns how much likelier each answer would look as it does if it were right, (n_answers,)."""
-    places = [call.place for call in tried]
-    ratio = likelihood_ratio(outlook.quality[places], np.array([call.confidence for call in tried]))
-    can_look = outlook.escalation.power[places] > 0  # elsewhere looking tells nothing, and nothing is learned
-    told: FloatArray = ratio ** shared_evidence(int(can_look.sum()), outlook.escalation.overlap)
+    places = [call.place for call in evidence.tried]
+    estimates = np.array([evidence.quality[place] for place in places])
+    ratio = likelihood_ratio(estimates, np.array([call.confidence for call in evidence.tried]))
+    # Where looking tells nothing, nothing is learned.
+    can_look = np.array([evidence.power[place] > 0 for place in places], dtype=np.bool_)
+    told: FloatArray = ratio ** shared_evidence(int(can_look.sum()), evidence.overlap)
     return np.where(can_look, told, 1.0)

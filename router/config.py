@@ -23,7 +23,7 @@ from ..backends import (
 from ..backends.spec import DEFAULT_RETRIES
 from .document import NAME_SIGNS, Section, is_name, read_yaml
 from .objectives import OBJECTIVES
-from .policy import Policy
+from .policy import WHEN_UNSURE, Policy
 
 _BACKEND_KEYS = (
     "type", "model", "base_url", "api_key_env", "tier", "effort", "efforts", "price", "limits", "supports", "timeout",
@@ -32,9 +32,15 @@ _BACKEND_KEYS = (
 _POLICY_KEYS = (
     "objective", "lam", "quality", "max_calls",
     "max_cost_usd", "max_latency_s", "min_quality", "effort", "allow", "deny", "deadline_s",
+    "when_unsure", "margin", "risk",
 )  # fmt: skip
 _TOP_KEYS = ("version", "artefact", "policies", "default_policy", "backends", "traces", "keys")
 _MOST_BACKENDS = 500
+# What a certificate knows nothing of.
+_UNCERTIFIED = (
+    "lam", "quality", "max_calls", "max_cost_usd", "max_latency_s", "min_quality", "effort", "allow", "deny",
+    "when_unsure",
+)  # fmt: skip
 _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
@@ -205,6 +211,10 @@ def _read_policy(name: str, section: Section, backends: Mapping[str, BackendSpec
         for backend in section.names(key):
             if backend not in backends:
                 raise section.error(key, f"unknown backend {backend!r}; expected some of {', '.join(backends)}")
+    if objective == "within_of_best":
+        for key in _UNCERTIFIED:
+            if section.has(key):
+                raise section.error(key, "does not go with within_of_best, whose certificate holds without it only")
     base = Policy(name=name)
     return Policy(
         name=name,
@@ -219,6 +229,9 @@ def _read_policy(name: str, section: Section, backends: Mapping[str, BackendSpec
         allow=section.names("allow"),
         deny=section.names("deny"),
         max_calls=section.integer("max_calls", default=base.max_calls, least=1),
+        when_unsure=section.choice("when_unsure", WHEN_UNSURE, default="") if section.has("when_unsure") else None,
+        margin=section.number("margin", default=base.margin, above=0.0, most=0.5),
+        risk=section.number("risk", default=base.risk, above=0.0, most=0.5),
         options={key: section.raw(key) for key in section if key not in _POLICY_KEYS},
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from ..backends import BackendSpec, Query
 from .errors import NoFeasibleBackend
 from .feasible import needed_capabilities, wanted_tokens, why_excluded
 from .objectives import create_objective
+from .objectives.utility import best_place
 from .outlook import Outlook
 from .policy import Policy
 
@@ -39,7 +40,14 @@ class Decision:
         quality, cost = self.estimates.quality[place], self.estimates.cost_usd[place]
         price = f"${cost:.6f}" if np.isfinite(cost) else "unknown cost"
         why = f"{self.policy.objective}: estimated quality {quality:.2f} for {price} ({self.estimates.source})"
+        if self.is_unsure:
+            why += f"; unlike the training queries, so {_WHEN_UNSURE[self.policy.when_unsure or '']}"
         return "; ".join((why, *(f"without {name}: {reason}" for name, reason in self.unavailable.items())))
+
+    @property
+    def is_unsure(self) -> bool:
+        """Whether the query is unlike the training queries, and the policy says what to do then."""
+        return self.policy.when_unsure is not None and self.estimates.is_unfamiliar
 
     def explain(self) -> str:
         """Returns the whole story as text: every backend's estimates, the exclusions, the nearest training queries."""
@@ -53,6 +61,8 @@ class Decision:
             "policy": self.policy.name,
             "reason": self.reason,
             "difficulty": round(columns.difficulty, 6),
+            "familiarity": _plain(columns.familiarity),
+            "is_unfamiliar": columns.is_unfamiliar,
             "source": columns.source,
             "estimates": [
                 {
@@ -96,17 +106,24 @@ def decide(
     Raises:
         NoFeasibleBackend: the wishes exclude every backend.
     """
+    unsure = policy.when_unsure if estimates.is_unfamiliar else None
+    believed = estimates
+    if unsure and estimates.mean_quality is not None:
+        believed = replace(estimates, quality=estimates.mean_quality)
     excluded = why_excluded(
         specs,
-        estimates,
+        believed,
         policy,
         needed=needed_capabilities(query),
         max_tokens=wanted_tokens(query),
         original=query.original,
         unavailable=unavailable,
     )
-    outlook = outlook_of(estimates, escalation, policy, excluded)
-    place = create_objective(policy.objective).start(outlook, policy)
+    outlook = outlook_of(believed, escalation, policy, excluded)
+    if unsure:
+        place = best_place(outlook.quality if unsure == "safe" else -outlook.cost_usd, outlook)
+    else:
+        place = create_objective(policy.objective).start(outlook, policy)
     return Decision(
         policy=policy,
         backend=outlook.backends[place],
@@ -142,6 +159,9 @@ def outlook_of(estimates: Estimates, escalation: Escalation, policy: Policy, exc
     )
 
 
+_WHEN_UNSURE = {"safe": "the best on average is asked", "cheap": "the cheapest is asked"}
+
+
 def _explanation(decision: Decision) -> list[str]:
     estimates = decision.estimates
     width = max(len(name) for name in estimates.backends)
@@ -163,6 +183,12 @@ def _explanation(decision: Decision) -> list[str]:
         lines.append(line.rstrip())
     if estimates.source == "cold start":
         lines.append("cold start: no traces yet; quality is guessed from the tier, cost from the price")
+    if np.isfinite(estimates.familiarity):
+        lines.append(f"familiarity {estimates.familiarity:.3f}: the share of training queries as far from the others")
+    if estimates.is_unfamiliar:
+        lines.append("unlike the training queries: these estimates are guesses")
+    if decision.policy.certificate is not None:
+        lines.append(decision.policy.certificate.sentence())
     lines.extend(decision.notes)
     if decision.neighbours:
         lines.append("nearest training queries (similarity; what each backend scored):")

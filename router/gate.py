@@ -37,6 +37,7 @@ class LocalGate:
         self._clock = clock
         self._circuit = Circuit(spec.breaker)
         self._slots = asyncio.Semaphore(spec.limits.concurrency)
+        self._n_inside = 0  # beside the semaphore, since other threads must not look into that
         self._n_waiting = 0
 
     def refusal(self) -> BackendBusy | None:
@@ -47,7 +48,7 @@ class LocalGate:
             wait_s = circuit.wait_s(now)
             if wait_s > 0:
                 return BackendBusy(circuit.why(now), backend=self._spec.name, retry_after_s=wait_s)
-        if self._slots.locked() and self._n_waiting >= limits.queue:
+        if self._n_inside >= limits.concurrency and self._n_waiting >= limits.queue:
             return self._busy(f"busy with {limits.concurrency} calls, and {limits.queue} wait")
         return None
 
@@ -75,10 +76,12 @@ class LocalGate:
                 raise
         else:
             await self._slots.acquire()  # at once
+        self._n_inside += 1
         return self._circuit.begin()
 
     def leave(self, ticket: int, outcome: BaseException | None) -> None:
         """Makes room for the next call."""
+        self._n_inside -= 1
         self._slots.release()
         if outcome is None or isinstance(outcome, BackendError):
             self._circuit.end(ticket, outcome, self._clock())

@@ -4,17 +4,19 @@ A state is a set of backends asked, which of their answers are the same, and whe
 every state one either stops with the answer that is likeliest to be right, or asks on. So the value of an answer that
 may agree with others, and of second thoughts about it, is known before it is bought: the cascade routing rule
 (Dekoninck et al. 2025, arXiv:2410.10347), with answers that tell of each other. All states of one number of answers are
-one array; what does not depend on the query is worked out once and kept.
+one array; what does not depend on the query is worked out once and kept, and so is, for the latest queries, what does
+not depend on the trade-off.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
-from ..classifiers.latent import at_nodes, dispersion_at_nodes
-from .belief import Belief, believe
+from ..classifiers.latent import dispersion_at_nodes
+from .belief import KEPT, Evidence, belief_of, evidence_of
 from .outcomes import Outcomes, Sets, outcomes_of, sets_of
 from .outlook import FloatArray, Outlook, Tried
 
@@ -33,16 +35,22 @@ def gains(outlook: Outlook, tried: tuple[Tried, ...], *, lam: float, price: floa
     depth = min(outlook.max_calls - len(tried), len(places), LATER_DEPTH if tried else DEPTH)
     if depth < 1:
         return net
-    belief = believe(outlook, tried)
+    evidence = evidence_of(outlook, tried)
     # Whether answers can be compared shows in the first one; so far it is known how often they can.
-    comparable = outlook.escalation.comparable if not tried else float(bool(belief.sizes))
+    comparable = outlook.escalation.comparable if not tried else float(bool(belief_of(evidence).sizes))
     share = 0.0 if comparable < _RARE else 1.0 if comparable > 1 - _RARE else comparable
-    game = _set_up(outlook, tried, belief, places, depth, lam=lam, price=price)
-    net[places] = 0.0
+    cost = outlook.cost_usd[places]
+    stakes = _Stakes(
+        cost_usd=cost,
+        charge=lam * cost + price,
+        budget_usd=outlook.budget_usd - sum(call.cost_usd for call in tried),
+    )
+    gain = -lam * cost - (price if tried else 0.0)
     if share > 0:
-        net[places] += share * game.play(is_compared=True)
+        gain = gain + share * _plan(evidence, tuple(places), depth, True).value(stakes)
     if share < 1:
-        net[places] += (1 - share) * game.play(is_compared=False)
+        gain = gain + (1 - share) * _plan(evidence, tuple(places), depth, False).value(stakes)
+    net[places] = gain
     return net
 
 
@@ -61,92 +69,111 @@ def _candidates(outlook: Outlook, tried: tuple[Tried, ...], lam: float) -> list[
     return sorted((*promising, *cheap[: WIDTH - len(promising)]))
 
 
-def _set_up(
-    outlook: Outlook,
-    tried: tuple[Tried, ...],
-    belief: Belief,
-    places: list[int],
-    depth: int,
-    *,
-    lam: float,
-    price: float,
-) -> _Game:
-    """Returns the game with what the outlook says of the candidates."""
-    quality, cost = outlook.quality[places], outlook.cost_usd[places]
-    right = at_nodes(quality, outlook.escalation.loading[places])
-    # An answer looks good or bad. These two chances are those of a confidence whose mean is the estimate and whose
-    # variance is the power's share of that of the correctness, with two values, one as likely as the estimate.
-    told = np.sqrt(outlook.escalation.power[places])
-    looks_good = np.stack([quality * (1 - told), quality + told * (1 - quality)])  # if wrong, if right
-    return _Game(
-        belief=belief,
-        depth=depth,
-        right=np.stack([1 - right, right]),
-        looks=np.stack([1 - looks_good, looks_good], axis=-1),
-        cost_usd=cost,
-        charge=lam * cost + price,
-        first_charge=lam * cost + (price if tried else 0.0),
-        budget_usd=outlook.budget_usd - sum(call.cost_usd for call in tried),
-        dispersion=dispersion_at_nodes(outlook.escalation.collision),
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Stakes:
+    """What calls cost; a column a candidate."""
+
+    cost_usd: FloatArray  # (n,)
+    charge: FloatArray  # (n,) what a later call takes off, in quality
+    budget_usd: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Game:
-    """What one query's states are worked out from; a column a candidate."""
+class _Stage:
+    """All states of one number of new answers, as far as they do not depend on what calls cost."""
 
-    belief: Belief
-    depth: int
-    right: FloatArray  # (2, n, n_nodes) P(wrong), P(right) at every difficulty
-    looks: FloatArray  # (2, n, 2) P(looks bad or good | wrong or right)
-    cost_usd: FloatArray  # (n,)
-    charge: FloatArray  # (n,) what a call takes off, in quality
-    first_charge: FloatArray  # (n,) the same of the very next one
-    budget_usd: float
-    dispersion: FloatArray  # (n_nodes,)
+    outcomes: Outcomes
+    sets: Sets
+    stop: FloatArray  # (n_sets, n_looks, n_partitions) P(the best answer is right, and this state)
+    chance: FloatArray  # of the same shape: P(this state)
 
-    def play(self, *, is_compared: bool) -> FloatArray:
-        """Returns what asking each candidate adds to stopping now, (n,)."""
-        n = len(self.charge)
-        after: FloatArray | None = None
-        for size in range(self.depth, 0, -1):
-            outcomes = outcomes_of(self.belief.sizes, self.belief.cases, size, is_compared)
-            sets = sets_of(n, size)
-            value, chance = self._stop(outcomes, sets)
-            if after is not None:
-                value = np.maximum(value, self._ask(after, chance, outcomes, sets))
-            after = value.reshape(len(sets.members), -1) @ outcomes.shrink
-        assert after is not None
-        stop = float(self.belief.confidence().max(initial=0.0))
-        gain: FloatArray = after[:, 0] - self.first_charge - stop
-        return gain
+    def one_less(self, value: FloatArray) -> FloatArray:
+        """Returns the value summed over what one answer says, (n_sets, size, n_states of the smaller sets)."""
+        summed = value.reshape(len(value), -1) @ self.outcomes.shrink
+        return summed.reshape(len(value), self.outcomes.size, -1)
 
-    def _stop(self, outcomes: Outcomes, sets: Sets) -> tuple[FloatArray, FloatArray]:
-        """Returns P(the best answer is right, and this state) and P(this state), (n_sets, n_looks, n_partitions)."""
-        members, size = sets.members, outcomes.size
-        patterns = outcomes.patterns  # (2**size, size) who is right, or how each one looks
-        rights = self.right[patterns[:, 0], members[:, None, 0]]
-        looks = self.looks[patterns[None, :, 0], members[:, None, None, 0], patterns[:, None, 0]]
-        for i in range(1, size):
-            rights = rights * self.right[patterns[:, i], members[:, None, i]]
-            looks = looks * self.looks[patterns[None, :, i], members[:, None, None, i], patterns[:, None, i]]
-        rows = self.belief.weights[outcomes.case] * outcomes.ways(self.dispersion)
-        joint = (rights[:, outcomes.pattern] * rows).sum(axis=-1)  # (n_sets, n_terms)
-        joint_looks = joint[:, None] * looks[:, :, outcomes.pattern]  # (n_sets, n_looks, n_terms)
-        chance = joint_looks @ outcomes.in_state
-        best = np.maximum.reduceat(joint_looks @ outcomes.in_claim, outcomes.first_claim, axis=-1)
-        return best, chance
-
-    def _ask(self, after: FloatArray, chance: FloatArray, outcomes: Outcomes, sets: Sets) -> FloatArray:
+    def ask(self, after: FloatArray, stakes: _Stakes) -> FloatArray:
         """Returns the value of the best next call in every state, with the shape of `chance`.
 
-        `after` (n_larger_sets, size + 1, n_states) is the value of the larger sets, summed over what the one more says.
+        `after` is what `one_less` of the larger sets gave.
         """
-        flat = chance.reshape(len(sets.members), 1, -1)
-        values = after.reshape(len(after), outcomes.size + 1, -1)[sets.larger, sets.position]
-        values = values - self.charge[sets.others][..., None] * flat
-        if self.budget_usd < np.inf:
-            spent = self.cost_usd[sets.members].sum(axis=1)[:, None] + self.cost_usd[sets.others]
-            values[spent > self.budget_usd] = -np.inf
-        best: FloatArray = values.max(axis=1).reshape(chance.shape)
+        flat = self.chance.reshape(len(self.chance), 1, -1)
+        values = after[self.sets.larger, self.sets.position] - stakes.charge[self.sets.others][..., None] * flat
+        if stakes.budget_usd < np.inf:
+            spent = stakes.cost_usd[self.sets.members].sum(axis=1)[:, None] + stakes.cost_usd[self.sets.others]
+            values[spent > stakes.budget_usd] = -np.inf
+        best: FloatArray = values.max(axis=1).reshape(self.chance.shape)
         return best
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Plan:
+    """What may come of asking the candidates, whatever that costs."""
+
+    stages: tuple[_Stage, ...]  # of 1, 2, ... new answers, without the last
+    last: FloatArray  # what `one_less` of the last stage gives, where one can only stop
+    stop_now: float  # P(the best answer so far is right)
+
+    def value(self, stakes: _Stakes) -> FloatArray:
+        """Returns what asking each candidate adds to stopping now, but for its own price, (n,)."""
+        after = self.last
+        for stage in reversed(self.stages):
+            after = stage.one_less(np.maximum(stage.stop, stage.ask(after, stakes)))
+        value: FloatArray = after[:, 0, 0] - self.stop_now
+        return value
+
+
+@lru_cache(maxsize=KEPT)
+def _plan(evidence: Evidence, places: tuple[int, ...], depth: int, is_compared: bool) -> _Plan:
+    """Returns the plan for asking up to `depth` of the candidates at these places."""
+    chosen = list(places)
+    quality, right = np.array(evidence.quality)[chosen], evidence.chances()[chosen]
+    # An answer looks good or bad. These two chances are those of a confidence whose mean is the estimate and whose
+    # variance is the power's share of that of the correctness, with two values, one as likely as the estimate.
+    told = np.sqrt(np.array(evidence.power)[chosen])
+    looks_good = np.stack([quality * (1 - told), quality + told * (1 - quality)])  # if wrong, if right
+    right = np.stack([1 - right, right])
+    looks = np.stack([1 - looks_good, looks_good], axis=-1)
+    stages = [_stage(evidence, right, looks, size, is_compared) for size in range(1, depth + 1)]
+    return _Plan(
+        stages=tuple(stages[:-1]),
+        last=stages[-1].one_less(stages[-1].stop),
+        stop_now=float(belief_of(evidence).confidence().max(initial=0.0)),
+    )
+
+
+def _stage(evidence: Evidence, right: FloatArray, looks: FloatArray, size: int, is_compared: bool) -> _Stage:
+    """Returns the states of `size` new answers.
+
+    `right` (2, n, n_nodes) is P(wrong) and P(right) of each candidate at every difficulty, `looks` (2, n, 2) is P(looks
+    bad or good) if it is wrong or right.
+    """
+    belief = belief_of(evidence)
+    outcomes = outcomes_of(belief.sizes, belief.cases, size, is_compared)
+    sets = sets_of(right.shape[1], size)
+    patterns, members = outcomes.patterns, sets.members  # (2**size, size) who is right, or how each one looks
+    rights = right[patterns[:, 0, None], members[None, :, 0]]  # (n_patterns, n_sets, n_nodes)
+    seen = looks[patterns[None, :, 0], members[:, None, None, 0], patterns[:, None, 0]]  # (n_sets, n_looks, n_patterns)
+    for i in range(1, size):
+        rights = rights * right[patterns[:, i, None], members[None, :, i]]
+        seen = seen * looks[patterns[None, :, i], members[:, None, None, i], patterns[:, None, i]]
+    table = _table(belief.sizes, belief.cases, size, is_compared, evidence.collision)
+    likely = (table @ belief.weights.T[:, :, None]).reshape(len(table), len(patterns), -1)
+    joint = rights @ likely.swapaxes(0, 1)  # (n_patterns, n_sets, n_claims + n_partitions)
+    of_states = seen @ joint.swapaxes(0, 1)  # (n_sets, n_looks, n_claims + n_partitions)
+    claims, chance = of_states[..., : outcomes.n_claims], of_states[..., outcomes.n_claims :]
+    stop = np.maximum.reduceat(claims, outcomes.first_claim, axis=-1)
+    return _Stage(outcomes=outcomes, sets=sets, stop=stop, chance=chance)
+
+
+@lru_cache(maxsize=256)
+def _table(
+    sizes: tuple[int, ...],
+    cases: tuple[tuple[int, int], ...],
+    size: int,
+    is_compared: bool,
+    collision: tuple[float, ...],
+) -> FloatArray:
+    table = outcomes_of(sizes, cases, size, is_compared).table(dispersion_at_nodes(np.array(collision)))
+    table.setflags(write=False)  # it is shared
+    return table

@@ -54,16 +54,16 @@ class Outcomes:
     """
 
     size: int
+    n_cases: int
     patterns: IntArray  # (2**size, size) of 0 and 1
-    case: IntArray  # (n_terms,) row of the belief
-    pattern: IntArray  # (n_terms,) row of `patterns`: who is right
     multiple: FloatArray  # (n_terms, 1) in the formula of `ways`
     n_new_groups: IntArray  # (n_terms, 1) of wrong answers
     n_wrong_before: IntArray  # (n_terms,) that can be compared
     n_wrong: IntArray  # (n_terms,) with the new ones
-    in_state: FloatArray  # (n_terms, n_partitions) 1 where the term counts to it
-    in_claim: FloatArray  # (n_terms, n_claims)
     first_claim: IntArray  # (n_partitions,)
+    n_claims: int
+    term_at: IntArray  # (n_entries,) the term that stands
+    table_at: IntArray  # (n_entries,) there in a table (n_patterns, n_claims + n_partitions, n_cases)
     shrink: FloatArray  # (n_states, size * n_smaller_states) 1 where taking that one answer away leaves that state
 
     def ways(self, dispersion: FloatArray) -> FloatArray:
@@ -73,6 +73,16 @@ class Outcomes:
         chance = self.multiple * dispersion**self.n_new_groups
         likelihood: FloatArray = chance * risen[self.n_wrong_before] / risen[self.n_wrong]
         return likelihood
+
+    def table(self, dispersion: FloatArray) -> FloatArray:
+        """Returns how likely a pattern with a claim or a partition is in a case of the belief, at every difficulty.
+
+        Shape (n_nodes, n_patterns * (n_claims + n_partitions), n_cases).
+        """
+        n_columns = self.n_claims + len(self.first_claim)
+        table = np.zeros((len(dispersion), len(self.patterns) * n_columns * self.n_cases))
+        table[:, self.table_at] = self.ways(dispersion)[self.term_at].T
+        return table.reshape(len(dispersion), -1, self.n_cases)
 
 
 @lru_cache(maxsize=256)
@@ -111,24 +121,29 @@ def outcomes_of(sizes: tuple[int, ...], cases: tuple[tuple[int, int], ...], size
                         if is_right:
                             claims[place][n_groups + n_loners + number].append(term)
     first_claim = np.cumsum([0, *(len(of_one) for of_one in claims)])[:-1]
-    in_claim = np.zeros((len(terms), sum(len(of_one) for of_one in claims)))
-    for claim, members in enumerate(members for of_one in claims for members in of_one):
-        in_claim[members, claim] = 1
-    in_state = np.zeros((len(terms), len(partitions)))
-    for term, (place, case, _, _) in enumerate(terms):
-        in_state[term, place] = float(cases[case][1] == NOBODY)
+    n_claims = sum(len(of_one) for of_one in claims)
+    columns = [members for of_one in claims for members in of_one]
+    columns += [
+        [term for term, (at, case, *_) in enumerate(terms) if at == place and cases[case][1] == NOBODY]
+        for place in range(len(partitions))
+    ]
+    entries = [
+        (term, (terms[term][2] * len(columns) + column) * len(cases) + terms[term][1])
+        for column, members in enumerate(columns)
+        for term in members
+    ]
     return Outcomes(
         size=size,
+        n_cases=len(cases),
         patterns=np.array(patterns, dtype=np.int64),
-        case=np.array([case for _, case, _, _ in terms], dtype=np.int64),
-        pattern=np.array([pattern for _, _, pattern, _ in terms], dtype=np.int64),
         multiple=np.array([[way[0]] for *_, way in terms], dtype=np.float64),
         n_new_groups=np.array([[way[1]] for *_, way in terms], dtype=np.int64),
         n_wrong_before=np.array([way[2] for *_, way in terms], dtype=np.int64),
         n_wrong=np.array([way[3] for *_, way in terms], dtype=np.int64),
-        in_state=in_state,
-        in_claim=in_claim,
         first_claim=first_claim.astype(np.int64),
+        n_claims=n_claims,
+        term_at=np.array([term for term, _ in entries], dtype=np.int64),
+        table_at=np.array([place for _, place in entries], dtype=np.int64),
         shrink=_shrink(len(sizes), size, patterns, partitions, is_compared),
     )
 

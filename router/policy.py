@@ -5,10 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..backends import ConfigError
 
+if TYPE_CHECKING:
+    from ..classifiers.certificate import Certificate
+
+WHEN_UNSURE = ("safe", "cheap")
 DEFAULT_LAM = 20.0  # quality per US dollar
 MAX_CALLS = 5
 NOBODY = "*"  # in `deny`: every backend
@@ -30,6 +34,10 @@ class Policy:
     deny: tuple[str, ...] = ()
     max_calls: int = MAX_CALLS
     deadline_s: float | None = None  # of all calls for one query together
+    when_unsure: str | None = None  # `safe` or `cheap`: what to ask where a query is unlike the training queries
+    margin: float = 0.02  # what `within_of_best` may lose, on average,
+    risk: float = 0.05  # with at most this chance that it loses more
+    certificate: Certificate | None = field(default=None, compare=False)  # of `within_of_best`, see `promise`
     options: Mapping[str, Any] = field(default_factory=dict)
 
 

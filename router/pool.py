@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..backends import BackendError, BackendSpec, Completion, Query, cost_usd
+from ..backends import BackendError, BackendSpec, Completion, ConfigError, Query, cost_usd
 from ..classifiers import Escalation, Estimates, PriorModel, no_escalation
 from .cascade import Assess, Outcome, Read, cascade, read_answer
 from .decision import Decision, decide
 from .outlook import FloatArray
 from .policy import Policy
+from .promise import with_certificate
 
 if TYPE_CHECKING:
     from ..classifiers import Neighbour, Trained
@@ -72,15 +73,26 @@ class Pool:
 
         Raises:
             NoFeasibleBackend: the wishes exclude every backend.
+            ConfigError: the policy asks for a promise that the artefact does not make.
         """
         return decide(
             query,
             estimates or self.estimate(query.text),
-            policy,
+            with_certificate(policy, self._trained, self.specs),
             specs=self.specs,
             escalation=self.escalation,
             unavailable=unavailable,
         )
+
+    def unkept(self, policies: Iterable[Policy]) -> dict[str, str]:
+        """Returns of the policies that ask for a promise the artefact does not make, by name, what is wrong."""
+        found = {}
+        for policy in policies:
+            try:
+                with_certificate(policy, self._trained, self.specs)
+            except ConfigError as error:
+                found[policy.name] = str(error)
+        return found
 
     def flow(
         self, query: Query, decision: Decision, *, assess: Assess | None = None, read: Read = read_answer
@@ -122,6 +134,7 @@ class Pool:
             return learned
         quality, cost = self._spread(learned.quality), self._spread(learned.cost_usd)
         tokens, latency = self._spread(learned.output_tokens), self._spread(learned.latency_s)
+        mean_quality = None if learned.mean_quality is None else self._spread(learned.mean_quality)
         if self.untrained:
             prior = self._prior.estimate(text)
             for place, name in enumerate(self.backends):
@@ -129,6 +142,8 @@ class Pool:
                     column = prior.backends.index(name)
                     quality[place], cost[place] = prior.quality[column], prior.cost_usd[column]
                     tokens[place], latency[place] = prior.output_tokens[column], prior.latency_s[column]
+                    if mean_quality is not None:
+                        mean_quality[place] = prior.quality[column]
         priced = self._input_price * learned.input_tokens + self._output_price * tokens
         cost = np.where(np.isfinite(priced), priced, cost)
         return Estimates(
@@ -140,6 +155,8 @@ class Pool:
             difficulty=learned.difficulty,
             input_tokens=learned.input_tokens,
             source=learned.source if len(self._columns) else "cold start",
+            familiarity=learned.familiarity,
+            mean_quality=mean_quality,
         )
 
     def _spread(self, values: FloatArray) -> FloatArray:

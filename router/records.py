@@ -70,6 +70,7 @@ def _record(
         if with_content:
             record["response"] = step.completion.text
             record["logprobs"] = step.completion.logprobs
+            record["reasoning_logprobs"] = step.completion.reasoning_logprobs
     if with_content:
         record["messages"] = query.messages
     return record

@@ -26,14 +26,17 @@ class Reply:
         self._writer: Writer | None = None  # of a stream
         self.format = format  # in which errors are told
         self.is_started = False
+        self.status = 0  # 0: none was sent
         self.trace_id = "-"  # of the request, where it has one; errors tell it
 
     async def json(self, body: Any, *, status: int = 200, headers: Headers = ()) -> None:
         """Sends the whole reply."""
         content = body if isinstance(body, bytes) else encode_json(body)
-        length = (b"content-length", str(len(content)).encode())
-        await self._start(status, [_JSON, length, *headers])
-        await self._send({"type": "http.response.body", "body": content})
+        await self._whole(content, status=status, headers=[_JSON, *headers])
+
+    async def text(self, content: bytes, *, content_type: bytes) -> None:
+        """Sends the whole reply."""
+        await self._whole(content, status=200, headers=[(b"content-type", content_type)])
 
     async def begin_events(self, headers: Headers, writer: Writer) -> None:
         """Sends what goes before the first event; `writer` puts an error that comes later."""
@@ -61,6 +64,10 @@ class Reply:
             await self.events(self._writer.failure(error))
             await self.end_events()
 
+    async def _whole(self, content: bytes, *, status: int, headers: Headers) -> None:
+        await self._start(status, [*headers, (b"content-length", str(len(content)).encode())])
+        await self._send({"type": "http.response.body", "body": content})
+
     async def _start(self, status: int, headers: Headers) -> None:
-        self.is_started = True
+        self.is_started, self.status = True, status
         await self._send({"type": "http.response.start", "status": status, "headers": headers})

@@ -260,10 +260,17 @@ class Router:
             raise PenstockError(f"feedback: unknown trace id {trace_id!r}; name the backend to record it all the same")
         self._sink.write(feedback_record(trace_id, backend=answered, score=score))
 
-    async def answer(self, query: Query, policy: str | None = None, wishes: Wishes = NO_WISHES) -> Answer:
-        """Returns a routed answer; runs on the loop that the backends live on."""
+    async def answer(
+        self,
+        query: Query,
+        policy: str | None = None,
+        wishes: Wishes = NO_WISHES,
+        *,
+        decision: Decision | None = None,
+    ) -> Answer:
+        """Returns a routed answer; runs on the loop that the backends live on. `decision` as for `answer_stream`."""
         started = self._clock()
-        decision = self.decide(query, policy, wishes)
+        decision = decision or self.decide(query, policy, wishes)
         callers, deadline = self._ready(decision, started)
         flow = self.pool.flow(query, decision)
         reply: Completion | BackendError | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import logging
 import time
 import uuid
@@ -20,6 +21,7 @@ from .formats.events import encode_json
 from .headers import answer_headers, encode_headers, first_headers
 from .http_error import HttpError, http_error_of
 from .keys import ANYONE, Bill, Guard, Key, Store, confined, open_store, permitted
+from .metrics import CONTENT_TYPE, Metrics
 from .model_list import model_list
 from .reply import Reply
 from .router import Router
@@ -29,7 +31,9 @@ logger = logging.getLogger(__name__)
 MAX_BODY_BYTES = 32 << 20
 _CHAT, _MESSAGES, _MODELS = "/v1/chat/completions", "/v1/messages", "/v1/models"
 
+_METRICS = "/metrics"
 _OPEN = ("/healthz", "/readyz")  # to whoever can reach us, since those who watch over processes have no key
+_GONE = 499  # as nginx calls it when the client left before there was a status
 
 _Handler = Callable[[Scope, Receive, Reply, Key], Awaitable[None]]
 
@@ -53,6 +57,7 @@ class Sidecar:
         if keys is None and router.config.keys is not None:
             keys = open_store(router.config.keys)
         self._guard = Guard(keys, clock=clock)
+        self._seen = Metrics()
         self._max_body_bytes = max_body_bytes
         self._clock = clock
         self._created = int(clock())
@@ -66,6 +71,7 @@ class Sidecar:
             "/v1/feedback": ("POST", self._feedback),
             "/healthz": ("GET", self._healthz),
             "/readyz": ("GET", self._readyz),
+            _METRICS: ("GET", self._metrics),
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -76,15 +82,24 @@ class Sidecar:
         if scope["type"] != "http":
             raise ValueError(f"expected an ASGI scope of type http or lifespan, got {scope['type']!r}")
         reply = Reply(send, _format_of(scope))
+        started = time.perf_counter()
+        try:
+            await self._serve(scope, receive, reply)
+        finally:
+            path = self._path(scope)
+            self._seen.requests.add(1, path, str(reply.status or _GONE))
+            self._seen.latency.see(time.perf_counter() - started, path)
+
+    async def _serve(self, scope: Scope, receive: Receive, reply: Reply) -> None:
         try:
             handler = self._handler(scope)
-            path = scope["path"]
             # Before the body is read: whoever may not ask need not send it.
-            key = ANYONE if path in _OPEN else self._guard.admit(scope["headers"], spends=path in FORMATS)
+            key = ANYONE if _is_open(scope) else self._guard.admit(scope["headers"], spends=scope["path"] in FORMATS)
             await handler(scope, receive, reply, key)
         except ClientGone:
             logger.info("trace %s: the client has gone", reply.trace_id)
         except PenstockError as error:
+            self._seen.see_failure(error)
             told = http_error_of(error, format=reply.format.name)
             level = logging.WARNING if told.status >= 500 else logging.INFO
             logger.log(level, "trace %s: %d: %s", reply.trace_id, told.status, " ".join(str(error).split()))
@@ -98,9 +113,7 @@ class Sidecar:
             await reply.fail(HttpError(500, "internal error; the log of the sidecar says more"))
 
     def _handler(self, scope: Scope) -> _Handler:
-        path, method = scope["path"], scope["method"]
-        if path.startswith(f"{_MODELS}/"):
-            path = _MODELS
+        path, method = self._path(scope), scope["method"]
         if path not in self._routes:
             raise HttpError(404, f"no such path; expected one of {', '.join(self._routes)}")
         expected, handler = self._routes[path]
@@ -108,19 +121,34 @@ class Sidecar:
             raise HttpError(405, f"{path}: expected {expected}", headers=[("allow", expected)])
         return handler
 
+    def _path(self, scope: Scope) -> str:
+        """Returns the path that serves a request, `other` where none does."""
+        path: str = scope["path"]
+        if path.startswith(f"{_MODELS}/"):
+            return _MODELS
+        return path if path in self._routes else "other"
+
+    def _decide(self, request: Request) -> Decision:
+        started = time.perf_counter()
+        decision = self._router.decide(request.query, request.model, request.wishes)
+        self._seen.decision.see(time.perf_counter() - started)
+        return decision
+
     async def _answer(self, scope: Scope, receive: Receive, reply: Reply, key: Key) -> None:
         request = await self._read(scope, receive, reply, key)
-        bill = Bill(
-            lambda: self._router.decide(request.query, request.model, request.wishes),
-            lambda backend: self._router.config.backends[backend].price,
-        )
-        with self._guard.billed(key, bill):
-            if request.is_stream:
-                await self._stream(request, receive, reply, bill)
-                return
-            async with UntilGone(receive):
-                answer = await self._router.answer(request.query, request.model, request.wishes)
-                bill.close(answer)
+        decision = self._decide(request)
+        bill = Bill(decision, lambda backend: self._router.config.backends[backend].price)
+        try:
+            with self._guard.billed(key, bill):
+                if request.is_stream:
+                    await self._stream(request, decision, receive, reply, bill)
+                    return
+                async with UntilGone(receive):
+                    answer = await self._router.answer(request.query, decision=decision)
+                    bill.close(answer)
+        finally:
+            if bill.answer is not None:
+                self._seen.see_answer(bill.answer)
         content = reply.format.writer(request, created=int(self._clock())).whole(answer)
         await reply.json(content, headers=answer_headers(content["penstock"]))
 
@@ -131,9 +159,9 @@ class Sidecar:
         request = read_request(reply.format, body, scope["headers"], trace_id=reply.trace_id)
         return confined(request, self._router.config, key)
 
-    async def _stream(self, request: Request, receive: Receive, reply: Reply, bill: Bill) -> None:
+    async def _stream(self, request: Request, decision: Decision, receive: Receive, reply: Reply, bill: Bill) -> None:
+        started = time.perf_counter()
         writer = reply.format.writer(request, created=int(self._clock()))
-        decision = self._router.decide(request.query, request.model, request.wishes)
         stream = self._router.answer_stream(request.query, decision=decision)
         async with UntilGone(receive), aclosing(stream):
             async for chunk in stream:
@@ -142,13 +170,14 @@ class Sidecar:
                     # Only now: an error before the first piece is still an HTTP status of its own.
                     headers = first_headers(decision, backend=chunk.backend, trace_id=reply.trace_id)
                     await reply.begin_events(headers, writer)
+                    self._seen.first_piece.see(time.perf_counter() - started)
                 await reply.events(writer.piece(chunk))
         await reply.end_events()
 
     async def _count_tokens(self, scope: Scope, receive: Receive, reply: Reply, key: Key) -> None:
         """Tells what the backend that would be asked counts, or an estimate where it counts nothing."""
         request = await self._read(scope, receive, reply, key)
-        decision = self._router.decide(request.query, request.model, request.wishes)
+        decision = self._decide(request)
         count = getattr(self._router.backends()[decision.backend], "count_tokens", None)
         headers = encode_headers({"x-penstock-backend": decision.backend, "x-penstock-trace-id": reply.trace_id})
         async with UntilGone(receive):
@@ -193,6 +222,9 @@ class Sidecar:
             told["unavailable"] = {name: refusal.reason for name, refusal in refusals.items()}
         await reply.json(told, status=200 if is_ready else 503)
 
+    async def _metrics(self, scope: Scope, receive: Receive, reply: Reply, key: Key) -> None:
+        await reply.text(self._seen.text(), content_type=CONTENT_TYPE)
+
     async def _live(self, receive: Receive, send: Send) -> None:
         """Takes the router to this loop before the first request, and closes it after the last."""
         await receive()
@@ -209,6 +241,21 @@ class Sidecar:
         await self._router.aclose()
         self._guard.close()
         await send({"type": "lifespan.shutdown.complete"})
+
+
+def _is_open(scope: Scope) -> bool:
+    """Returns whether a request needs no key: one after our health, or for figures from this very machine."""
+    if scope["path"] == _METRICS:
+        ends = (scope.get("client"), scope.get("server"))
+        return all(end is not None and _is_loopback(str(end[0])) for end in ends)
+    return scope["path"] in _OPEN
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:  # a Unix socket
+        return False
 
 
 def _estimated_tokens(request: Request, decision: Decision) -> int:

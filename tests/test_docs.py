@@ -41,6 +41,7 @@ from penstock.backends import BACKENDS, Completion, ConfigError, PenstockError, 
 from penstock.classifiers.signals import SIGNALS, create_signals, read_signals, signal_names
 from penstock.router import Router, config, read_config
 from penstock.router.cli import COMMANDS, main
+from penstock.router.metrics import Metrics
 from penstock.router.policy import WISH_NAMES
 from penstock.router.server import Sidecar
 from penstock.training import generate, metrics
@@ -403,7 +404,7 @@ def test_sidecar_answers_the_request_of_the_readme(demo: Path) -> None:
 
 def test_reference_names_every_field_of_a_step(demo: Path) -> None:
     with Router.from_config(demo / "models.yaml") as router:
-        answer = router.ask("What is 6 * 7?")
+        answer = router.ask("What is 49 * 2?")
     assert not missing(answer.as_dict()["steps"][0], section_of(text_of("http.md"), "## Endpoints"))
 
 
@@ -421,6 +422,14 @@ def test_reference_names_every_code_of_an_error_reply() -> None:
     codes = set(re.findall(r'"([a-z]+(?:_[a-z]+)+)"', " ".join(re.findall(r"code=[^)\n]*", "\n".join(sources)))))
     assert codes
     assert not missing(codes, section_of(text_of("http.md"), "## Errors"))
+
+
+def test_reference_names_every_metric() -> None:
+    told = Metrics().text().decode()
+    section = section_of(text_of("http.md"), "## Metrics")
+    assert set(re.findall(r"^\| `(\w+)`", section, re.MULTILINE)) == set(
+        re.findall(r"^# TYPE (\w+)", told, re.MULTILINE)
+    )
 
 
 def test_reference_names_every_figure_of_merit() -> None:
@@ -466,4 +475,4 @@ def test_files_that_a_page_names_exist(page: Path) -> None:
 
 def test_first_router_answers_what_the_readme_asks(demo: Path) -> None:
     with Router.from_config(demo / "models.yaml") as router:
-        assert "42" in router.ask("What is 6 * 7?").text
+        assert "98" in router.ask("What is 49 * 2?").text

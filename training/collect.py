@@ -209,9 +209,7 @@ class Collector:
 
 def trace_of(job: Job, completion: Completion) -> Trace:
     """Returns the row of an answer, not graded yet."""
-    prompt, usage, logprobs = job.prompt, completion.usage, completion.logprobs
-    if logprobs is not None and any(math.isnan(value) for value in logprobs):
-        logprobs = None
+    prompt, usage = job.prompt, completion.usage
     return Trace(
         query_id=prompt.query_id,
         query=prompt.query,
@@ -224,9 +222,17 @@ def trace_of(job: Job, completion: Completion) -> Trace:
         reasoning_tokens=usage.reasoning_tokens,
         latency_s=completion.latency_s,
         response=completion.text.encode("utf-8", "replace").decode(),  # half surrogate pairs fit no file
-        logprobs=None if logprobs is None else tuple(min(max(value, _LEAST_LOGPROB), 0.0) for value in logprobs),
+        logprobs=_bounded(completion.logprobs),
+        reasoning_logprobs=_bounded(completion.reasoning_logprobs),
         task=prompt.task,
         dataset=prompt.dataset,
         split=prompt.split,
         group=prompt.group,
     )
+
+
+def _bounded(logprobs: Sequence[float] | None) -> tuple[float, ...] | None:
+    """Returns them as JSON can hold them; None where one is not a number."""
+    if logprobs is None or any(math.isnan(value) for value in logprobs):
+        return None
+    return tuple(min(max(value, _LEAST_LOGPROB), 0.0) for value in logprobs)

@@ -73,6 +73,7 @@ class Dataset:
             text=trace.response,
             usage=usage,
             logprobs=trace.logprobs,
+            reasoning_logprobs=trace.reasoning_logprobs,
             model=trace.backend,
             latency_s=trace.latency_s or 0.0,
             cost_usd=trace.cost_usd,

@@ -10,7 +10,7 @@ import numpy as np
 from ..router import Policy, Pool
 from .curves import baseline_curves, sweep_lams
 from .dataset import Dataset
-from .evaluation import Curve, Evaluation, Trial
+from .evaluation import Curve, Evaluation, SignalWorth, Trial
 from .progress import Progress, Silent
 from .replay import Replayer, estimate_matrices
 
@@ -28,6 +28,7 @@ def evaluate(
     title: str,
     train: Dataset | None = None,
     trials: Sequence[Trial] = (),
+    signals: Sequence[SignalWorth] = (),
     notes: Sequence[str] = (),
     n_points: int = N_POINTS,
     progress: Progress | None = None,
@@ -52,6 +53,7 @@ def evaluate(
         curves.extend(baseline_curves(train.quality, train.cost_usd, dataset.quality, dataset.cost_usd))
     progress.stage("replaying policies")
     ordered = [policies[default_policy], *(policy for name, policy in policies.items() if name != default_policy)]
+    broken = pool.unkept(ordered)  # a router is evaluated before it can be certified
     return Evaluation(
         title=title,
         split=split,
@@ -65,8 +67,9 @@ def evaluate(
         estimated_cost_usd=cost,
         difficulty=np.array([estimates.difficulty for estimates in replayer.estimates]),
         curves=tuple(curves),
-        policies=tuple(replayer.outcome(policy) for policy in ordered),
+        policies=tuple(replayer.outcome(policy) for policy in ordered if policy.name not in broken),
         confidences=replayer.confidences(),
         trials=tuple(trials),
-        notes=tuple(notes),
+        signals=tuple(signals),
+        notes=(*notes, *broken.values()),
     )

@@ -57,6 +57,16 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SignalWorth:
+    """What one signal adds to confidence: AUROC over the training answers, out of fold, with it and without."""
+
+    name: str
+    share: float  # of the answers that it says something of
+    auroc: float  # with all signals
+    auroc_without: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
     """Everything the report shows about one router on one split of one set of traces."""
 
@@ -76,3 +86,4 @@ class Evaluation:
     confidences: Confidences | None
     trials: tuple[Trial, ...]
     notes: tuple[str, ...]  # sentences: what was estimated, skipped, or could not be learned
+    signals: tuple[SignalWorth, ...] = ()  # where the router was trained just now

@@ -22,7 +22,7 @@ from ..classifiers.knn import choose_references
 from ..classifiers.neighbours import keep_neighbours
 from .candidates import AUTO, Timer, choose, fit_candidates
 from .dataset import Dataset
-from .evaluation import FloatArray, Trial
+from .evaluation import FloatArray, SignalWorth, Trial
 from .fit_answers import fit_answers
 from .metrics import auroc, brier, ece
 from .progress import Progress, Silent
@@ -37,6 +37,7 @@ class Fitted:
 
     trained: Trained
     trials: tuple[Trial, ...]
+    signals: tuple[SignalWorth, ...]
     metrics: dict[str, Any]
     notes: tuple[str, ...]
 
@@ -77,7 +78,8 @@ def _fit(
     learned = dataset.take(split.learned)
     if learned.n_queries < N_FOLDS:
         raise FitError(f"{learned.n_queries} queries to learn from; expected at least {N_FOLDS}")
-    folds = assign_folds(_groups(learned), n_folds=N_FOLDS, seed=seed)
+    families = _groups(learned)
+    folds = assign_folds(families, n_folds=N_FOLDS, seed=seed)
 
     progress.stage(f"reading {learned.n_queries} queries with encoder {encoder}")
     featurizer, features = Featurizer(encoder=encoder).fit_transform(learned.texts)
@@ -105,8 +107,9 @@ def _fit(
         quality=chosen.head.predictor_,
         calibration=chosen.calibration,
         ability=fit_ability(chosen.quality),
+        mean_quality=chosen.quality.mean(axis=0),
         cost=cost,
-        neighbours=keep_neighbours(references, learned.texts, learned.quality),
+        neighbours=keep_neighbours(references, learned.texts, learned.quality, features.embedding, families),
     )
     metrics = _metrics(learned, chosen.quality, answers.confidences, learned.as_answered().quality, trials)
     notes = [*dataset.notes, *split.notes]
@@ -124,6 +127,7 @@ def _fit(
     return Fitted(
         trained=Trained(model=model, confidence=answers.confidence, escalation=answers.escalation),
         trials=tuple(trials),
+        signals=answers.signals,
         metrics=metrics,
         notes=tuple(notes),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypedDict
 
 import numpy as np
 
@@ -10,9 +11,21 @@ from ..classifiers import ConfidenceModel, Escalation, fit_confidence, fit_escal
 from ..classifiers.escalation import NO_ANSWER
 from ..classifiers.final_answer import FinalAnswer, final_answer
 from .dataset import Dataset
-from .evaluation import FloatArray, IntArray
+from .evaluation import FloatArray, IntArray, SignalWorth
+from .signal_worth import signal_worth
 
 _MIN_ANSWERS = 40  # graded answers below which no confidence is learned
+
+
+class GradedAnswers(TypedDict):
+    """The arguments of `fit_confidence`, a row a call."""
+
+    values: FloatArray
+    estimates: FloatArray
+    labels: FloatArray
+    backend_of: IntArray
+    folds: IntArray
+    backends: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,19 +35,22 @@ class FittedAnswers:
     confidence: ConfidenceModel | None
     confidences: FloatArray  # (n_queries, n_backends)
     escalation: Escalation
+    signals: tuple[SignalWorth, ...]
 
 
 def fit_answers(dataset: Dataset, estimates: FloatArray, folds: IntArray) -> FittedAnswers:
     """Returns confidence and escalation; `estimates` are out of fold, (n_queries, n_backends)."""
-    confidence, confidences = _fit_confidence(dataset, estimates, folds)
+    confidence, confidences, signals = _fit_confidence(dataset, estimates, folds)
     escalation = fit_escalation(dataset.as_answered().quality, estimates, confidences, _answers(dataset))
-    return FittedAnswers(confidence=confidence, confidences=confidences, escalation=escalation)
+    return FittedAnswers(confidence=confidence, confidences=confidences, escalation=escalation, signals=signals)
 
 
 def _fit_confidence(
     dataset: Dataset, estimates: FloatArray, folds: IntArray
-) -> tuple[ConfidenceModel | None, FloatArray]:
-    """Returns the model, None without enough answers, and out-of-fold confidences, (n_queries, n_backends)."""
+) -> tuple[ConfidenceModel | None, FloatArray, tuple[SignalWorth, ...]]:
+    """Returns the model, None without enough answers, out-of-fold confidences, (n_queries, n_backends), and what each
+    signal adds.
+    """
     confidences = np.full(dataset.quality.shape, np.nan)
     calls = [
         (row, column, completion)
@@ -44,23 +60,23 @@ def _fit_confidence(
         and np.isfinite(dataset.completion_score(row, column))
     ]
     if len(calls) < _MIN_ANSWERS:
-        return None, confidences
+        return None, confidences, ()
     rows = np.array([row for row, _, _ in calls])
     columns = np.array([column for _, column, _ in calls])
     labels = np.array([dataset.completion_score(row, column) for row, column, _ in calls])
     if np.ptp(labels) < 1e-9:
-        return None, confidences
+        return None, confidences, ()
     values = np.stack([read_signals(dataset.queries[row], completion) for row, _, completion in calls])
-    model, probabilities = fit_confidence(
-        values=values,
-        estimates=estimates[rows, columns],
-        labels=labels,
-        backend_of=columns,
-        folds=folds[rows],
-        backends=dataset.backends,
-    )
-    confidences[rows, columns] = probabilities
-    return model, confidences
+    answers: GradedAnswers = {
+        "values": values,
+        "estimates": estimates[rows, columns],
+        "labels": labels,
+        "backend_of": columns,
+        "folds": folds[rows],
+        "backends": dataset.backends,
+    }
+    model, confidences[rows, columns] = fit_confidence(**answers)
+    return model, confidences, signal_worth(**answers)
 
 
 def _answers(dataset: Dataset) -> IntArray:

@@ -24,6 +24,15 @@ class Replayed:
     outcome: Outcome
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reply:
+    """One recorded answer, with what a cascade would make of it."""
+
+    completion: Completion
+    confidence: float
+    answer: FinalAnswer | None
+
+
 class Replayer:
     """Replays policies over a dataset; estimates and confidences are computed once and used by all."""
 
@@ -37,8 +46,7 @@ class Replayer:
             unrecorded + tuple(name for name, column in self._columns.items() if np.isnan(dataset.quality[row, column]))
             for row in range(dataset.n_queries)
         ]
-        self._confidences: dict[tuple[int, str], float] = {}
-        self._answers: dict[tuple[int, str], FinalAnswer | None] = {}
+        self._replies: dict[tuple[int, str], _Reply] = {}
 
     def run(self, policy: Policy) -> Iterator[Replayed]:
         """Yields the outcome of every query that some backend may answer.
@@ -46,36 +54,36 @@ class Replayer:
         A backend without a recorded score for a query cannot be asked it.
         """
         for row in range(self.dataset.n_queries):
-            if len(self._missing[row]) < len(self.pool.backends):
-                try:
-                    outcome = self._one(row, policy)
-                except NoFeasibleBackend:  # refused, as the caller of such a request would have been
-                    continue
+            outcome = self._one(row, policy)
+            if outcome is not None:
                 yield Replayed(query=row, outcome=outcome)
 
     def outcome(self, policy: Policy) -> PolicyOutcome:
         """Returns one policy over all queries; '' and NaN where it excludes every backend."""
         n = self.dataset.n_queries
-        backend, cost, score, calls = [""] * n, np.full(n, np.nan), np.full(n, np.nan), np.zeros(n, dtype=np.int64)
+        backend, calls = [""] * n, np.zeros(n, dtype=np.int64)
+        cost, score = np.full(n, np.nan), np.full(n, np.nan)
         for replayed in self.run(policy):
             row, outcome = replayed.query, replayed.outcome
-            backend[row] = outcome.step.backend
-            cost[row] = outcome.cost_usd
-            score[row] = self.dataset.quality[row, self._columns[outcome.step.backend]]
-            calls[row] = len(outcome.steps)
+            backend[row], calls[row] = outcome.step.backend, len(outcome.steps)
+            cost[row], score[row] = self._worth(row, outcome)
         return PolicyOutcome(policy=policy.name, backend=tuple(backend), cost_usd=cost, score=score, n_calls=calls)
 
     def curve(self, name: str, policy: Policy, lams: FloatArray, *, progress: Progress) -> Curve:
-        """Returns the policy at each lam."""
+        """Returns the policy at each lam.
+
+        Query by query, since what is thought about one query is much the same at every lam.
+        """
         labels = tuple(lam_label(float(lam)) for lam in lams)
         swept = [replace(policy, name=label, lam=float(lam)) for label, lam in zip(labels, lams, strict=True)]
-        outcomes = [self.outcome(each) for each in progress.over(swept, name=f"replaying {name}", total=len(swept))]
-        return Curve(
-            name=name,
-            labels=labels,
-            cost_usd=np.stack([outcome.cost_usd for outcome in outcomes]),
-            score=np.stack([outcome.score for outcome in outcomes]),
-        )
+        n = self.dataset.n_queries
+        cost, score = np.full((len(swept), n), np.nan), np.full((len(swept), n), np.nan)
+        for row in progress.over(range(n), name=f"replaying {name}", total=n):
+            for point, each in enumerate(swept):
+                outcome = self._one(row, each)
+                if outcome is not None:
+                    cost[point, row], score[point, row] = self._worth(row, outcome)
+        return Curve(name=name, labels=labels, cost_usd=cost, score=score)
 
     def confidences(self) -> Confidences | None:
         """Returns confidence against score for every recorded answer; None where answers cannot be judged."""
@@ -88,7 +96,7 @@ class Replayer:
                 if completion is not None:
                     rows.append(row)
                     names.append(name)
-                    values.append(self._confidence(row, name, completion))
+                    values.append(self._reply(row, name).confidence)
                     scores.append(self.dataset.completion_score(row, column))
         if not rows:
             return None
@@ -96,15 +104,22 @@ class Replayer:
             backend=tuple(names), confidence=np.array(values), score=np.array(scores), query=np.array(rows)
         )
 
-    def _one(self, row: int, policy: Policy) -> Outcome:
+    def _one(self, row: int, policy: Policy) -> Outcome | None:
+        """Returns how one query ends; None where it is refused, as its caller would have been."""
         query, estimates = self.dataset.queries[row], self.estimates[row]
+        if len(self._missing[row]) >= len(self.pool.backends):
+            return None
         if self._missing[row]:
             policy = replace(policy, deny=(*policy.deny, *self._missing[row]))
+        try:
+            decision = self.pool.decide(query, policy, estimates)
+        except NoFeasibleBackend:
+            return None
         flow = self.pool.flow(
             query,
-            self.pool.decide(query, policy, estimates),
-            assess=lambda name, completion: self._confidence(row, name, completion),
-            read=lambda name, completion: self._answer(row, name, completion),
+            decision,
+            assess=lambda name, _: self._reply(row, name).confidence,
+            read=lambda name, _: self._reply(row, name).answer,
         )
         reply: Completion | None = None
         while True:
@@ -113,33 +128,25 @@ class Replayer:
             except StopIteration as end:
                 outcome: Outcome = end.value
                 return outcome
-            reply = self._recorded(row, name)
+            reply = self._reply(row, name).completion
 
-    def _recorded(self, row: int, name: str) -> Completion:
-        column = self._columns[name]
-        found = self.dataset.completion(row, column)
-        return replace(found or Completion(text=""), cost_usd=float(self.dataset.cost_usd[row, column]))
+    def _worth(self, row: int, outcome: Outcome) -> tuple[float, float]:
+        """Returns what a query cost, and what the answer that was returned scores."""
+        return outcome.cost_usd, float(self.dataset.quality[row, self._columns[outcome.step.backend]])
 
-    def _confidence(self, row: int, name: str, completion: Completion) -> float:
-        """Returns the confidence in a recorded answer; an answer whose text was not recorded keeps its estimate."""
+    def _reply(self, row: int, name: str) -> _Reply:
+        """Returns a recorded answer and what is thought of it; one whose text was not recorded keeps its estimate."""
         key = (row, name)
-        if key not in self._confidences:
-            estimates = self.estimates[row]
-            estimate = float(estimates.quality[estimates.backends.index(name)])
-            has_text = self.dataset.completion(row, self._columns[name]) is not None
-            self._confidences[key] = (
-                self.pool.confidence(self.dataset.queries[row], completion, backend=name, estimate=estimate)
-                if has_text
-                else estimate
-            )
-        return self._confidences[key]
-
-    def _answer(self, row: int, name: str, completion: Completion) -> FinalAnswer | None:
-        """Returns what a recorded answer comes to."""
-        key = (row, name)
-        if key not in self._answers:
-            self._answers[key] = final_answer(completion)
-        return self._answers[key]
+        if key not in self._replies:
+            column, estimates = self._columns[name], self.estimates[row]
+            found = self.dataset.completion(row, column)
+            completion = replace(found or Completion(text=""), cost_usd=float(self.dataset.cost_usd[row, column]))
+            confidence = float(estimates.quality[estimates.backends.index(name)])
+            if found is not None:
+                query = self.dataset.queries[row]
+                confidence = self.pool.confidence(query, completion, backend=name, estimate=confidence)
+            self._replies[key] = _Reply(completion=completion, confidence=confidence, answer=final_answer(completion))
+        return self._replies[key]
 
 
 def lam_label(lam: float) -> str:

@@ -26,6 +26,7 @@ COLUMNS = (
     "latency_s",
     "response",
     "logprobs",
+    "reasoning_logprobs",
     "task",
     "dataset",
     "split",
@@ -68,6 +69,7 @@ class Trace:
     latency_s: float | None = None
     response: str | None = None
     logprobs: tuple[float, ...] | None = None  # natural log, of the answer tokens only
+    reasoning_logprobs: tuple[float, ...] | None = None  # likewise, of the reasoning tokens
     messages: tuple[Message, ...] | None = None  # where the query is more than one user message
     task: str = ""
     dataset: str = ""
@@ -99,7 +101,8 @@ def parse_trace(values: Values) -> Trace:
         reasoning_tokens=parse_count(values, "reasoning_tokens"),
         latency_s=parse_amount(values, "latency_s"),
         response=parse_text(values, "response"),
-        logprobs=_parse_logprobs(values),
+        logprobs=_parse_logprobs(values, "logprobs"),
+        reasoning_logprobs=_parse_logprobs(values, "reasoning_logprobs"),
         messages=messages,
         task=parse_text(values, "task") or "",
         dataset=parse_text(values, "dataset") or "",
@@ -205,18 +208,18 @@ def _parse_messages(values: Values) -> tuple[Message, ...] | None:
         raise BadRow(f"column messages: {shown(value)}: {error}") from error
 
 
-def _parse_logprobs(values: Values) -> tuple[float, ...] | None:
-    value = values.get("logprobs")
+def _parse_logprobs(values: Values, column: str) -> tuple[float, ...] | None:
+    value = values.get(column)
     if value is None:
         return None
     logprobs = _parse_json(value)
     if not isinstance(logprobs, list | tuple):
-        raise BadRow(f"column logprobs: {shown(value)}; expected a list of numbers up to 0")
+        raise BadRow(f"column {column}: {shown(value)}; expected a list of numbers up to 0")
     parsed = []
     for position, item in enumerate(logprobs):
         number = _number(item)
         if number is None or not -math.inf < number <= _ROUNDING:
-            raise BadRow(f"column logprobs: {shown(item)} at position {position}; expected natural logs, up to 0")
+            raise BadRow(f"column {column}: {shown(item)} at position {position}; expected natural logs, up to 0")
         parsed.append(min(number, 0.0))
     return tuple(parsed)
 

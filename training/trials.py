@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..classifiers import no_escalation
 from ..router import Outlook, Policy
 from ..router.objectives import create_objective
 from .bootstrap import paired_bootstrap
 from .curves import sweep_lams
-from .evaluation import Curve, FloatArray
+from .evaluation import Curve, FloatArray, IntArray
 from .metrics import hull_area, hull_points, single_backends
 from .weighted import weighted_mean
 
@@ -27,31 +28,46 @@ def trial_curve(
 
     A backend that was not asked a query cannot be chosen for it. All arrays are (n_queries, n_backends).
     """
-    n_queries, n_backends = quality.shape
     lams = sweep_lams(estimated_quality, estimated_cost, _N_LAMS)
-    objective = create_objective("utility")
     policies = [Policy(name=f"lam={lam:.4g}", lam=float(lam), max_calls=1) for lam in lams]
-    chosen = np.empty((len(lams), n_queries), dtype=np.int64)
-    escalation = no_escalation(n_backends)
-    for row in range(n_queries):
-        seen = np.flatnonzero(np.isfinite(quality[row]))
-        outlook = Outlook(
-            backends=tuple(str(place) for place in seen),
-            quality=estimated_quality[row, seen],
-            cost_usd=estimated_cost[row, seen],
-            escalation=escalation.take(seen),
-            max_calls=1,
-            budget_usd=np.inf,
-        )
-        for point, policy in enumerate(policies):
-            chosen[point, row] = seen[objective.start(outlook, policy)]
-    rows = np.arange(n_queries)
+    backends = tuple(str(place) for place in range(quality.shape[1]))
+    chosen = first_choices(policies, backends, estimated_quality, estimated_cost, np.isfinite(quality))
+    rows = np.arange(len(quality))
     return Curve(
         name=name,
         labels=tuple(policy.name for policy in policies),
         cost_usd=cost_usd[rows, chosen],
         score=quality[rows, chosen],
     )
+
+
+def first_choices(
+    policies: Sequence[Policy],
+    backends: Sequence[str],
+    estimated_quality: FloatArray,
+    estimated_cost: FloatArray,
+    may_ask: NDArray[np.bool_],
+) -> IntArray:
+    """Returns the column of the backend that each policy asks first for each query, (n_policies, n_queries).
+
+    The other arrays are (n_queries, n_backends); a query is sent only where `may_ask` is true.
+    """
+    objectives = [create_objective(policy.objective) for policy in policies]
+    chosen = np.empty((len(policies), len(may_ask)), dtype=np.int64)
+    escalation = no_escalation(len(backends))
+    for row, allowed in enumerate(may_ask):
+        seen = np.flatnonzero(allowed)
+        outlook = Outlook(
+            backends=tuple(backends[int(place)] for place in seen),
+            quality=estimated_quality[row, seen],
+            cost_usd=estimated_cost[row, seen],
+            escalation=escalation.take(seen),
+            max_calls=1,
+            budget_usd=np.inf,
+        )
+        for point, (objective, policy) in enumerate(zip(objectives, policies, strict=True)):
+            chosen[point, row] = seen[objective.start(outlook, policy)]
+    return chosen
 
 
 def area_statistic(curve: Curve, quality: FloatArray, cost_usd: FloatArray) -> Area:

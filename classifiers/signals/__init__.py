@@ -18,9 +18,18 @@ SIGNALS = {
     "shape": "penstock.classifiers.signals.shape:ShapeSignal",
     "language": "penstock.classifiers.signals.language:LanguageSignal",
     "logprobs": "penstock.classifiers.signals.logprobs:LogprobSignal",
+    "sequence": "penstock.classifiers.signals.sequence:SequenceSignal",
+    "reasoning": "penstock.classifiers.signals.reasoning:ReasoningSignal",
     "arithmetic": "penstock.classifiers.signals.arithmetic:ArithmeticVerifier",
     "final_number": "penstock.classifiers.signals.final_number:FinalNumberSignal",
     "working": "penstock.classifiers.signals.working:WorkingSignal",
+    "repetition": "penstock.classifiers.signals.repetition:RepetitionSignal",
+    "wishes": "penstock.classifiers.signals.wishes:WishVerifier",
+    "choices": "penstock.classifiers.signals.choices:ChoiceVerifier",
+    "json": "penstock.classifiers.signals.json_form:JsonVerifier",
+    "tool_calls": "penstock.classifiers.signals.tool_calls:ToolCallVerifier",
+    "code": "penstock.classifiers.signals.code:CodeVerifier",
+    "quotes": "penstock.classifiers.signals.quotes:QuoteVerifier",
 }
 
 

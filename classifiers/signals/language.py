@@ -36,6 +36,6 @@ class LanguageSignal:
         thinking = completion.reasoning[-_MAX_CHARACTERS:]
         return (
             math.log1p(len(_HEDGES.findall(text))),
-            float(_REFUSALS.search(text[:600]) is not None),
+            float(completion.finish_reason == "content_filter" or _REFUSALS.search(text[:600]) is not None),
             math.log1p(len(_RESTARTS.findall(text)) + len(_RESTARTS.findall(thinking))),
         )

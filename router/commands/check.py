@@ -10,6 +10,7 @@ from typing import Any
 from ...backends import Backend, BackendSpec, PenstockError, Price, Query, create_backend
 from ...classifiers import load_artefact
 from ..config import Config, read_config
+from ..pool import Pool
 from .shared import DEFAULT_MODELS, add_json, print_json
 
 Ask = Callable[[Backend], Awaitable[str]]
@@ -97,4 +98,4 @@ def _artefact_check(config: Config) -> tuple[list[str], list[str]]:
     for name in learned:
         if name not in configured:
             notes.append(f"backend {name} of the artefact is not in models.yaml: it is left out")
-    return notes, []
+    return notes, list(Pool(config.backends, trained).unkept(config.policies.values()).values())

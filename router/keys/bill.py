@@ -20,16 +20,16 @@ class Bill:
     A call that failed counts nothing.
     """
 
-    def __init__(self, decide: Callable[[], Decision], price_of: Callable[[str], Price | None]) -> None:
-        self._decide = decide
+    def __init__(self, decision: Decision, price_of: Callable[[str], Price | None]) -> None:
+        self._decision = decision
         self._price_of = price_of
-        self._answer: Answer | None = None
+        self.answer: Answer | None = None
         self._backend: str | None = None  # of the pieces that came
         self._n_signs = 0
 
     def close(self, answer: Answer) -> None:
         """Takes the answer, which settles it."""
-        self._answer = answer
+        self.answer = answer
 
     def see(self, chunk: AnswerChunk) -> None:
         """Takes a piece of a stream."""
@@ -42,18 +42,17 @@ class Bill:
 
     def total(self, error: BaseException | None) -> tuple[int, float]:
         """Returns tokens and cost in USD; `error` is what ended the request, if anything did."""
-        if self._answer is not None:
-            usages = [step.completion.usage for step in self._answer.steps if step.completion is not None]
+        if self.answer is not None:
+            usages = [step.completion.usage for step in self.answer.steps if step.completion is not None]
             tokens = sum(usage.input_tokens + usage.output_tokens for usage in usages)
-            return tokens, self._answer.cost_usd
+            return tokens, self.answer.cost_usd
         if isinstance(error, PenstockError) and self._backend is None:
             return 0, 0.0
         return self._guess()
 
     def _guess(self) -> tuple[int, float]:
-        decision = self._decide()
-        estimates = decision.estimates
-        place = estimates.backends.index(self._backend or decision.backend)
+        estimates = self._decision.estimates
+        place = estimates.backends.index(self._backend or self._decision.backend)
         came = Usage(input_tokens=estimates.input_tokens, output_tokens=-(-self._n_signs // BYTES_PER_TOKEN))
         price = self._price_of(estimates.backends[place])
         costs = [float(estimates.cost_usd[place]), cost_usd(came, price) if price else 0.0]

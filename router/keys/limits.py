@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -23,14 +25,7 @@ class Limit:
 
 def limits_of(key: Key, now: float) -> tuple[Limit, ...]:
     """Returns what a key is held to in the windows of this moment."""
-    minute = int(now // _MINUTE_S)
-    day = datetime.fromtimestamp(now, UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    next_month = (day.replace(day=28) + timedelta(days=4)).replace(day=1)
-    windows = {
-        "minute": (str(minute), float((minute + 1) * _MINUTE_S)),
-        "day": (day.date().isoformat(), (day + timedelta(days=1)).timestamp()),
-        "month": (day.strftime("%Y-%m"), next_month.timestamp()),
-    }
+    windows = _windows_of(int(now // _MINUTE_S))
     rows = (
         ("requests", "minute", key.rpm),
         ("tokens", "minute", key.tpm),
@@ -42,3 +37,15 @@ def limits_of(key: Key, now: float) -> tuple[Limit, ...]:
         for unit, window, most in rows
         for label, ends_at in (windows[window],)
     )
+
+
+@functools.lru_cache(maxsize=2)
+def _windows_of(minute: int) -> Mapping[str, tuple[str, float]]:
+    """Returns the label and the end of every window that a minute since 1970 is in."""
+    day = datetime.fromtimestamp(minute * _MINUTE_S, UTC).replace(hour=0, minute=0)
+    next_month = (day.replace(day=28) + timedelta(days=4)).replace(day=1)
+    return {
+        "minute": (str(minute), float((minute + 1) * _MINUTE_S)),
+        "day": (day.date().isoformat(), (day + timedelta(days=1)).timestamp()),
+        "month": (day.strftime("%Y-%m"), next_month.timestamp()),
+    }

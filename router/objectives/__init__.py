@@ -12,6 +12,7 @@ from ..policy import Policy
 OBJECTIVES = {
     "utility": "penstock.router.objectives.utility:Utility",
     "cheapest_above": "penstock.router.objectives.cheapest_above:CheapestAbove",
+    "within_of_best": "penstock.router.objectives.within_of_best:WithinOfBest",
 }
 
 

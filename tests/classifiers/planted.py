@@ -123,6 +123,9 @@ def model_of(n: int = 120, *, head: str = "linear", seed: int = 0) -> QueryModel
         quality=fitted.predictor_,
         calibration=calibration,
         ability=fit_ability(calibrated),
+        mean_quality=calibrated.mean(axis=0),
         cost=cost,
-        neighbours=keep_neighbours(choose_references(planted.features, seed=seed), planted.texts, planted.quality),
+        neighbours=keep_neighbours(
+            choose_references(planted.features, seed=seed), planted.texts, planted.quality, planted.features.embedding
+        ),
     )

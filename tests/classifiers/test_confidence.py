@@ -142,6 +142,16 @@ def test_signals_that_never_vary_do_no_harm() -> None:
     assert np.isfinite(confidences).all()
 
 
+def test_a_signal_that_never_applied_changes_nothing_when_it_does() -> None:
+    values, labels, backend_of = calls()
+    place = signal_names().index("json.is_json")
+    values[:, [name.startswith("json.") for name in signal_names()]] = np.nan
+    model, _ = fit(values, labels, backend_of)
+    features = 1 + len(signal_names()) + place
+    assert abs(model.shared[features]) < 1e-9
+    assert np.abs(model.own[:, features]).max() < 1e-9
+
+
 def test_a_model_of_other_signals_is_refused() -> None:
     values, labels, backend_of = calls(50)
     model, _ = fit(values, labels, backend_of)

@@ -61,3 +61,9 @@ def test_estimating_twice_gives_the_same(model: QueryModel) -> None:
 def test_a_model_of_another_encoder_is_refused(model: QueryModel) -> None:
     with pytest.raises(ArtefactError, match="train again"):
         replace(model, encoder_id="static:0123456789abcdef")
+
+
+def test_a_query_in_another_language_is_less_familiar_than_one_like_the_training_queries() -> None:
+    model = model_of(300)
+    assert model.estimate("今日の天気はどうですか").familiarity < model.estimate(EASY).familiarity
+    assert model.estimate_all([HARD])[0].familiarity == pytest.approx(model.estimate(HARD).familiarity, abs=0.02)

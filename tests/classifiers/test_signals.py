@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -126,6 +127,10 @@ def test_a_cut_answer_is_seen() -> None:
     assert value("shape.is_truncated", Completion(text="7", finish_reason="length")) == 1.0
 
 
+def test_an_answer_that_was_filtered_is_a_refusal() -> None:
+    assert value("language.is_refusal", Completion(text="The", finish_reason="content_filter")) == 1.0
+
+
 GSM = "Ann has 3 bags of 4 apples and eats 2 of 5 pears. How many apples are left?"
 
 
@@ -152,3 +157,8 @@ def test_without_equations_there_is_no_working_to_judge() -> None:
     assert math.isnan(found["ends_in_answer"])
     assert math.isnan(found["share_dangling"])
     assert found["log_steps_by_number"] < 0
+
+
+def test_every_signal_stands_in_the_reference() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "signals.md").read_text(encoding="utf-8")
+    assert [line.split("`")[1] for line in page.splitlines() if line.startswith("| `")] == list(SIGNALS)

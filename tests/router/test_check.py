@@ -160,3 +160,17 @@ def test_a_damaged_artefact_is_a_problem(tmp_path: Path, capsys: pytest.CaptureF
     code, lines = check(tmp_path, "artefact: broken\nbackends: {small: {type: fake}}", capsys)
     assert code == 1
     assert lines[-1].startswith(f"{tmp_path / 'broken' / 'manifest.json'}: ")
+
+
+def test_a_promise_that_the_artefact_does_not_make_is_a_problem(
+    tmp_path: Path, artefact: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = f"""
+    artefact: {artefact}
+    policies: {{sure: {{objective: within_of_best}}}}
+    backends:
+      small: {{type: fake}}
+    """
+    code, lines = check(tmp_path, text, capsys)
+    assert code == 1
+    assert lines[-1].startswith("policy sure: margin 0.02, risk 0.05: no such certificate in the artefact")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from penstock.backends import ConfigError, Price
+from penstock.backends import Breaker, ConfigError, Price
 from penstock.router import Config, Policy, read_config
 
 from .pieces import write_models
@@ -56,9 +56,11 @@ def test_every_key_of_a_backend_is_read(tmp_path: Path) -> None:
             tier: small
             effort: low
             price: {input: 0.04, cached_input: 0.01, output: 0.10}
-            limits: {context_tokens: 32768, max_output_tokens: 4096, concurrency: 8}
+            limits: {context_tokens: 32768, max_output_tokens: 4096, concurrency: 8, queue: 0, queue_s: 2}
             supports: [tools, vision]
             timeout: {first_token_s: 10, total_s: 60.5}
+            retries: 1
+            breaker: {failures: 3, rest_s: 0.5}
             headers: {x-team: blue}
         """,
     )
@@ -75,7 +77,9 @@ def test_every_key_of_a_backend_is_read(tmp_path: Path) -> None:
     assert spec.price == Price(usd_per_1m_input=0.04, usd_per_1m_output=0.10, usd_per_1m_cached_input=0.01)
     assert (spec.limits.context_tokens, spec.limits.max_output_tokens, spec.limits.concurrency) == (32768, 4096, 8)
     assert spec.supports == {"tools", "vision"}
+    assert (spec.limits.queue, spec.limits.queue_s) == (0, 2)
     assert (spec.timeout.first_token_s, spec.timeout.total_s) == (10, 60.5)
+    assert (spec.retries, spec.breaker) == (1, Breaker(failures=3, rest_s=0.5))
     assert spec.options == {"headers": {"x-team": "blue"}}
 
 
@@ -85,7 +89,7 @@ def test_every_key_of_a_policy_is_read(tmp_path: Path) -> None:
         f"""
         policies:
           mine: {{objective: cheapest_above, quality: 0.7, lam: 3, max_cost_usd: 0.01, max_latency_s: 2,
-                  min_quality: 0.2, effort: low, allow: [small], deny: [other], max_calls: 2}}
+                  min_quality: 0.2, effort: low, allow: [small], deny: [other], max_calls: 2, deadline_s: 9}}
         backends:
           small: {SMALL}
           other: {SMALL}
@@ -104,6 +108,7 @@ def test_every_key_of_a_policy_is_read(tmp_path: Path) -> None:
         allow=("small",),
         deny=("other",),
         max_calls=2,
+        deadline_s=9,
     )
 
 
@@ -435,6 +440,10 @@ def test_both_effort_and_efforts_are_refused(tmp_path: Path) -> None:
         ("limits: {concurrency: 1.5}", "limits.concurrency: expected a whole number of 1 or more, got 1.5"),
         ("limits: {concurrency: true}", "limits.concurrency: expected a whole number of 1 or more, got True"),
         ("limits: 5", "limits: expected a mapping, got 5"),
+        ("limits: {queue: -1}", "limits.queue: expected a whole number of 0 or more, got -1"),
+        ("limits: {queue_s: 0}", "limits.queue_s: expected a number above 0, got 0"),
+        ("retries: -1", "retries: expected a whole number of 0 or more, got -1"),
+        ("breaker: {rest_s: 0}", "breaker.rest_s: expected a number above 0, got 0"),
         ("timeout: {total_s: 0}", "timeout.total_s: expected a number above 0, got 0"),
         ("timeout: {total_s: 10s}", "timeout.total_s: expected a number above 0, got '10s'"),
         ("timeout: 10", "timeout: expected a mapping, got 10"),
@@ -482,7 +491,8 @@ def test_more_backends_than_anybody_has_are_refused(tmp_path: Path) -> None:
     [
         (
             "{objective: best}",
-            "objective: unknown 'best'; expected one of utility, cheapest_above, or package.module:Class",
+            "objective: unknown 'best'; expected one of utility, cheapest_above, within_of_best, "
+            "or package.module:Class",
         ),
         ("{objective: 'nowhere_at_all:X'}", "objective: cannot load 'nowhere_at_all:X'"),
         ("{lam: -1}", "lam: expected a number from 0, got -1"),
@@ -492,6 +502,7 @@ def test_more_backends_than_anybody_has_are_refused(tmp_path: Path) -> None:
         ("{min_quality: 1.1}", "min_quality: expected a number from 0 to 1, got 1.1"),
         ("{max_cost_usd: 0}", "max_cost_usd: expected a number above 0, got 0"),
         ("{max_latency_s: 3s}", "max_latency_s: expected a number above 0, got '3s'"),
+        ("{deadline_s: 0}", "deadline_s: expected a number above 0, got 0"),
         ("{max_calls: 0}", "max_calls: expected a whole number of 1 or more, got 0"),
         ("{allow: [smal]}", "allow: unknown backend 'smal'; expected some of small"),
         ("{deny: [smal]}", "deny: unknown backend 'smal'; expected some of small"),

@@ -135,6 +135,42 @@ def test_the_choice_is_always_feasible(
     assert set(excluded) == {name for name in expected.backends if not is_feasible(expected, policy, name)}
 
 
+# Where the query is unlike the training queries
+
+
+UNFAMILIAR = replace(
+    estimates([0.9, 0.5, 0.2], [0.01, 0.02, 0.3]), familiarity=0.01, mean_quality=np.array([0.4, 0.6, 0.8])
+)
+
+
+@pytest.mark.parametrize(("when_unsure", "backend"), [(None, "small"), ("safe", "lrm"), ("cheap", "small")])
+def test_an_unfamiliar_query_goes_where_the_policy_says(when_unsure: str | None, backend: str) -> None:
+    assert decision(UNFAMILIAR, Policy(name="auto", when_unsure=when_unsure)).backend == backend
+
+
+def test_when_unsure_estimates_give_way_to_mean_scores() -> None:
+    made = decision(UNFAMILIAR, Policy(name="auto", when_unsure="cheap", min_quality=0.5))
+    assert made.backend == "mid"  # small is the cheapest, but on average below what is asked for
+    assert made.outlook.quality.tolist() == [0.6, 0.8]
+    assert made.estimates.quality.tolist() == [0.9, 0.5, 0.2]
+
+
+@pytest.mark.parametrize("when_unsure", [None, "safe", "cheap"])
+@pytest.mark.parametrize("familiarity", [0.5, NAN])
+def test_a_familiar_query_is_decided_as_ever(when_unsure: str | None, familiarity: float) -> None:
+    familiar = replace(UNFAMILIAR, familiarity=familiarity)
+    assert decision(familiar, Policy(name="auto", when_unsure=when_unsure)).backend == "small"
+
+
+def test_the_explanation_says_that_the_query_is_unfamiliar_and_what_follows() -> None:
+    made = decision(UNFAMILIAR, Policy(name="auto", when_unsure="safe"))
+    assert "unlike the training queries: these estimates are guesses" in made.explain()
+    assert "familiarity 0.010" in made.explain()
+    assert made.reason.endswith("unlike the training queries, so the best on average is asked")
+    assert made.as_dict()["is_unfamiliar"] is True
+    assert "unlike" not in decision(replace(UNFAMILIAR, familiarity=0.4)).explain()
+
+
 # What is told of it
 
 

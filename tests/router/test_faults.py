@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 import socket
 import struct
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any, Self
@@ -13,11 +15,11 @@ from typing import Any, Self
 import orjson
 import pytest
 
-from penstock.router import Router
+from penstock.router import Pool, Router, read_config
 from penstock.router.server import Sidecar
 
 from ..backends.loopback import PATIENCE_S, Canned, Loopback, data, event_reply, json_reply
-from .serving import HELLO, Got, acall, write_models
+from .serving import HELLO, Got, ListSink, acall, write_models
 
 MODELS = """
 backends:
@@ -134,6 +136,10 @@ class Faulty:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    async def answer(self, body: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Goes wrong."""
+        await self._fault(reader, writer)
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serves one connection."""
         task = asyncio.current_task()
@@ -142,9 +148,9 @@ class Faulty:
         try:
             with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
                 text = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
-                await reader.readexactly(int(text.partition("content-length:")[2].split("\r\n")[0]))
+                body = await reader.readexactly(int(text.partition("content-length:")[2].split("\r\n")[0]))
                 self.n_asked += 1
-                await self._fault(reader, writer)
+                await self.answer(body, reader, writer)
         finally:
             self._tasks.discard(task)
             writer.close()
@@ -269,3 +275,61 @@ def test_more_requests_than_there_is_room_for_are_each_answered_or_shed(tmp_path
         assert {got.headers.get("retry-after") for got in replies if got.status == 503} == {"1"}
 
     asyncio.run(run())
+
+
+PATIENT = """
+backends:
+  first:
+    {{type: openai, model: m, base_url: "{first}", tier: small, price: {{input: 0.04, output: 0.1}}, retries: 1,
+      breaker: {{failures: 0}}}}
+  spare:
+    {{type: openai, model: m, base_url: "{spare}", tier: mid, price: {{input: 1, output: 100}}, retries: 1,
+      breaker: {{failures: 0}}}}
+"""
+
+
+def test_under_mixed_faults_every_request_gets_its_own_answer_once_and_every_call_is_in_the_trace(
+    tmp_path: Path,
+) -> None:
+    quick = [fails for fault, (fails, _) in FAULTS.items() if "hangs" not in fault and "drip" not in fault]
+    rng, answered = random.Random(0), Counter[str]()
+
+    async def echo(question: str, writer: asyncio.StreamWriter) -> None:
+        answered[question] += 1
+        body = orjson.dumps({"choices": [{"index": 0, "message": {"content": question}, "finish_reason": "stop"}]})
+        writer.write(head(content_length=str(len(body))) + body)
+
+    class Moody(Faulty):
+        async def answer(self, body: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            if rng.random() < 0.3:
+                await rng.choice(quick)(reader, writer)
+            else:
+                await echo(orjson.loads(body)["messages"][0]["content"], writer)
+
+    async def ask(app: Sidecar, number: int) -> Got:
+        body = {"messages": [{"role": "user", "content": f"question {number}"}], "model": "auto"}
+        return await acall(app, "/v1/chat/completions", body)
+
+    sink = ListSink()
+
+    async def run() -> list[Got]:
+        async with Moody(resets) as first, Moody(resets) as spare:
+            config = read_config(write_models(tmp_path, PATIENT.format(first=first.url, spare=spare.url)))
+            router = Router(config, Pool(config.backends, None), sink=sink)
+            router.live_on(asyncio.get_running_loop())
+            try:
+                return await asyncio.gather(*(ask(Sidecar(router), number) for number in range(200)))
+            finally:
+                await router.aclose()
+
+    replies = asyncio.run(run())
+    good = [(number, got) for number, got in enumerate(replies) if got.status == 200]
+    bad = [got for got in replies if got.status != 200]
+    assert len(good) > 150
+    assert all(got.json["choices"][0]["message"]["content"] == f"question {number}" for number, got in good)
+    assert all(got.status in (400, 429, 502, 503, 504) and got.json["error"]["message"] for got in bad)
+    assert len(answered) == len(good)
+    assert set(answered.values()) == {1}
+    finals = Counter(record["query_id"] for record in sink.records if record["final"])
+    assert finals == Counter(got.headers["x-penstock-trace-id"] for _, got in good)
+    assert {record["query_id"] for record in sink.records} == {got.headers["x-penstock-trace-id"] for got in replies}

@@ -9,8 +9,8 @@ import pytest
 
 from penstock.classifiers.final_answer import FinalAnswer
 from penstock.router import Outlook, Policy, Tried
-from penstock.router.belief import believe
-from penstock.router.lookahead import gains
+from penstock.router.belief import _chances, belief_of, believe
+from penstock.router.lookahead import _plan, gains
 from penstock.router.objectives.utility import MIN_GAIN, Utility
 
 from .pieces import outlook
@@ -135,6 +135,23 @@ def test_agreement_is_valued_before_it_is_bought() -> None:
     assert Utility().escalate(together, policy, says((0, 0.7, SAME))) == 1
     assert Utility().escalate(together, policy, says((0, 0.7, SAME), (1, 0.7, SAME))) is None
     assert Utility().escalate(together, policy, says((0, 0.7, SAME), (1, 0.7, OTHER))) == 2
+
+
+@pytest.mark.parametrize("answer", [None, SAME])
+def test_what_is_kept_of_one_thought_is_that_of_thinking_anew(answer: FinalAnswer | None) -> None:
+    pools = [random_outlook(seed, 4, comparable=0.5) for seed in range(3)]
+    cases = [
+        (replace(seen, budget_usd=budget), tried, lam)
+        for seen in (*pools, replace(pools[0], escalation=replace(pools[0].escalation, collision=np.array([0.5, 0.1]))))
+        for tried in ((), says((0, 0.4, answer)), says((0, 0.6, answer)), says((0, 0.6, answer), (1, 0.7, OTHER)))
+        for lam in (0.0, 20.0)
+        for budget in (np.inf, 0.003)
+    ]
+    kept = [gains(seen, tried, lam=lam, price=MIN_GAIN) for seen, tried, lam in cases]
+    for (seen, tried, lam), found in zip(cases, kept, strict=True):
+        for memory in (_chances, belief_of, _plan):
+            memory.cache_clear()
+        np.testing.assert_array_equal(gains(seen, tried, lam=lam, price=MIN_GAIN), found)
 
 
 def test_of_a_large_pool_the_cheapest_and_the_most_promising_are_looked_at() -> None:

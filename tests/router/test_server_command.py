@@ -182,22 +182,18 @@ def test_without_keys_an_open_address_can_be_insisted_on_and_is_warned_of(tmp_pa
     assert errors == ("penstock: warning: whoever reaches 0.0.0.0 spends your money; no API keys are configured\n")
 
 
-def test_with_keys_an_open_address_serves_their_holders_only(tmp_path: Path) -> None:
+def test_with_keys_an_open_address_serves_their_holders_only(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     models = write_models(tmp_path, MODELS + "keys: {file: keys.db}\n")
     with started(tmp_path, "--host", "0.0.0.0") as (process, line):
         url = url_in(line).replace("0.0.0.0", "127.0.0.1")
         assert ask(url, "/healthz") == {"status": "ok"}
         with pytest.raises(urllib.error.HTTPError, match="401"):
             ask(url, "/v1/models")
-        made = subprocess.run(
-            [sys.executable, "-m", "penstock.router.cli", "keys", "create", "me", "--models", str(models)],
-            env=ENVIRONMENT,
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=PATIENCE_S,
-        )
-        request = urllib.request.Request(f"{url}/v1/models", headers={"x-api-key": made.stdout.strip()})
+        assert main(["keys", "create", "me", "--models", str(models)]) == 0
+        key = capsys.readouterr().out.strip()
+        request = urllib.request.Request(f"{url}/v1/models", headers={"x-api-key": key})
         with urllib.request.urlopen(request, timeout=PATIENCE_S) as reply:
             assert reply.status == 200
         process.terminate()

@@ -30,7 +30,7 @@ def test_train_leaves_an_artefact_and_a_report(artefact: Path) -> None:
     assert sorted(path.name for path in artefact.iterdir()) == ["manifest.json", "report.html", "weights.safetensors"]
     manifest = json.loads((artefact / "manifest.json").read_text())
     assert manifest["backends"] == ["lrm@high", "lrm@low", "mid", "small"]
-    assert manifest["schema"] == 1
+    assert manifest["schema"] == 2
     assert len(manifest["training_data_sha256"]) == 64
 
 
@@ -60,7 +60,7 @@ def test_predict_writes_one_row_a_query_and_backend(demo, artefact: Path, tmp_pa
     out = tmp_path / "estimates.csv"
     assert main(["predict", str(artefact), str(demo.traces), "--out", str(out), "--quiet"]) == 0
     rows = _rows(out)
-    assert list(rows[0]) == ["query_id", "backend", "quality", "cost_usd", "latency_s", "difficulty"]
+    assert list(rows[0]) == ["query_id", "backend", "quality", "cost_usd", "latency_s", "difficulty", "familiarity"]
     assert len(rows) == 4 * demo.dataset.n_queries
     assert all(0 < float(row["quality"]) < 1 and float(row["cost_usd"]) > 0 for row in rows)
 

@@ -11,6 +11,7 @@ from penstock.backends import BackendSpec, FakeBackend, Query
 from penstock.router import Config, Policy, Pool, Router
 from penstock.router.config import DEFAULT_POLICIES
 from penstock.training import Replayer, evaluate
+from penstock.training.progress import Silent
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +35,16 @@ def test_a_huge_lam_asks_only_the_cheapest_and_a_small_one_scores_better(replaye
     assert set(frugal.backend) == {"small"}
     assert lavish.score.mean() > frugal.score.mean() + 0.2
     assert lavish.cost_usd.mean() > frugal.cost_usd.mean()
+
+
+def test_a_curve_is_the_policy_replayed_at_every_lam(replayer: Replayer) -> None:
+    policy, lams = Policy(name="auto"), np.array([0.0, 30.0, 1000.0])
+    curve = replayer.curve("cascade", policy, lams, progress=Silent())
+    for point, lam in enumerate(lams):
+        alone = replayer.outcome(replace(policy, lam=float(lam)))
+        np.testing.assert_array_equal(curve.cost_usd[point], alone.cost_usd)
+        np.testing.assert_array_equal(curve.score[point], alone.score)
+    assert curve.labels == ("lam=0", "lam=30", "lam=1000")
 
 
 def test_a_backend_without_a_record_is_never_asked(demo) -> None:  # type: ignore[no-untyped-def]

@@ -11,7 +11,7 @@ import pytest
 
 from penstock.training.bootstrap import Interval
 from penstock.training.curves import baseline_curves, sweep_lams
-from penstock.training.evaluation import Confidences, Curve, Evaluation, PolicyOutcome, Trial
+from penstock.training.evaluation import Confidences, Curve, Evaluation, PolicyOutcome, SignalWorth, Trial
 from penstock.training.findings import findings
 from penstock.training.markup import Markup, escaped, excerpt, number, per_cent, table, usd_per_1k, with_interval
 from penstock.training.report import render_report, write_report
@@ -162,6 +162,14 @@ def test_report_shows_every_part() -> None:
         assert part in text
     for part in ("trees (chosen)", "Costs were estimated.", "AUROC", "query number", "gap closed", "arXiv:2403.12031"):
         assert part in text
+
+
+def test_report_shows_what_each_signal_adds_where_the_router_was_trained_just_now() -> None:
+    worth = SignalWorth(name="arithmetic", share=0.5, auroc=0.8, auroc_without=0.75)
+    told = render_report(replace(made(), signals=(worth,)))
+    assert "arithmetic" in told
+    assert "+0.050" in told
+    assert "AUROC without it" not in render_report(made())
 
 
 def test_report_of_two_backends_tells_apgr_and_of_three_does_not() -> None:

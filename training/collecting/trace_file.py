@@ -180,4 +180,4 @@ def _take(values: Mapping[str, object], found: dict[Key, Trace], asked: Mapping[
 
 def _without_texts(trace: Trace) -> Trace:
     """Returns the row as far as it is needed once it has a score: a long file must fit into memory."""
-    return replace(trace, query="", messages=None, response=None, logprobs=None)
+    return replace(trace, query="", messages=None, response=None, logprobs=None, reasoning_logprobs=None)

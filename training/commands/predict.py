@@ -19,7 +19,7 @@ from ..split import part_of_mark
 from ..tables import write_table
 from .shared import SPLITS, add_models, add_quiet, open_artefact
 
-COLUMNS = ("query_id", "backend", "quality", "cost_usd", "latency_s", "difficulty")
+COLUMNS = ("query_id", "backend", "quality", "cost_usd", "latency_s", "difficulty", "familiarity")
 _READ = ("query_id", "query", "messages", "split")
 _BATCH = 2048
 
@@ -110,4 +110,5 @@ def _rows_of(query_id: str, estimates: Estimates) -> Iterator[dict[str, Any]]:
             "cost_usd": float(estimates.cost_usd[place]),
             "latency_s": float(estimates.latency_s[place]),
             "difficulty": estimates.difficulty,
+            "familiarity": estimates.familiarity,
         }

@@ -80,6 +80,7 @@ class TrainCommand:
                     title=", ".join(path.name for path in options.traces),
                     train=dataset.take(split.learned),
                     trials=fitted.trials,
+                    signals=fitted.signals,
                     notes=notes,
                     progress=progress,
                 )

@@ -18,14 +18,14 @@ from .prompts import write_prompts
 
 _AT_ONCE = 32  # questions that one model answers together
 BACKENDS_YAML = """\
-  small: {type: local, model: "embedded:small", tier: small, price: {input: 0.04, output: 0.10}, max_batch: 32}
-  mid:   {type: local, model: "embedded:mid", tier: mid, price: {input: 0.15, output: 0.60}, max_batch: 32}
+  small: {type: local, model: "embedded:small", tier: small, price: {input: 0.05, output: 0.40}, max_batch: 32}
+  mid:   {type: local, model: "embedded:mid", tier: mid, price: {input: 0.25, output: 2.00}, max_batch: 32}
   lrm:
     type: local
     model: "embedded:lrm"
     tier: lrm
     efforts: [low, medium, high]
-    price: {input: 1.10, output: 4.40}
+    price: {input: 1.25, output: 10.00}
     max_batch: 32
 """
 
@@ -44,13 +44,13 @@ def check_installed() -> None:
 
 
 def collect_answers(
-    models: Path, questions: Path, out: Path, *, n: int, n_test: int, seed: int, progress: Progress
+    models: Path, questions: Path, out: Path, *, n: int, n_test: int, mix: str, seed: int, progress: Progress
 ) -> bool:
     """Writes questions, asks every backend of `models` each of them, writes the graded traces to `out`.
 
     What is there already from an earlier run is not asked again. Returns whether it was interrupted.
     """
-    write_prompts(questions, n=n, n_test=n_test, seed=seed)
+    write_prompts(questions, n=n, n_test=n_test, mix=mix, seed=seed)
     prompts = read_prompts([questions])
     config = read_config(models)
     crew = Crew(config, retries=Retries(most=0), most_at_once=_AT_ONCE)

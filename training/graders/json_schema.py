@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 import orjson
 
 from ...backends import Completion, ConfigError
+from ...classifiers.json_schema import check_schema, is_valid, unfenced
 from ..errors import BadRow
 from ..prompts import Prompt
-from .schema import check_schema, is_valid
 
 if TYPE_CHECKING:
     from . import AskOf
-
-_FENCED = re.compile(r"\A```[\w-]*[ \t]*\n(.*?)\n?[ \t]*```\Z", re.DOTALL)
 
 
 class JsonSchemaGrader:
@@ -32,14 +29,15 @@ class JsonSchemaGrader:
         """Raises BadRow where the schema is missing, wrong, or beyond what is understood here."""
         if prompt.schema is None:
             raise BadRow("column schema: missing; grader json_schema checks by it")
-        check_schema(prompt.schema)
+        try:
+            check_schema(prompt.schema)
+        except ValueError as error:
+            raise BadRow(f"column schema: {error}") from error
 
     async def grade(self, prompt: Prompt, completion: Completion) -> float:
         """Returns 1 or 0."""
-        text = completion.text.strip()
-        fenced = _FENCED.match(text)
         try:
-            value = orjson.loads(fenced[1] if fenced else text)
+            value = orjson.loads(unfenced(completion.text))
         except orjson.JSONDecodeError:
             return 0.0
         return float(is_valid(value, prompt.schema))

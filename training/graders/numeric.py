@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from ...backends import Completion, ConfigError
+from ...classifiers.final_answer import last_boxed
 from ..errors import BadRow
 from ..prompts import Prompt
 from ..rows import shown
@@ -25,7 +26,6 @@ _NUMBER = re.compile(rf"(?:(?<![\w.)\]}}])[-+])?(?<!\w){_UNSIGNED}(?:\s?/\s?({_U
 _FRACTION = re.compile(r"\\[dt]?frac\s*\{\s*([^{}]+?)\s*\}\s*\{\s*([^{}]+?)\s*\}")
 _GROUP_SPACE = re.compile(r"(?<=\d)(?:\{,\}|\\[,!;]|[\u00a0\u2009\u202f])(?=\d{3}(?!\d))")
 _HASHES = re.compile(r"####([^\n]*)")
-_BOXED = re.compile(r"\\(?:boxed|fbox)\s*\{")
 
 
 class NumericGrader:
@@ -77,25 +77,11 @@ def final_number(text: str) -> int | float | None:
     (1234.5, 0.75, None)
     """
     text = text[-_MAX_CHARACTERS:].replace("\N{MINUS SIGN}", "-").replace("\N{FRACTION SLASH}", "/")
-    for part in (_last_boxed(text), *_HASHES.findall(text)[-1:], text):
+    for part in (last_boxed(text), *_HASHES.findall(text)[-1:], text):
         found = _last_number(part)
         if found is not None:
             return found
     return None
-
-
-def _last_boxed(text: str) -> str:
-    """Returns what the last box holds, braces matched; '' where there is none."""
-    boxes = list(_BOXED.finditer(text))
-    if not boxes:
-        return ""
-    start = boxes[-1].end()
-    depth = 1
-    for place in range(start, len(text)):
-        depth += {"{": 1, "}": -1}.get(text[place], 0)
-        if depth == 0:
-            return text[start:place]
-    return text[start:]
 
 
 def _last_number(text: str) -> int | float | None:

@@ -6,11 +6,9 @@ Reference: JSON Schema 2020-12, https://json-schema.org/draft/2020-12/json-schem
 from __future__ import annotations
 
 import re
+import reprlib
 from collections.abc import Callable, Mapping
 from typing import Any
-
-from ..errors import BadRow
-from ..rows import shown
 
 Schema = Any  # a mapping, true or false, as JSON has it
 
@@ -18,6 +16,16 @@ ANNOTATIONS = frozenset(
     {"$schema", "$id", "$comment", "title", "description", "default", "examples", "format", "deprecated"}
     | {"readOnly", "writeOnly"}
 )  # say something to readers and forbid nothing
+
+
+_FENCED = re.compile(r"\A```[\w-]*[ \t]*\n(.*?)\n?[ \t]*```\Z", re.DOTALL)
+
+
+def unfenced(text: str) -> str:
+    """Returns the text without the fence of a code block around it, and without white space around that."""
+    text = text.strip()
+    fenced = _FENCED.match(text)
+    return fenced[1] if fenced else text
 
 
 def _is_whole(value: object) -> bool:
@@ -56,23 +64,23 @@ def check_schema(schema: object, path: str = "") -> None:
     """Accepts what `is_valid` understands.
 
     Raises:
-        BadRow: a keyword is not known here, or has a value that it cannot have.
+        ValueError: a keyword is not known here, or has a value that it cannot have.
     """
     if isinstance(schema, bool):
         return
     if not isinstance(schema, Mapping):
-        raise BadRow(f"column schema: {path or 'the schema'} is {shown(schema)}; expected an object, true or false")
+        raise ValueError(f"{path or 'the schema'} is {reprlib.repr(schema)}; expected an object, true or false")
     for keyword, wanted in schema.items():
         where = f"{path}.{keyword}" if path else keyword
         if keyword in ANNOTATIONS:
             continue
         if keyword not in _KEYWORDS:
-            raise BadRow(f"column schema: {where}: not supported; expected some of {', '.join(_KEYWORDS)}")
+            raise ValueError(f"{where}: not supported; expected some of {', '.join(_KEYWORDS)}")
         _KEYWORDS[keyword][0](wanted, where)
 
 
-def _wrong(where: str, wanted: object, expected: str) -> BadRow:
-    return BadRow(f"column schema: {where}: {shown(wanted)}; expected {expected}")
+def _wrong(where: str, wanted: object, expected: str) -> ValueError:
+    return ValueError(f"{where}: {reprlib.repr(wanted)}; expected {expected}")
 
 
 def _check_type(wanted: object, where: str) -> None:

@@ -1,0 +1,140 @@
+"""What the sidecar tells Prometheus: counters and histograms in its text format.
+
+Written by hand, since it is this little: every label has few values, all of them from models.yaml or from our own code.
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Iterator, Sequence
+
+from ..backends import BackendError
+from .answer import Answer
+from .errors import AllBackendsFailed
+
+CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0)
+_SHORT_SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1)
+
+
+class Counter:
+    """Sums that only grow, one for each combination of labels."""
+
+    def __init__(self, name: str, meaning: str, *labels: str) -> None:
+        self._head = _head(name, meaning, "counter")
+        self._name, self._labels = name, labels
+        self._totals: dict[tuple[str, ...], float] = {}
+
+    def add(self, amount: float, *values: str) -> None:
+        """Adds an amount, under values of the labels in their order."""
+        self._totals[values] = self._totals.get(values, 0.0) + amount
+
+    def lines(self) -> Iterator[str]:
+        """Yields the lines that tell it."""
+        yield from self._head
+        for values, total in self._totals.items():
+            yield f"{self._name}{_shown(self._labels, values)} {total!r}"
+
+
+class Histogram:
+    """How often a time was how long, with one label at most."""
+
+    def __init__(self, name: str, meaning: str, *labels: str, bounds: Sequence[float] = _SECONDS) -> None:
+        self._head = _head(name, meaning, "histogram")
+        self._name, self._labels, self._bounds = name, labels, bounds
+        self._counts: dict[tuple[str, ...], list[int]] = {}
+        self._sums: dict[tuple[str, ...], float] = {}
+
+    def see(self, seconds: float, *values: str) -> None:
+        """Counts a time."""
+        if values not in self._counts:
+            self._counts[values] = [0] * (len(self._bounds) + 1)
+            self._sums[values] = 0.0
+        self._counts[values][bisect.bisect_left(self._bounds, seconds)] += 1
+        self._sums[values] += seconds
+
+    def lines(self) -> Iterator[str]:
+        """Yields the lines that tell it."""
+        yield from self._head
+        for values, counts in self._counts.items():
+            total = 0
+            for bound, count in zip((*map(str, self._bounds), "+Inf"), counts, strict=True):
+                total += count
+                yield f"{self._name}_bucket{_shown((*self._labels, 'le'), (*values, bound))} {total}"
+            yield f"{self._name}_sum{_shown(self._labels, values)} {self._sums[values]!r}"
+            yield f"{self._name}_count{_shown(self._labels, values)} {total}"
+
+
+class Metrics:
+    """Everything that is counted of one sidecar, on its event loop."""
+
+    def __init__(self) -> None:
+        self.requests = Counter(
+            "penstock_requests_total", "Requests by path and status; 499: the client left.", "path", "status"
+        )
+        self.latency = Histogram("penstock_request_seconds", "From a request's head to its reply's end.", "path")
+        self.first_piece = Histogram("penstock_first_piece_seconds", "To the first piece of a streamed answer.")
+        self.decision = Histogram("penstock_decision_seconds", "To decide whom to ask.", bounds=_SHORT_SECONDS)
+        self.answers = Counter("penstock_answers_total", "Answers by who gave them.", "policy", "backend")
+        self.calls = Counter("penstock_calls_total", "Calls to backends by how they ended.", "backend", "result")
+        self.moves = Counter("penstock_moves_total", "Further calls for one request: escalate or fall_back.", "kind")
+        self.tokens = Counter("penstock_tokens_total", "Tokens; cached is part of input.", "backend", "kind")
+        self.cost = Counter("penstock_cost_usd_total", "What calls cost.", "backend")
+        self.cost_of_best = Counter(
+            "penstock_best_cost_usd_total", "What the best backend for each query was expected to cost."
+        )
+
+    def see_answer(self, answer: Answer) -> None:
+        """Counts an answer, and every call that was made for it."""
+        self.answers.add(1, answer.decision.policy.name, answer.backend)
+        steps = answer.steps
+        for place, step in enumerate(steps):
+            self.calls.add(1, step.backend, type(step.error).__name__ if step.error else "ok")
+            if place:
+                self.moves.add(1, "fall_back" if steps[place - 1].error else "escalate")
+            if step.completion is None:
+                continue
+            self.cost.add(step.cost_usd, step.backend)
+            usage = step.completion.usage
+            for kind, count in (
+                ("input", usage.input_tokens),
+                ("cached_input", usage.cached_input_tokens),
+                ("output", usage.output_tokens),
+                ("reasoning", usage.reasoning_tokens),
+            ):
+                if count:
+                    self.tokens.add(count, step.backend, kind)
+        outlook = answer.decision.outlook
+        self.cost_of_best.add(float(outlook.cost_usd[outlook.quality.argmax()]))
+
+    def see_failure(self, error: Exception) -> None:
+        """Counts the calls of a request that got no answer, or none that was whole."""
+        causes = error.causes.values() if isinstance(error, AllBackendsFailed) else [error]
+        for cause in causes:
+            if isinstance(cause, BackendError) and cause.backend:
+                self.calls.add(1, cause.backend, type(cause).__name__)
+
+    def text(self) -> bytes:
+        """Returns everything, as `GET /metrics` replies."""
+        families = [value for value in vars(self).values() if isinstance(value, Counter | Histogram)]
+        return "".join(f"{line}\n" for family in families for line in family.lines()).encode()
+
+
+def _head(name: str, meaning: str, kind: str) -> tuple[str, str]:
+    return f"# HELP {name} {meaning}", f"# TYPE {name} {kind}"
+
+
+def _shown(labels: Sequence[str], values: Sequence[str]) -> str:
+    """Returns labels as they stand behind a name.
+
+    >>> _shown(("path", "status"), ("/v1/models", "200"))
+    '{path="/v1/models",status="200"}'
+    """
+    if not labels:
+        return ""
+    pairs = ",".join(f'{label}="{_escaped(value)}"' for label, value in zip(labels, values, strict=True))
+    return f"{{{pairs}}}"
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")

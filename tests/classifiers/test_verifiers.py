@@ -1,0 +1,204 @@
+"""What each verifier makes of answers that keep or break what was asked."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from penstock.backends import Completion, Query
+from penstock.classifiers.signals import create_signals
+
+NAN = math.nan
+SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+AS_JSON = {"response_format": {"type": "json_schema", "json_schema": {"name": "count", "schema": SCHEMA}}}
+TOOLS = {"tools": [{"type": "function", "function": {"name": "add", "parameters": SCHEMA}}]}
+CHOICES = "Which is a fruit?\nA. stone\nB. apple\nC. cloud"
+
+
+def seen(verifier: str, text: str, query: str = "Well?", /, **params: Any) -> list[float]:
+    """Returns the numbers of one verifier."""
+    return read(verifier, Completion(text=text), query, **params)
+
+
+def read(verifier: str, completion: Completion, query: str = "Well?", /, **params: Any) -> list[float]:
+    asked = Query(messages=({"role": "user", "content": query},), params=params)
+    return list(create_signals()[verifier].read(asked, completion))
+
+
+def same(values: list[float]) -> Any:
+    return pytest.approx(values, nan_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "params", "expected"),
+    [
+        ("It is 3.", {}, [NAN, NAN]),
+        ("It is 3.", {"response_format": {"type": "text"}}, [NAN, NAN]),
+        ("It is 3.", {"response_format": {"type": "json_object"}}, [0, NAN]),
+        ("It is 3.", AS_JSON, [0, 0]),
+        ('{"n": 3}', {}, [1, NAN]),
+        ('{"n": 3}', AS_JSON, [1, 1]),
+        ('```json\n{"n": 3}\n```', AS_JSON, [1, 1]),
+        ('{"n": "3"}', AS_JSON, [1, 0]),
+        ('{"n": 3', {}, [0, NAN]),
+        ("[" * 50_000, {}, [0, NAN]),
+    ],
+)
+def test_json_is_held_against_the_request(text: str, params: dict[str, Any], expected: list[float]) -> None:
+    assert seen("json", text, **params) == same(expected)
+
+
+@pytest.mark.parametrize("schema", [{"pattern": "(a+)+$"}, {"oneOf": []}, 3, {"$ref": "#"}, {1: 2}])
+def test_a_schema_that_may_not_be_followed_says_nothing(schema: Any) -> None:
+    wanted = {"type": "json_schema", "json_schema": {"schema": schema}}
+    assert seen("json", '"aaaa"', response_format=wanted) == same([1, NAN])
+
+
+def test_a_schema_nested_without_end_says_nothing() -> None:
+    schema: Any = {}
+    for _ in range(5000):
+        schema = {"items": schema}
+    wanted = {"type": "json_schema", "json_schema": {"schema": schema}}
+    assert seen("json", "[1]", response_format=wanted) == same([1, NAN])
+
+
+def call(name: str, arguments: str) -> dict[str, Any]:
+    return {"id": "1", "type": "function", "function": {"name": name, "arguments": arguments}}
+
+
+@pytest.mark.parametrize(
+    ("calls", "expected"),
+    [
+        ([], [0, NAN, NAN, 0]),
+        ([call("add", '{"n": 3}')], [1, 1, 1, math.log(2)]),
+        ([call("add", '{"n": "3"}')], [1, 1, 0, math.log(2)]),
+        ([call("add", '{"n": 3')], [1, 1, 0, math.log(2)]),
+        ([call("subtract", '{"n": 3}'), call("add", '{"n": 3}')], [1, 0.5, 1, math.log(3)]),
+        ([{"id": "1"}], [1, 0, 1, math.log(2)]),
+    ],
+)
+def test_calls_are_held_against_the_tools_offered(calls: list[dict[str, Any]], expected: list[float]) -> None:
+    assert read("tool_calls", Completion(text="", tool_calls=tuple(calls)), **TOOLS) == same(expected)
+
+
+@pytest.mark.parametrize("tools", [None, "add", [], ["add"], [{"function": None}]])
+def test_without_tools_nothing_is_said_of_calls(tools: Any) -> None:
+    assert seen("tool_calls", "7", tools=tools) == same([NAN] * 4)
+
+
+@pytest.mark.parametrize(
+    ("text", "query", "expected"),
+    [
+        ("No code.", "Well?", [NAN, NAN, NAN]),
+        ("```python\nx = 1\n```", "Well?", [1, math.log(2), 1]),
+        ("```python\nx = = 1\n```", "Well?", [0, math.log(2), 1]),
+        ("```python\nx = 1\n```\n```py\ndef f(:\n```", "Well?", [0.5, math.log(3), 1]),
+        ("```\nx = 1\n```", "Write it in Python.", [1, math.log(2), 1]),
+        ("```\nx = 1\n```", "Write it.", [NAN, NAN, NAN]),
+        ("```rust\nlet x = 1;\n```", "Write it in Python.", [NAN, NAN, NAN]),
+        ("```python\nx = (1,\n", "Well?", [0, math.log(2), 0]),
+        ("```python\nx = '\\d'\n```", "Well?", [1, math.log(2), 1]),
+        ("```python\n" + "-" * 15_000 + "1\n```", "Well?", [0, math.log(2), 1]),
+        ("```python\n" + "(" * 15_000 + "\n```", "Well?", [0, math.log(2), 1]),
+    ],
+)
+def test_python_is_parsed(text: str, query: str, expected: list[float]) -> None:
+    assert seen("code", text, query) == same(expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "query", "expected"),
+    [
+        ("The answer is (B).", CHOICES, [1, math.log(3)]),
+        ("The answer is (D).", CHOICES, [0, math.log(3)]),
+        ("It depends.", CHOICES, [0, math.log(3)]),
+        ("B", "Is it A. or C. ?", [NAN, NAN]),
+        ("B", "Is it so?", [NAN, NAN]),
+    ],
+)
+def test_a_letter_is_one_of_those_offered_or_not(text: str, query: str, expected: list[float]) -> None:
+    assert seen("choices", text, query) == same(expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('It says "the river runs north", so north.', [1, math.log(2)]),
+        ('It says "The river, runs NORTH".', [1, math.log(2)]),
+        ('It says "the river runs south".', [0, math.log(2)]),
+        ("It says “the river runs north” and “nobody ever swims there”.", [0.5, math.log(3)]),
+        ('It is "north".', [NAN, NAN]),
+        ("North.", [NAN, NAN]),
+    ],
+)
+def test_quotes_are_looked_up_in_the_question(text: str, expected: list[float]) -> None:
+    assert seen("quotes", text, "Behind the hill the river runs north. Where does it run?") == same(expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "query", "kept"),
+    [
+        ("Paris", "Answer in one word: the capital of France?", 1),
+        ("It is Paris", "Answer in one word: the capital of France?", 0),
+        ("42.", "Answer with only the number.", 1),
+        ("It is 42.", "Answer with only the number.", 0),
+        ("No, it is not.", "Is it prime? Answer yes or no.", 1),
+        ("It depends.", "Is it prime? Answer yes or no.", 0),
+        ("one two three", "Say it in at most 3 words.", 1),
+        ("one two three four", "Say it in at most 3 words.", 0),
+        ("Paris", "The capital of France?", NAN),
+    ],
+)
+def test_wishes_for_a_form_are_kept_or_not(text: str, query: str, kept: float) -> None:
+    assert seen("wishes", text, query)[0] == same(kept)  # type: ignore[arg-type]  # approx takes one number too
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("The largest city of the country is Paris.", 1),
+        ("Le chef-lieu est très évidemment à Genève.", 1),
+        ("Крупнейший город этой страны есть Париж.", 0),
+        ("Paris", NAN),
+    ],
+)
+def test_an_answer_in_another_script_is_seen(text: str, expected: float) -> None:
+    assert seen("wishes", text, "What is the largest city of France?")[1] == same(expected)  # type: ignore[arg-type]
+
+
+def test_going_in_circles_is_seen() -> None:
+    straight = " ".join(f"word{number}" for number in range(40))
+    assert seen("repetition", straight) == [0, 0]
+    assert seen("repetition", "I add three and four again.\n" * 20) == same([1 - 6 / 116, math.log(20)])
+    assert seen("repetition", "Seven.") == same([NAN, NAN])
+
+
+def final(completion: Completion) -> tuple[float, float]:
+    """Returns mean and minimum over the tokens of the final answer."""
+    signal = create_signals()["logprobs"]
+    values = dict(zip(signal.names, signal.read(Query.from_text("3 + 4?"), completion), strict=True))
+    return values["final_mean"], values["final_minimum"]
+
+
+def test_the_tokens_of_the_final_answer_are_found() -> None:
+    tokens = ("The ", "answer ", "is ", "1", "2", ".")
+    told = Completion(text="The answer is 12.", logprobs=(-9, -9, -9, -0.5, -1.5, -9), tokens=tokens)
+    assert final(told) == pytest.approx((-1.0, -1.5))
+    alike = Completion(text="####7 8", logprobs=(-9, -9, -9, -9, -0.25, -0.25, -0.25))
+    assert final(alike) == pytest.approx((-0.25, -0.25))
+    assert final(Completion(text="It depends on what is meant.", logprobs=(-1.0,))) == same([NAN, NAN])
+
+
+def test_the_lowest_window_is_the_weakest_link() -> None:
+    signal = create_signals()["logprobs"]
+    values = dict(
+        zip(
+            signal.names,
+            signal.read(Query.from_text("?"), Completion(text="7", logprobs=(0.0,) * 20 + (-2.0,) * 8 + (0.0,) * 20)),
+            strict=True,
+        )
+    )
+    assert values["lowest_window"] == pytest.approx(-2.0)
+    assert values["mean"] > -0.5
