@@ -119,7 +119,7 @@ class AnthropicBackend(NetworkBackend):
             return
         if not budget:
             payload["thinking"] = {"type": "disabled"}
-        elif payload.get("tool_choice", {}).get("type") in ("any", "tool"):
+        elif (payload.get("tool_choice") or {}).get("type") in ("any", "tool"):
             return
         elif self._mode == "adaptive":
             payload["thinking"] = {"type": "adaptive", "display": "summarized"}  # else the reasoning comes empty
@@ -175,7 +175,7 @@ class AnthropicBackend(NetworkBackend):
         said = error.provider_message
         if error.status != 400 or not _REFUSAL.search(said):
             return False
-        if "adaptive" in said and payload.get("thinking", {}).get("type") == "enabled":
+        if "adaptive" in said and (payload.get("thinking") or {}).get("type") == "enabled":
             self._mode = "adaptive"
             original = query.original_in(self.spec.format)
             given = (query.params, self._extra_body, {} if original is None else original.body)

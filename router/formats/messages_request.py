@@ -74,7 +74,7 @@ def _system_of(system: Any) -> Iterator[Part]:
     """Yields the system prompt as a message, its blocks in their order."""
     if isinstance(system, str) and system:
         yield {"role": "system", "content": system}
-    elif isinstance(system, list):
+    elif isinstance(system, list) and system:
         texts = [text for block in list_in({"system": system}, "system") if isinstance(text := block.get("text"), str)]
         if len(texts) != len(system):
             raise InvalidRequest("system: expected text or a list of text blocks")

@@ -78,12 +78,25 @@ def _messages_of(given: Any) -> list[Part]:
             raise InvalidRequest(f"{where}: unknown shape ({type(error).__name__}: {error})") from error
         if message is None:
             continue
-        # Calls are items of their own here, and part of the assistant's message there.
-        if message.get("tool_calls") and messages and messages[-1]["role"] == "assistant":
-            messages[-1]["tool_calls"] = [*messages[-1].get("tool_calls", ()), *message["tool_calls"]]
+        # Calls are items of their own here, and part of the assistant's message there; results must follow that one, so
+        # text after a call is part of it too.
+        last = messages[-1] if messages else {}
+        calls = [*last.get("tool_calls", ()), *message.get("tool_calls", ())]
+        if calls and last.get("role") == message["role"] == "assistant":
+            last |= {"content": _joined(last["content"], message["content"]), "tool_calls": calls}
         else:
             messages.append(message)
     return messages
+
+
+def _joined(first: str | list[Part] | None, second: str | list[Part] | None) -> str | list[Part] | None:
+    """Returns two contents of a message as one."""
+    if first is None or second is None:
+        return second if first is None else first
+    parts = [
+        [{"type": "text", "text": content}] if isinstance(content, str) else content for content in (first, second)
+    ]
+    return [*parts[0], *parts[1]]
 
 
 def _message_of(item: Mapping[str, Any], where: str) -> Part | None:

@@ -566,7 +566,11 @@ def test_model_without_a_chat_template_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("model", "options", "message"),
     [
-        ("", {}, "backends.small.model: missing; expected a folder with a transformers model, or a hub id"),
+        (
+            "",
+            {},
+            "backends.small.model: missing; expected a folder with a transformers model, a hub id, or embedded:small",
+        ),
         ("./nowhere", {}, "backends.small.model: the folder './nowhere' does not exist"),
         (
             "org/model",

@@ -397,3 +397,14 @@ def test_what_models_yaml_says_of_a_backend_holds_for_its_own_format_too(tmp_pat
         "messages": [{"role": "user", "content": "x"}],
         "thinking": {"type": "enabled", "budget_tokens": 4000},
     }
+
+
+def test_a_choice_of_tools_that_is_null_is_none_to_a_backend_with_an_effort(tmp_path: Path) -> None:
+    async def run() -> Any:
+        async with between(tmp_path, models=MODELS.replace("type: anthropic", "type: anthropic, effort: low")) as told:
+            told.claude.says = json_reply(CLAUDE_TEXT)
+            body = {"model": "claude", "messages": [{"role": "user", "content": "x"}], "tool_choice": None}
+            got = await told.http.post("/v1/messages", json=body)
+            return got.status_code, told.asked("claude").json["thinking"]["type"]
+
+    assert asyncio.run(run()) == (200, "enabled")

@@ -110,6 +110,11 @@ def test_fields_of_messages_become_those_of_chat_completions(given: dict[str, An
     assert (reading.params, reading.unsayable) == (params, ())
 
 
+@pytest.mark.parametrize("system", [None, "", []])
+def test_a_system_prompt_without_text_is_no_message(system: Any) -> None:
+    assert read_messages({"system": system, "messages": [USER]}).messages == [USER]
+
+
 def test_documents_become_files_and_texts() -> None:
     pdf = {"type": "base64", "media_type": "application/pdf", "data": "AAAA"}
     text = {"type": "text", "media_type": "text/plain", "data": "Long."}
@@ -189,6 +194,18 @@ def test_a_malformed_message_is_refused_with_its_place(body: dict[str, Any], sai
 )  # fmt: skip
 def test_fields_of_responses_become_those_of_chat_completions(given: dict[str, Any], params: dict[str, Any]) -> None:
     assert read_responses({"input": "x", **given}).params == params
+
+
+def test_results_follow_the_message_with_their_calls_even_where_text_came_after_these() -> None:
+    calls = [{"type": "function_call", "call_id": id, "name": "f", "arguments": "{}"} for id in "ab"]
+    outputs = [{"type": "function_call_output", "call_id": id, "output": "1"} for id in "ab"]
+    first, second = ({"role": "assistant", "content": text} for text in ("so", "then"))
+    text = [{"type": "text", "text": "so"}, {"type": "text", "text": "then"}]
+    for said, content in ((calls, None), ([*calls, first], "so"), ([first, calls[0], second, calls[1]], text)):
+        messages = read_responses({"input": [USER, *said, *outputs]}).messages
+        assert [message["role"] for message in messages] == ["user", "assistant", "tool", "tool"]
+        assert messages[1]["content"] == content
+        assert [call["id"] for call in messages[1]["tool_calls"]] == ["a", "b"]
 
 
 def test_parts_of_responses_become_those_of_chat_completions() -> None:
