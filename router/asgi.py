@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
+from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any
 
@@ -42,6 +43,16 @@ async def read_body(scope: Scope, receive: Receive, *, limit: int) -> bytes:
             raise _too_large(limit)
         has_more = event.get("more_body", False)
     return b"".join(pieces)
+
+
+@asynccontextmanager
+async def taken_within(seconds: float) -> AsyncIterator[None]:
+    """A context for sending something: a client that does not take it in this time counts as gone."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError as error:
+        raise ClientGone from error
 
 
 class UntilGone:

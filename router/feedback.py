@@ -10,6 +10,8 @@ from .formats.messages import MESSAGE_PREFIX
 from .formats.request import read_object
 from .formats.responses import RESPONSE_PREFIX
 
+_MOST_SIGNS = 200  # of a trace id: it is written to the trace log as it comes
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Feedback:
@@ -33,6 +35,8 @@ def read_feedback(body: bytes) -> Feedback:
         raise InvalidRequest(f"unknown field {min(unknown)!r:.80}; expected trace_id, score and perhaps backend")
     if not isinstance(trace_id, str) or not trace_id:
         raise InvalidRequest("trace_id: expected the x-penstock-trace-id of an answer")
+    if len(trace_id) > _MOST_SIGNS:
+        raise InvalidRequest(f"trace_id: expected at most {_MOST_SIGNS} signs, got {len(trace_id)}")
     if isinstance(score, bool) or not isinstance(score, int | float) or not 0 <= score <= 1:
         raise InvalidRequest(f"score: expected a number from 0 to 1, got {score!r:.80}")
     if backend is not None and not isinstance(backend, str):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 import time
 import uuid
@@ -13,14 +12,15 @@ from typing import Any
 
 from ..backends import PenstockError
 from ..backends.usage import estimated_tokens
-from .asgi import ClientGone, Receive, Scope, Send, UntilGone, read_body
+from .asgi import ClientGone, Receive, Scope, Send, UntilGone, read_body, taken_within
 from .decision import Decision
 from .feedback import read_feedback
 from .formats import FORMATS, Format, Request, read_request
 from .formats.events import encode_json
 from .headers import answer_headers, encode_headers, first_headers
 from .http_error import HttpError, http_error_of
-from .keys import ANYONE, Bill, Guard, Key, Store, confined, open_store, permitted
+from .keys import ANYONE, Bill, Guard, Key, Store, check_scored, confined, open_store, permitted, refuse_cross_site
+from .loopback import is_loopback
 from .metrics import CONTENT_TYPE, Metrics
 from .model_list import model_list
 from .reply import Reply
@@ -29,6 +29,7 @@ from .router import Router
 logger = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 32 << 20
+_SEND_S = 60.0  # for a client to take a piece of a stream; as long as it does not, it keeps others from the backend
 _CHAT, _MESSAGES, _MODELS = "/v1/chat/completions", "/v1/messages", "/v1/models"
 
 _METRICS = "/metrics"
@@ -93,6 +94,8 @@ class Sidecar:
     async def _serve(self, scope: Scope, receive: Receive, reply: Reply) -> None:
         try:
             handler = self._handler(scope)
+            if scope["method"] == "POST" and not self._guard.has_keys:
+                refuse_cross_site(scope)
             # Before the body is read: whoever may not ask need not send it.
             key = ANYONE if _is_open(scope) else self._guard.admit(scope["headers"], spends=scope["path"] in FORMATS)
             await handler(scope, receive, reply, key)
@@ -169,10 +172,13 @@ class Sidecar:
                 if not reply.is_started:
                     # Only now: an error before the first piece is still an HTTP status of its own.
                     headers = first_headers(decision, backend=chunk.backend, trace_id=reply.trace_id)
-                    await reply.begin_events(headers, writer)
+                    async with taken_within(_SEND_S):
+                        await reply.begin_events(headers, writer)
                     self._seen.first_piece.see(time.perf_counter() - started)
-                await reply.events(writer.piece(chunk))
-        await reply.end_events()
+                async with taken_within(_SEND_S):
+                    await reply.events(writer.piece(chunk))
+        async with taken_within(_SEND_S):
+            await reply.end_events()
 
     async def _count_tokens(self, scope: Scope, receive: Receive, reply: Reply, key: Key) -> None:
         """Tells what the backend that would be asked counts, or an estimate where it counts nothing."""
@@ -194,6 +200,7 @@ class Sidecar:
 
     async def _feedback(self, scope: Scope, receive: Receive, reply: Reply, key: Key) -> None:
         feedback = read_feedback(await read_body(scope, receive, limit=self._max_body_bytes))
+        check_scored(feedback, key)
         try:
             self._router.feedback(feedback.trace_id, feedback.score, backend=feedback.backend)
         except PenstockError as error:
@@ -247,15 +254,8 @@ def _is_open(scope: Scope) -> bool:
     """Returns whether a request needs no key: one after our health, or for figures from this very machine."""
     if scope["path"] == _METRICS:
         ends = (scope.get("client"), scope.get("server"))
-        return all(end is not None and _is_loopback(str(end[0])) for end in ends)
+        return all(end is not None and is_loopback(str(end[0])) for end in ends)
     return scope["path"] in _OPEN
-
-
-def _is_loopback(address: str) -> bool:
-    try:
-        return ipaddress.ip_address(address).is_loopback
-    except ValueError:  # a Unix socket
-        return False
 
 
 def _estimated_tokens(request: Request, decision: Decision) -> int:

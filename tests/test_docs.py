@@ -417,7 +417,15 @@ def test_reference_names_every_wish() -> None:
 def test_reference_names_every_code_of_an_error_reply() -> None:
     sources = [
         inspect.getsource(importlib.import_module(f"penstock.router.{name}"))
-        for name in ("http_error", "server", "asgi", "formats.request", "keys.guard", "keys.permission")
+        for name in (
+            "http_error",
+            "server",
+            "asgi",
+            "formats.request",
+            "keys.cross_site",
+            "keys.guard",
+            "keys.permission",
+        )
     ]
     codes = set(re.findall(r'"([a-z]+(?:_[a-z]+)+)"', " ".join(re.findall(r"code=[^)\n]*", "\n".join(sources)))))
     assert codes

@@ -18,6 +18,11 @@ DATA = {
     "classifiers/encoders/data/static/table.safetensors",
     "classifiers/encoders/data/static/tokenizer.json",
     "training/report_template.html",
+    *(
+        f"backends/embedded/{name}/{file}"
+        for name in ("small", "mid", "lrm")
+        for file in ("model.safetensors", "config.json", "tokenizer.json", "chat_template.jinja", "README.md")
+    ),
     *(f"{package}/py.typed" for package in PACKAGES),
 }
 

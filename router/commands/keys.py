@@ -47,7 +47,7 @@ class KeysCommand:
         revoke = _add_action(
             actions, "revoke", _revoke, "end a key at once", example="penstock keys revoke team-search"
         )
-        revoke.add_argument("name", metavar="NAME", help="name or id of the key")
+        revoke.add_argument("name", metavar="NAME", help="name of the key, or its id where none has that name")
 
     def run(self, options: argparse.Namespace) -> int:
         """Does what was asked for."""
@@ -109,8 +109,9 @@ def _list(options: argparse.Namespace, config: Config, store: Store) -> None:
 
 
 def _revoke(options: argparse.Namespace, config: Config, store: Store) -> None:
-    """Ends every key of a name, or the one of an id."""
-    found = [key for key in store.all_keys() if options.name in (key.name, key.id) and key.revoked_at is None]
+    """Ends the key of a name, or where there is none, the one of an id: a key may be named as another's id."""
+    in_use = [key for key in store.all_keys() if key.revoked_at is None]
+    found = [key for key in in_use if key.name == options.name] or [key for key in in_use if key.id == options.name]
     if not found:
         raise ConfigError(f"no key in use has the name or id {options.name!r:.80}; see `penstock keys list`")
     revoked = [replace(key, revoked_at=time.time()) for key in found]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import ipaddress
 import os
 import signal
 import socket
@@ -16,6 +15,7 @@ import uvicorn
 from ...backends import PenstockError
 from ..config import Config
 from ..keys import open_store
+from ..loopback import is_loopback
 from ..router import Router
 from ..server import Sidecar
 from .shared import add_models
@@ -140,7 +140,7 @@ def _check_address(host: str, config: Config, *, is_insecure: bool) -> None:
     Raises:
         PenstockError: others can reach the address, and no keys are configured.
     """
-    if config.keys is not None or _is_loopback(host):
+    if config.keys is not None or is_loopback(host):
         return
     if not is_insecure:
         raise PenstockError(
@@ -148,13 +148,6 @@ def _check_address(host: str, config: Config, *, is_insecure: bool) -> None:
             f" `keys: {{file: penstock-keys.db}}` to {config.path.name} and {_MAKE_KEY}, or listen on 127.0.0.1"
         )
     print(f"penstock: warning: whoever reaches {host} spends your money; no API keys are configured", file=sys.stderr)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _url(host: str, listener: socket.socket) -> str:

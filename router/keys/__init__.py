@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from .bill import Bill
+from .cross_site import refuse_cross_site
 from .guard import Guard
 from .key import ANYONE, Key, new_key
 from .memory import MemoryStore
-from .permission import confined, permitted
+from .permission import check_scored, confined, permitted
 from .store import Claim, Store, open_store
 
 __all__ = [
@@ -17,8 +18,10 @@ __all__ = [
     "Key",
     "MemoryStore",
     "Store",
+    "check_scored",
     "confined",
     "new_key",
     "open_store",
     "permitted",
+    "refuse_cross_site",
 ]

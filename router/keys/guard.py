@@ -33,6 +33,11 @@ class Guard:
         self._clock = clock
         self._unwritten: dict[str, Claim] = {}  # what the store would not take yet, by counter
 
+    @property
+    def has_keys(self) -> bool:
+        """Whether requests need a key."""
+        return self._store is not None
+
     def admit(self, headers: Iterable[tuple[bytes, bytes]], *, spends: bool) -> Key:
         """Returns the key of a request and counts the request; `spends`: it may cost tokens and money.
 

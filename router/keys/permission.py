@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..config import Config
+from ..feedback import Feedback
 from ..formats import Request
 from ..http_error import HttpError
 from .key import Key
@@ -43,3 +44,18 @@ def confined(request: Request, config: Config, key: Key) -> Request:
         return request
     others = tuple(name for name in config.backends if name not in key.backends)
     return replace(request, wishes=replace(request.wishes, deny=(*(request.wishes.deny or ()), *others)))
+
+
+def check_scored(feedback: Feedback, key: Key) -> None:
+    """Returns nothing where the key may score the backend that a feedback names.
+
+    One that names none is about an answer that we remember, whose trace id only its client was told.
+
+    Raises:
+        HttpError: the key may not use this backend.
+    """
+    if key.backends and feedback.backend is not None and feedback.backend not in key.backends:
+        known = ", ".join(key.backends)
+        raise HttpError(
+            403, f"this key may not score {feedback.backend!r:.80}; expected one of {known}", code="model_not_allowed"
+        )

@@ -334,6 +334,7 @@ def test_feedback_on_an_unknown_trace_is_not_found(app: Sidecar) -> None:
 
 BAD_FEEDBACK: dict[str, dict[str, Any]] = {
     "trace_id": {"score": 1},
+    "trace_id: expected at most 200 signs, got 201": {"trace_id": "a" * 201, "score": 1, "backend": "small"},
     "score": {"trace_id": "a"},
     "score: expected a number from 0 to 1, got 2": {"trace_id": "a", "score": 2},
     "score: expected a number from 0 to 1, got True": {"trace_id": "a", "score": True},

@@ -90,7 +90,7 @@ def test_a_call_under_way_is_finished_before_the_end(tmp_path: Path) -> None:
     with started(tmp_path) as (process, line):
         port = int(url_in(line).rpartition(":")[2])
         body = json.dumps({"messages": HELLO}).encode()
-        head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % len(body)
+        head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n" % len(body)
         with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) as client:
             client.sendall(head + body)
             ask(url_in(line), "/healthz")  # by then the call is under way
@@ -111,7 +111,7 @@ def test_sigterm_under_load_loses_no_request_that_it_took(tmp_path: Path) -> Non
         clients = [socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) for _ in range(16)]
         for number, client in enumerate(clients):  # the last of them wait for their turn
             body = json.dumps({"messages": HELLO, "stream": number % 2 == 0, "model": "small"}).encode()
-            head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % len(body)
+            head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n" % len(body)
             client.sendall(head + body)
         ask(url_in(line), "/healthz")
         process.terminate()

@@ -25,6 +25,7 @@ from .serving import (
     make_router,
     serving,
 )
+from .virtual_time import VirtualLoop, run_virtually
 
 
 def texts(chunks: list[Any]) -> list[str]:
@@ -198,6 +199,52 @@ def test_cancelling_a_request_is_no_answer(tmp_path: Path) -> None:
     assert small.was_left.is_set()
 
 
+class FlowingBackend(FakeBackend):
+    """Has as many words as anybody takes, and notes when it is left."""
+
+    def __init__(self) -> None:
+        super().__init__(answer="never")
+        self.was_left = False
+
+    async def stream(self, query: Query) -> AsyncGenerator[Chunk, None]:
+        """Yields words."""
+        try:
+            while True:
+                yield Chunk(text="more ")
+        finally:
+            self.was_left = True
+
+
+@pytest.mark.parametrize("n_taken", [0, 1, 5])
+def test_a_client_that_takes_nothing_more_counts_as_gone(tmp_path: Path, n_taken: int) -> None:
+    small = FlowingBackend()
+    app = Sidecar(make_router(tmp_path, small=small))
+    loop = VirtualLoop()
+    taken: list[Any] = []
+
+    async def run() -> None:
+        events = [{"type": "http.request", "body": json.dumps({"messages": HELLO, "stream": True}).encode()}]
+
+        async def receive() -> dict[str, Any]:
+            if events:
+                return events.pop()
+            await asyncio.Event().wait()
+            raise AssertionError("the event is never set")
+
+        async def send(event: Any) -> None:
+            if len(taken) == n_taken:
+                await asyncio.Event().wait()
+            taken.append(event)
+
+        await app({"type": "http", "method": "POST", "path": "/v1/chat/completions", "headers": []}, receive, send)
+
+    started = loop.now
+    run_virtually(run(), loop)
+    assert small.was_left
+    assert len(taken) == n_taken
+    assert loop.now - started == pytest.approx(60, abs=0.1)
+
+
 @pytest.fixture
 def waiting(tmp_path: Path) -> Iterator[tuple[WaitingBackend, str]]:
     small = WaitingBackend()
@@ -209,7 +256,7 @@ def waiting(tmp_path: Path) -> Iterator[tuple[WaitingBackend, str]]:
 def test_hanging_up_ends_the_call_upstream(waiting: tuple[WaitingBackend, str], is_stream: bool) -> None:
     small, url = waiting
     body = json.dumps({"messages": HELLO, "stream": is_stream}).encode()
-    head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n".encode()
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: {len(body)}\r\n\r\n".encode()
     port = int(url.rpartition(":")[2])
     with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) as client:
         client.sendall(head + body)

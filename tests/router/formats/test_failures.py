@@ -144,7 +144,7 @@ def test_hanging_up_ends_the_call_upstream(talk: Talk, format: str, backend: str
         provider.has_been_asked.clear()
         provider.has_hung_up.clear()
         body = orjson.dumps({"model": backend, "stream": is_stream, **fields})
-        head = f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n".encode()
+        head = f"POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {len(body)}\r\n\r\n".encode()
         port = int(sidecar.url.rpartition(":")[2])
         async with asyncio.timeout(PATIENCE_S):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)

@@ -76,6 +76,13 @@ def test_revoke_ends_a_key_and_frees_its_name(shell: Shell, by: str) -> None:
     assert [key["revoked_at"] is None for key in shell.json("list")["keys"]] == [False, True]
 
 
+def test_revoke_prefers_the_name_to_another_keys_id(shell: Shell) -> None:
+    first = shell.json("create", "first")
+    other = shell.json("create", first["id"])
+    assert shell("revoke", first["id"]) == f"revoked {first['id']} ({other['id']})\n"
+    assert shell("revoke", first["id"]) == f"revoked first ({first['id']})\n"
+
+
 def test_a_name_in_use_is_refused(shell: Shell) -> None:
     shell("create", "me")
     shell("create", "me", code=1)

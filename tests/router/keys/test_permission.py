@@ -63,6 +63,20 @@ def test_the_refusal_names_what_the_key_may_ask_for_and_nothing_else(tmp_path: P
     assert got.json["error"]["code"] == "model_not_allowed"
 
 
+def test_a_key_scores_no_backend_that_it_may_not_use(tmp_path: Path) -> None:
+    door = Door(tmp_path, backends=("small",))
+    got = door.call("/v1/feedback", {"trace_id": "a", "score": 0, "backend": "lrm"})
+    assert (got.status, got.json["error"]["code"]) == (403, "model_not_allowed")
+    assert got.json["error"]["message"] == "this key may not score 'lrm'; expected one of small"
+    assert door.call("/v1/feedback", {"trace_id": "a", "score": 0, "backend": "small"}).status == 200
+    answered = door.chat().headers["x-penstock-trace-id"]
+    assert door.call("/v1/feedback", {"trace_id": answered, "score": 1}).status == 200
+
+
+def test_a_key_for_all_backends_scores_all(tmp_path: Path) -> None:
+    assert Door(tmp_path).call("/v1/feedback", {"trace_id": "a", "score": 0, "backend": "lrm"}).status == 200
+
+
 def test_a_default_policy_that_is_not_the_keys_is_refused(tmp_path: Path) -> None:
     assert Door(tmp_path, policies=("best",)).chat().status == 403
 
