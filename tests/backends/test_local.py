@@ -35,8 +35,6 @@ torch = pytest.importorskip("torch", reason="needs the extra `local`")
 transformers: Any = pytest.importorskip("transformers", reason="needs the extra `local`")
 
 T = TypeVar("T")
-LRM = Path(__file__).parents[2].parent / "shared" / "zoo" / "lrm"
-needs_lrm = pytest.mark.skipif(not LRM.is_dir(), reason="the small reasoning model is not there")
 
 SPECIAL = ("<|end|>", "<think>", "</think>", "<|outside|>")  # the last one is in no model's vocabulary
 N_TOKENS = 256 + len(SPECIAL)
@@ -622,17 +620,21 @@ def test_import_loads_neither_torch_nor_transformers() -> None:
     assert result.stdout.strip() == "set()"
 
 
-@needs_lrm
 def test_reasoning_model_thinks_more_at_high_effort_and_is_right() -> None:
     question = ask("What is 23 * 4?")
 
     async def work() -> tuple[Completion, Completion]:
-        low, high = (LocalBackend(spec_of(LRM, name=f"lrm@{effort}", effort=effort)) for effort in ("low", "high"))
+        low, high = (
+            LocalBackend(spec_of("embedded:lrm", name=f"lrm@{effort}", effort=effort)) for effort in ("low", "high")
+        )
         completions = await asyncio.gather(low.complete(question), high.complete(question))
         await asyncio.gather(low.aclose(), high.aclose())
         return completions
 
     low, high = asyncio.run(work())
     assert high.text == "92"
-    assert "80+12=92" in high.reasoning or "12+80=92" in high.reasoning
+    assert high.reasoning == "20*4=80;3*4=12;80+12=92"
     assert low.usage.reasoning_tokens < high.usage.reasoning_tokens
+    assert high.reasoning_logprobs is not None
+    assert len(high.reasoning_logprobs) == high.usage.reasoning_tokens
+    assert low.reasoning_logprobs is None

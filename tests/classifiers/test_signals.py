@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from penstock.backends import Completion, Query
 from penstock.classifiers import SIGNALS, Signal, read_signals, signal_names
 from penstock.classifiers.signals import create_signals
+from penstock.classifiers.signals.reasoning import ReasoningSignal
+from penstock.classifiers.signals.sequence import SequenceSignal
 
 from .hostile import HOSTILE
 
@@ -162,3 +164,26 @@ def test_without_equations_there_is_no_working_to_judge() -> None:
 def test_every_signal_stands_in_the_reference() -> None:
     page = (Path(__file__).parents[2] / "docs" / "reference" / "signals.md").read_text(encoding="utf-8")
     assert [line.split("`")[1] for line in page.splitlines() if line.startswith("| `")] == list(SIGNALS)
+
+
+def test_the_odds_of_a_sequence_are_those_of_all_its_tokens() -> None:
+    completion = Completion(text="391", logprobs=(math.log(0.9), math.log(0.5)), reasoning_logprobs=(math.log(0.8),))
+    answer, everything = SequenceSignal().read(Query.from_text("?"), completion)
+    assert answer == pytest.approx(math.log(0.45 / 0.55))
+    assert everything == pytest.approx(math.log(0.36 / 0.64))
+
+
+def test_one_unsure_step_shows_in_the_lowest_window_of_the_reasoning() -> None:
+    sure, unsure = (
+        Completion(text="7", logprobs=(-0.01,), reasoning_logprobs=(-0.01,) * 20 + step + (-0.01,) * 20)
+        for step in ((-0.01,) * 4, (-2.0,) * 4)
+    )
+    lowest = ReasoningSignal.names.index("lowest_window")
+    readings = [ReasoningSignal().read(Query.from_text("?"), each)[lowest] for each in (sure, unsure)]
+    assert readings[0] == pytest.approx(-0.01)
+    assert readings[1] < -0.9
+
+
+def test_without_reasoning_probabilities_nothing_is_said_of_the_reasoning() -> None:
+    values = ReasoningSignal().read(Query.from_text("?"), Completion(text="7", logprobs=(-0.1,)))
+    assert all(math.isnan(value) for value in values)
