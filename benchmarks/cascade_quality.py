@@ -12,12 +12,11 @@ which costs nothing there. Then what confidence in one answer is worth; and, as 
 
 from __future__ import annotations
 
-import argparse
-import sys
 from itertools import combinations
 from pathlib import Path
 
 import numpy as np
+from tables import print_table
 
 from penstock.classifiers import Featurizer, fit_confidence, read_signals
 from penstock.classifiers.final_answer import final_answer
@@ -38,24 +37,7 @@ CHEAP = 6  # backends among which agreement is looked for: pairs and triples of 
 
 def main() -> int:
     """Returns the exit code."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("sets", nargs="*", default=SETS)
-    parser.add_argument("--data", type=Path, default=Path(__file__).parents[2] / "shared" / "data")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, help="also write the table there")
-    options = parser.parse_args()
-    if not options.data.is_dir():
-        print(f"{options.data}: no such folder; give the folder of the traces with --data", file=sys.stderr)
-        return 1
-    lines = [HEADER]
-    print(HEADER, flush=True)
-    for name in options.sets:
-        for line in rows_of(name, options.data / f"{name}.parquet", seed=options.seed):
-            lines.append(line)
-            print(line, flush=True)
-    if options.out:
-        options.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return 0
+    return print_table(__doc__ or "", HEADER, SETS, lambda name, path, seed: rows_of(name, path, seed=seed))
 
 
 def rows_of(name: str, path: Path, *, seed: int) -> list[str]:
@@ -227,4 +209,4 @@ def shown(figure: Interval | None) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

@@ -8,12 +8,11 @@ cascade, each with its 95 % paired bootstrap interval; beside them the mean-scor
 
 from __future__ import annotations
 
-import argparse
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
+from tables import print_table
 
 from penstock.router import Pool
 from penstock.router.config import DEFAULT_POLICIES
@@ -57,23 +56,7 @@ HEADER = f"| {' | '.join(_COLUMNS)} |\n{'|---' * len(_COLUMNS)}|"
 
 def main() -> int:
     """Returns the exit code."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("sets", nargs="*", default=SETS)
-    parser.add_argument("--data", type=Path, default=Path(__file__).parents[2] / "shared" / "data")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, help="also write the table there")
-    options = parser.parse_args()
-    if not options.data.is_dir():
-        print(f"{options.data}: no such folder; give the folder of the traces with --data", file=sys.stderr)
-        return 1
-    lines = [HEADER]
-    print(HEADER, flush=True)
-    for name in options.sets:
-        lines.append(row_of(name, options.data / f"{name}.parquet", seed=options.seed))
-        print(lines[-1], flush=True)
-    if options.out:
-        options.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return 0
+    return print_table(__doc__ or "", HEADER, SETS, lambda name, path, seed: [row_of(name, path, seed=seed)])
 
 
 def row_of(name: str, path: Path, *, seed: int) -> str:
@@ -121,4 +104,4 @@ def shown(figure: Interval | None) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

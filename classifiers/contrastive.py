@@ -97,7 +97,6 @@ class ContrastiveHead:
             descend(
                 module,
                 loss_of,
-                lambda held_out: float(loss_of(held_out)),
                 features.n_queries,
                 seed=self.seed,
                 rate=self.rate,

@@ -33,7 +33,6 @@ def import_torch(what: str) -> Any:
 def descend(
     module: torch.nn.Module,
     loss_of: Callable[[IntArray], torch.Tensor],
-    error_of: Callable[[IntArray], float],
     n_rows: int,
     *,
     seed: int,
@@ -44,8 +43,8 @@ def descend(
 ) -> None:
     """Fits the module in place by AdamW, and leaves it as it was in its best epoch.
 
-    A tenth of the rows is held out; the best epoch is the one with the least `error_of` them. `loss_of` is given the
-    rows of a batch. The same seed gives the same weights on the same machine.
+    A tenth of the rows is held out; the best epoch is the one with the least loss on them. `loss_of` is given rows.
+    The same seed gives the same weights on the same machine.
     """
     import torch
 
@@ -65,7 +64,7 @@ def descend(
             optimizer.step()
         module.eval()
         with torch.no_grad():
-            error = error_of(held_out)
+            error = float(loss_of(held_out))
         if error < best_error - 1e-5:
             best, best_error, waited = _copy(module), error, 0
         elif (waited := waited + 1) > _PATIENCE:

@@ -83,7 +83,6 @@ class MlpHead:
             descend(
                 module,
                 loss_of,
-                lambda held_out: float(loss_of(held_out)),
                 len(rows),
                 seed=self.seed,
                 rate=self.rate,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,18 +41,28 @@ class LogprobSignal:
         """Returns the numbers in the order of `names`; NaN without log-probabilities, or without a final answer."""
         if not completion.logprobs:
             return (math.nan,) * len(self.names)
-        values = np.clip(np.array(completion.logprobs, dtype=np.float64), _LEAST, 0.0)
+        values = bounded(completion.logprobs)
         final = values[_is_final(completion, len(values))]
         return (
             float(values.mean()),
             float(values.min()),
             float(np.quantile(values, 0.1)),
             float(values[-_TAIL:].mean()),
-            float(np.mean(values < math.log(0.5))),
+            share_unsure(values),
             lowest_window(values),
             float(final.mean()) if len(final) else math.nan,
             float(final.min()) if len(final) else math.nan,
         )
+
+
+def bounded(logprobs: Sequence[float]) -> NDArray[np.float64]:
+    """Returns them as an array, none so low that it alone would outweigh all others."""
+    return np.clip(np.array(logprobs, dtype=np.float64), _LEAST, 0.0)
+
+
+def share_unsure(values: NDArray[np.float64]) -> float:
+    """Returns the share of tokens that the model gave less than an even chance."""
+    return float(np.mean(values < math.log(0.5)))
 
 
 def lowest_window(values: NDArray[np.float64]) -> float:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from ...backends import Completion, Query
-from .logprobs import lowest_window
+from .logprobs import bounded, lowest_window, share_unsure
 
 
 class ReasoningSignal:
@@ -24,11 +22,11 @@ class ReasoningSignal:
         """Returns the numbers in the order of `names`; NaN without the reasoning's log-probabilities."""
         if not completion.reasoning_logprobs:
             return (math.nan,) * len(self.names)
-        values = np.clip(np.array(completion.reasoning_logprobs, dtype=np.float64), -20.0, 0.0)
+        values = bounded(completion.reasoning_logprobs)
         return (
             float(values.mean()),
             float(values.min()),
             lowest_window(values),
-            float(np.mean(values < math.log(0.5))),
+            share_unsure(values),
             math.log(len(values)),
         )

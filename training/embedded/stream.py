@@ -32,12 +32,12 @@ class Batch:
 def make_chunk(tier: Tier, tokenizer: Any, *, seed: int, place: int) -> Iterator[Batch]:
     """Yields the batches of chunk number `place`, about `TOKENS_A_BATCH` tokens each, alike in length."""
     rng = random.Random(f"{seed} {tier.name} {place}")
+    task_weights = [TASK_WEIGHTS[task] for task in TASKS]
+    efforts, effort_weights = list(tier.efforts), list(tier.efforts.values())
     prompts, replies = [], []
     for _ in range(N_EXAMPLES):
-        example = draw_example(
-            rng, task_weights=[TASK_WEIGHTS[task] for task in TASKS], level_weights=tier.level_weights
-        )
-        effort = rng.choices(list(tier.efforts), weights=list(tier.efforts.values()))[0]
+        example = draw_example(rng, task_weights=task_weights, level_weights=tier.level_weights)
+        effort = rng.choices(efforts, weights=effort_weights)[0]
         prompts.append(prompt_text(example, effort))
         replies.append(reply_text(example, tier.thought(example, effort)))
     pairs = [
