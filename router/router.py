@@ -3,52 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
-import functools
 import logging
-import random
-import threading
 import time
-import uuid
-import weakref
-from collections import OrderedDict
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Self
 
-from ..backends import (
-    Backend,
-    BackendError,
-    Completion,
-    ConfigError,
-    InvalidRequest,
-    Message,
-    PenstockError,
-    Query,
-    create_backend,
-)
+from ..backends import Backend, ConfigError, PenstockError, Query
 from ..classifiers import load_artefact
 from .answer import Answer, AnswerChunk
-from .background import CLOSED, BackgroundLoop, aiterate, await_on, iterate, wait_for
-from .caller import NEVER, Caller
-from .cascade import Outcome, may_escalate
+from .asked import Asked, takes_query
+from .background import CLOSED, aiterate, await_on, iterate, wait_for
 from .chat import Chat
 from .config import Config, read_config
 from .decision import Decision
-from .errors import AllBackendsFailed, BackendBusy, NoBackendFree, NoFeasibleBackend, UnknownPolicy
-from .gate import LocalGate
+from .errors import BackendBusy, NoBackendFree, NoFeasibleBackend, UnknownPolicy
+from .fleet import Fleet
+from .logbook import Logbook
 from .policy import NO_WISHES, Policy, Wishes
 from .pool import Pool
-from .records import failure_records, feedback_record, records_of
+from .run import Run
 from .sink import JsonlSink, NullSink, TraceSink
 
 logger = logging.getLogger(__name__)
-
-_Result = TypeVar("_Result")
-_REMEMBERED = 10_000  # answers whose backend is known to `feedback`
 
 
 class Router:
@@ -71,19 +50,9 @@ class Router:
         self.config = config
         self.pool = pool
         self.chat = Chat(self)
-        self._sink = sink or NullSink()
-        self._given = backends
         self._clock = clock
-        self._gates = {name: LocalGate(spec, clock=clock) for name, spec in config.backends.items()}
-        self._callers: dict[str, Caller] = {}
-        self._rng = random.Random()  # of waiting times only
-        self._lock = threading.Lock()
-        self._backends: dict[str, Backend] | None = None
-        self._is_closed = False
-        self._background = BackgroundLoop()
-        self._home: asyncio.AbstractEventLoop | None = None  # None: the background's
-        self._answered: OrderedDict[str, str] = OrderedDict()
-        weakref.finalize(self, self._background.close)  # at the latest when the interpreter ends
+        self._fleet = Fleet(config.backends, given=backends, clock=clock)
+        self._logbook = Logbook(sink or NullSink(), with_content=config.traces.content)
 
     @classmethod
     def from_config(cls, path: Path | str = "models.yaml", *, backends: Mapping[str, Backend] | None = None) -> Self:
@@ -157,19 +126,12 @@ class Router:
 
     def refusals(self) -> Mapping[str, BackendBusy]:
         """Returns the backends that no call would be let through to now, and why."""
-        return {name: refusal for name, gate in self._gates.items() if (refusal := gate.refusal()) is not None}
+        return self._fleet.refusals()
 
-    def route(
-        self,
-        text: str | None = None,
-        *,
-        messages: Sequence[Message] | None = None,
-        policy: str | None = None,
-        wishes: Wishes = NO_WISHES,
-        **params: Any,
-    ) -> Decision:
+    @takes_query
+    def route(self, asked: Asked) -> Decision:
         """Returns the decision with its explanation, nearest training queries included; calls nothing."""
-        return self.dry_run(make_query(text, messages, params), policy, wishes)
+        return self.dry_run(asked.query, asked.policy, asked.wishes)
 
     def dry_run(self, query: Query, policy: str | None = None, wishes: Wishes = NO_WISHES) -> Decision:
         """Returns the decision with its explanation, as `route` does."""
@@ -179,67 +141,36 @@ class Router:
             notes = ()
         return replace(decision, neighbours=self.pool.nearest(query.text), notes=notes)
 
-    def ask(
-        self,
-        text: str | None = None,
-        *,
-        messages: Sequence[Message] | None = None,
-        policy: str | None = None,
-        wishes: Wishes = NO_WISHES,
-        **params: Any,
-    ) -> Answer:
+    @takes_query
+    def ask(self, asked: Asked) -> Answer:
         """Returns a routed answer. `params` are fields of a chat completion request, such as `max_tokens`.
 
         Raises:
             NoFeasibleBackend, AllBackendsFailed, UnknownPolicy, ConfigError: as their names say.
         """
-        query = make_query(text, messages, params)
-        self._check_may_wait()
-        return wait_for(self._submit, self.answer(query, policy, wishes))
+        self._fleet.check_may_wait()
+        return wait_for(self._fleet.submit, self.answer(asked.query, asked.policy, asked.wishes))
 
-    async def aask(
-        self,
-        text: str | None = None,
-        *,
-        messages: Sequence[Message] | None = None,
-        policy: str | None = None,
-        wishes: Wishes = NO_WISHES,
-        **params: Any,
-    ) -> Answer:
+    @takes_query
+    async def aask(self, asked: Asked) -> Answer:
         """Returns a routed answer, as `ask` does, without blocking the event loop."""
-        coroutine = self.answer(make_query(text, messages, params), policy, wishes)
-        if self._home is asyncio.get_running_loop():
+        coroutine = self.answer(asked.query, asked.policy, asked.wishes)
+        if self._fleet.is_home:
             return await coroutine
-        return await await_on(self._submit, coroutine)
+        return await await_on(self._fleet.submit, coroutine)
 
-    def stream(
-        self,
-        text: str | None = None,
-        *,
-        messages: Sequence[Message] | None = None,
-        policy: str | None = None,
-        wishes: Wishes = NO_WISHES,
-        **params: Any,
-    ) -> Iterator[AnswerChunk]:
+    @takes_query
+    def stream(self, asked: Asked) -> Iterator[AnswerChunk]:
         """Yields a routed answer piece by piece; the last piece carries the whole `answer`."""
-        query = make_query(text, messages, params)
-        self._check_may_wait()
-        return iterate(self._submit, lambda: self.answer_stream(query, policy, wishes))
+        self._fleet.check_may_wait()
+        return iterate(self._fleet.submit, lambda: self.answer_stream(asked.query, asked.policy, asked.wishes))
 
-    def astream(
-        self,
-        text: str | None = None,
-        *,
-        messages: Sequence[Message] | None = None,
-        policy: str | None = None,
-        wishes: Wishes = NO_WISHES,
-        **params: Any,
-    ) -> AsyncIterator[AnswerChunk]:
+    @takes_query
+    def astream(self, asked: Asked) -> AsyncIterator[AnswerChunk]:
         """Yields a routed answer piece by piece, as `stream` does, without blocking the event loop."""
-        query = make_query(text, messages, params)
-        if self._home is asyncio.get_running_loop():
-            return self.answer_stream(query, policy, wishes)
-        return aiterate(self._submit, lambda: self.answer_stream(query, policy, wishes))
+        if self._fleet.is_home:
+            return self.answer_stream(asked.query, asked.policy, asked.wishes)
+        return aiterate(self._fleet.submit, lambda: self.answer_stream(asked.query, asked.policy, asked.wishes))
 
     def feedback(self, trace_id: str, score: float, *, backend: str | None = None) -> None:
         """Records what an answer was worth, in [0, 1], beside its trace.
@@ -252,13 +183,9 @@ class Router:
         if backend is not None and backend not in self.pool.backends:
             known = ", ".join(self.pool.backends)
             raise PenstockError(f"feedback: unknown backend {backend!r}; expected one of {known}")
-        with self._lock:
-            if self._is_closed:
-                raise PenstockError(CLOSED)
-            answered = backend or self._answered.get(trace_id)
-        if answered is None:
-            raise PenstockError(f"feedback: unknown trace id {trace_id!r}; name the backend to record it all the same")
-        self._sink.write(feedback_record(trace_id, backend=answered, score=score))
+        if self._fleet.is_closed:
+            raise PenstockError(CLOSED)
+        self._logbook.see_feedback(trace_id, score, backend=backend)
 
     async def answer(
         self,
@@ -268,27 +195,10 @@ class Router:
         *,
         decision: Decision | None = None,
     ) -> Answer:
-        """Returns a routed answer; runs on the loop that the backends live on. `decision` as for `answer_stream`."""
-        started = self._clock()
-        decision = decision or self.decide(query, policy, wishes)
-        callers, deadline = self._ready(decision, started)
-        flow = self.pool.flow(query, decision)
-        reply: Completion | BackendError | None = None
-        try:
-            while True:
-                name = next(flow) if reply is None else flow.send(reply)
-                try:
-                    reply = await callers[name].complete(query, deadline=deadline)
-                except BackendError as error:
-                    logger.info("%s", error)
-                    reply = error
-        except StopIteration as end:
-            return self._finish(query, decision, end.value, started)
-        except AllBackendsFailed as failure:
-            self._record_failure(query, decision, failure.causes)
-            raise
+        """Returns a routed answer; runs on the loop that the backends live on. `decision` is the query's, if known."""
+        return await self._run(query, policy, wishes, decision).answer()
 
-    async def answer_stream(
+    def answer_stream(
         self,
         query: Query,
         policy: str | None = None,
@@ -296,54 +206,8 @@ class Router:
         *,
         decision: Decision | None = None,
     ) -> AsyncGenerator[AnswerChunk, None]:
-        """Yields a routed answer; runs on the loop that the backends live on. `decision` is the query's, where known.
-
-        A call whose answer may still be replaced is held back whole; one that is final in any case passes through as
-        it comes. An error before its first piece falls back, one after it is raised.
-        """
-        started = self._clock()
-        decision = decision or self.decide(query, policy, wishes)
-        callers, deadline = self._ready(decision, started)
-        flow = self.pool.flow(query, decision)
-        has_answer = is_streamed = False
-        failed: dict[str, BackendError] = {}
-        reply: Completion | BackendError | None = None
-        while True:
-            try:
-                name = next(flow) if reply is None else flow.send(reply)
-            except StopIteration as end:
-                answer = self._finish(query, decision, end.value, started)
-                break
-            except AllBackendsFailed:
-                self._record_failure(query, decision, failed)
-                raise
-            try:
-                if has_answer or may_escalate(replace(decision, backend=name)):
-                    reply = await callers[name].complete(query, deadline=deadline)
-                else:
-                    reply = None
-                    async with aclosing(callers[name].stream(query, deadline=deadline)) as stream:
-                        async for chunk in stream:
-                            reply = chunk.completion or reply
-                            if chunk.text or chunk.reasoning or chunk.tool_calls or chunk.events:
-                                is_streamed = True
-                                yield AnswerChunk(
-                                    backend=name,
-                                    text=chunk.text,
-                                    reasoning=chunk.reasoning,
-                                    tool_calls=chunk.tool_calls,
-                                    events=chunk.events,
-                                )
-                has_answer = True
-            except BackendError as error:
-                logger.info("%s", error)
-                failed[name] = reply = error
-                if is_streamed:
-                    self._record_failure(query, decision, failed)
-                    raise
-        if not is_streamed:
-            yield _whole_chunk(answer)
-        yield AnswerChunk(backend=answer.backend, answer=answer)
+        """Returns a routed answer piece by piece, on the same loop; `Run.chunks` says what is held back."""
+        return self._run(query, policy, wishes, decision).chunks()
 
     def backends(self) -> Mapping[str, Backend]:
         """Returns every backend of the pool, built on first use.
@@ -352,39 +216,21 @@ class Router:
             ConfigError: one cannot be built, for instance because its key is not in the environment.
             PenstockError: the router is closed.
         """
-        with self._lock:
-            if self._is_closed:
-                raise PenstockError(CLOSED)
-            if self._backends is None:
-                given = self._given or {}
-                self._backends = {
-                    name: given[name] if name in given else create_backend(spec)
-                    for name, spec in self.config.backends.items()
-                }
-                if self._home is None:
-                    self._background.at_end = functools.partial(_close_all, self._backends)
-                self._callers = {name: self._caller(name, backend) for name, backend in self._backends.items()}
-            return self._backends
+        return self._fleet.backends()
 
     def live_on(self, loop: asyncio.AbstractEventLoop) -> None:
         """Makes this loop the one that backends live on; the sidecar calls it once, before the first request."""
-        self._home = loop
+        self._fleet.live_on(loop)
 
     async def aclose(self) -> None:
         """Frees connections, threads and files; may be called twice."""
-        if self._home is asyncio.get_running_loop():
-            await _close_all(self._take_backends())
-        # In a thread, since it waits for the background's.
-        await asyncio.to_thread(self.close)
+        await self._fleet.aclose()
+        self._logbook.close()
 
     def close(self) -> None:
         """Frees connections, threads and files; may be called twice."""
-        self._check_may_wait()
-        backends = self._take_backends()
-        if backends and self._home is not None and self._home.is_running():
-            wait_for(self._submit, _close_all(backends))
-        self._background.close()
-        self._sink.close()
+        self._fleet.close()
+        self._logbook.close()
 
     def __enter__(self) -> Self:
         return self
@@ -400,97 +246,14 @@ class Router:
     ) -> None:
         await self.aclose()
 
-    def _caller(self, name: str, backend: Backend) -> Caller:
-        return Caller(self.config.backends[name], backend, self._gates[name], rng=self._rng, clock=self._clock)
-
-    def _ready(self, decision: Decision, started: float) -> tuple[Mapping[str, Caller], float]:
-        """Returns what to call backends with, and by when there must be an answer."""
-        self.backends()
-        deadline_s = decision.policy.deadline_s
-        return self._callers, NEVER if deadline_s is None else started + deadline_s
-
-    def _submit(self, coroutine: Coroutine[Any, Any, _Result]) -> concurrent.futures.Future[_Result]:
-        """Returns the future of a coroutine that runs where the backends live."""
-        if self._home is None:
-            return self._background.submit(coroutine)
-        if self._is_closed:
-            coroutine.close()
-            raise PenstockError(CLOSED)
-        return asyncio.run_coroutine_threadsafe(coroutine, self._home)
-
-    def _check_may_wait(self) -> None:
-        """Refuses to block the very loop that would have to do the work."""
-        try:
-            here = asyncio.get_running_loop()
-        except RuntimeError:
-            return
-        if here is self._home or self._background.is_here:
-            raise PenstockError("this would wait for itself; use `aask`, `astream` and `aclose` where backends run")
-
-    def _take_backends(self) -> Mapping[str, Backend]:
-        """Returns the backends to close and lets nobody have them any more."""
-        with self._lock:
-            self._is_closed = True
-            backends, self._backends = self._backends, None
-        return backends or {}
-
-    def _record_failure(self, query: Query, decision: Decision, causes: Mapping[str, BackendError]) -> None:
-        with_content = self.config.traces.content
-        trace_id = query.id or uuid.uuid4().hex
-        for record in failure_records(query, causes, trace_id=trace_id, decision=decision, with_content=with_content):
-            self._sink.write(record)
-
-    def _finish(self, query: Query, decision: Decision, outcome: Outcome, started: float) -> Answer:
-        completion = outcome.step.completion
-        assert completion is not None  # the cascade returns a step that answered
-        answer = Answer(
-            trace_id=query.id or uuid.uuid4().hex,
-            decision=decision,
-            outcome=outcome,
-            completion=completion,
-            latency_s=self._clock() - started,
+    def _run(self, query: Query, policy: str | None, wishes: Wishes, decision: Decision | None) -> Run:
+        started = self._clock()
+        return Run(
+            query=query,
+            decision=decision or self.decide(query, policy, wishes),
+            pool=self.pool,
+            callers=self._fleet.callers(),
+            logbook=self._logbook,
+            clock=self._clock,
+            started=started,
         )
-        with self._lock:
-            self._answered[answer.trace_id] = answer.backend
-            if len(self._answered) > _REMEMBERED:
-                self._answered.popitem(last=False)
-        for record in records_of(query, answer, with_content=self.config.traces.content):
-            self._sink.write(record)
-        return answer
-
-
-def make_query(
-    text: str | None, messages: Sequence[Message] | None, params: Mapping[str, Any], *, id: str = ""
-) -> Query:
-    """Returns the query of a call of the SDK.
-
-    Raises:
-        InvalidRequest: both or neither of text and messages are given, a message is malformed, or `n` is not 1.
-    """
-    if params.get("n") not in (None, 1):
-        raise InvalidRequest("n: expected 1; there is one answer to a routed query")
-    if (text is None) == (messages is None):
-        raise InvalidRequest("give either a text or messages=[...]")
-    if messages is None:
-        messages = ({"role": "user", "content": text},)
-    return Query.from_messages(messages, params=params, id=id)
-
-
-def _whole_chunk(answer: Answer) -> AnswerChunk:
-    completion = answer.completion
-    calls = tuple({**call, "index": place} for place, call in enumerate(completion.tool_calls))
-    return AnswerChunk(
-        backend=answer.backend,
-        text=completion.text,
-        reasoning=completion.reasoning,
-        tool_calls=calls,
-        body=completion.body,
-    )
-
-
-async def _close_all(backends: Mapping[str, Backend]) -> None:
-    """Closes every backend, whether or not another one resists."""
-    results = await asyncio.gather(*(backend.aclose() for backend in backends.values()), return_exceptions=True)
-    for name, result in zip(backends, results, strict=True):
-        if isinstance(result, Exception):
-            logger.warning("%s: could not be closed: %s", name, result)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import os
 import signal
 import subprocess
@@ -30,7 +31,7 @@ from penstock.backends import (
     ServerFailed,
 )
 from penstock.router import AllBackendsFailed, Router, UnknownPolicy, Wishes, read_config
-from penstock.router.router import make_query
+from penstock.router.asked import make_query
 from penstock.router.sink import JsonlSink
 
 from .serving import (
@@ -612,3 +613,9 @@ def test_a_completion_that_knows_its_cost_is_charged_that(tmp_path: Path) -> Non
 def test_several_answers_at_once_are_refused_rather_than_paid_for_and_dropped() -> None:
     with pytest.raises(InvalidRequest, match="n: expected 1"):
         make_query("hello", None, {"n": 2})
+
+
+@pytest.mark.parametrize("name", ["route", "ask", "aask", "stream", "astream"])
+def test_every_way_of_asking_shows_the_same_parameters(name: str) -> None:
+    parameters = list(inspect.signature(getattr(Router, name)).parameters)
+    assert parameters == ["self", "text", "messages", "policy", "wishes", "params"]

@@ -1,0 +1,80 @@
+"""What a call of the SDK asks for, read the same way by every method of the router that takes a query."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from ..backends import InvalidRequest, Message, Query
+from .policy import NO_WISHES, Wishes
+
+_Given = ParamSpec("_Given")
+_Owner = TypeVar("_Owner")
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A query, and how its caller wants it to be routed."""
+
+    query: Query
+    policy: str | None  # None: the default one
+    wishes: Wishes
+
+
+def read_asked(
+    text: str | None = None,
+    *,
+    messages: Sequence[Message] | None = None,
+    policy: str | None = None,
+    wishes: Wishes = NO_WISHES,
+    **params: Any,
+) -> Asked:
+    """Returns what is asked for. `params` are fields of a chat completion request, such as `max_tokens`.
+
+    Raises:
+        InvalidRequest: both or neither of text and messages are given, a message is malformed, or `n` is not 1.
+    """
+    return Asked(query=make_query(text, messages, params), policy=policy, wishes=wishes)
+
+
+def _reading(
+    read: Callable[_Given, Asked],
+) -> Callable[[Callable[[_Owner, Asked], _Result]], Callable[Concatenate[_Owner, _Given], _Result]]:
+    """Returns the decorator that gives a method the parameters of `read`, and the method what `read` returns."""
+    parameters = inspect.signature(read).parameters.values()
+
+    def decorate(method: Callable[[_Owner, Asked], _Result]) -> Callable[Concatenate[_Owner, _Given], _Result]:
+        @functools.wraps(method)
+        def called(owner: _Owner, /, *args: _Given.args, **kwargs: _Given.kwargs) -> _Result:
+            return method(owner, read(*args, **kwargs))
+
+        own = inspect.signature(method)
+        owner = next(iter(own.parameters.values()))
+        called.__signature__ = own.replace(parameters=[owner, *parameters])  # type: ignore[attr-defined]  # for `help`
+        return called
+
+    return decorate
+
+
+takes_query = _reading(read_asked)
+
+
+def make_query(
+    text: str | None, messages: Sequence[Message] | None, params: Mapping[str, Any], *, id: str = ""
+) -> Query:
+    """Returns the query of a call of the SDK.
+
+    Raises:
+        InvalidRequest: both or neither of text and messages are given, a message is malformed, or `n` is not 1.
+    """
+    if params.get("n") not in (None, 1):
+        raise InvalidRequest("n: expected 1; there is one answer to a routed query")
+    if (text is None) == (messages is None):
+        raise InvalidRequest("give either a text or messages=[...]")
+    if messages is None:
+        messages = ({"role": "user", "content": text},)
+    return Query.from_messages(messages, params=params, id=id)
