@@ -71,7 +71,7 @@ class Query:
 
     @property
     def text(self) -> str:
-        """The text of every message in order, by which the query is judged; images leave none."""
+        """The text of every message in order; images leave none."""
         return "\n".join(text for message in self.messages if (text := text_of(message)))
 
     def original_in(self, format: str) -> Original | None:

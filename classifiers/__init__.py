@@ -7,6 +7,7 @@ from .errors import ArtefactError, FitError
 from .escalation import Escalation, fit_escalation, no_escalation
 from .estimates import Estimates
 from .prior import PriorModel
+from .question import question_of
 
 if TYPE_CHECKING:
     from .confidence import ConfidenceModel, fit_confidence
@@ -81,6 +82,7 @@ __all__ = [
     "fit_with_out_of_fold",
     "load_artefact",
     "no_escalation",
+    "question_of",
     "read_manifest",
     "read_signals",
     "save_artefact",

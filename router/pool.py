@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..backends import BackendError, BackendSpec, Completion, ConfigError, Query, cost_usd
-from ..classifiers import Escalation, Estimates, PriorModel, no_escalation
+from ..classifiers import Escalation, Estimates, PriorModel, no_escalation, question_of
 from .cascade import Assess, Outcome, Read, cascade, read_answer
 from .decision import Decision, decide
 from .outlook import FloatArray
@@ -54,6 +54,20 @@ class Pool:
             return self._prior.estimate(text)
         return self._for_pool(self._trained.model.estimate(text), text)
 
+    def estimate_query(self, query: Query) -> Estimates:
+        """Returns the estimates for one query: what it asks is judged, all of its prompt is paid for."""
+        question = question_of(query)
+        return self._with_prompt(self.estimate(question), question, query)
+
+    def estimate_queries(self, queries: Sequence[Query]) -> list[Estimates]:
+        """Returns the estimates for many queries, as `estimate_query` does."""
+        questions = [question_of(query) for query in queries]
+        estimated = self.estimate_all(questions)
+        return [
+            self._with_prompt(expected, question, query)
+            for expected, question, query in zip(estimated, questions, queries, strict=True)
+        ]
+
     def estimate_all(self, texts: Sequence[str]) -> list[Estimates]:
         """Returns the estimates for many queries."""
         if self._trained is None:
@@ -77,7 +91,7 @@ class Pool:
         """
         return decide(
             query,
-            estimates or self.estimate(query.text),
+            estimates or self.estimate_query(query),
             with_certificate(policy, self._trained, self.specs),
             specs=self.specs,
             escalation=self.escalation,
@@ -158,6 +172,15 @@ class Pool:
             familiarity=learned.familiarity,
             mean_quality=mean_quality,
         )
+
+    def _with_prompt(self, expected: Estimates, question: str, query: Query) -> Estimates:
+        """Returns the estimates for a question with the tokens and the price of the whole query."""
+        n_characters = len(query.text)
+        if n_characters == len(question):
+            return expected
+        n_tokens = round(expected.input_tokens * n_characters / max(len(question), 1))
+        more = np.nan_to_num(self._input_price) * (n_tokens - expected.input_tokens)
+        return replace(expected, input_tokens=n_tokens, cost_usd=expected.cost_usd + more)
 
     def _spread(self, values: FloatArray) -> FloatArray:
         """Returns learned columns at their places in the pool, NaN at the others."""

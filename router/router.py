@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from ..backends import Backend, ConfigError, PenstockError, Query
-from ..classifiers import load_artefact
+from ..classifiers import load_artefact, question_of
 from .answer import Answer, AnswerChunk
 from .asked import Asked, takes_query
 from .background import CLOSED, aiterate, await_on, iterate, wait_for
@@ -139,7 +139,7 @@ class Router:
         notes = tuple(f"{name}: not in the artefact; guessed from tier and price" for name in self.pool.untrained)
         if decision.estimates.source == "cold start":
             notes = ()
-        return replace(decision, neighbours=self.pool.nearest(query.text), notes=notes)
+        return replace(decision, neighbours=self.pool.nearest(question_of(query)), notes=notes)
 
     @takes_query
     def ask(self, asked: Asked) -> Answer:

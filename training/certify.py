@@ -54,7 +54,7 @@ def certify(
         raise FitError("no query was asked of every backend; a certificate needs some")
     columns = [dataset.backends.index(name) for name in pool.backends]
     score, cost = dataset.quality[:, columns], dataset.cost_usd[:, columns]
-    estimates = pool.estimate_all(dataset.texts)
+    estimates = pool.estimate_queries(dataset.queries)
     quality, expected_cost = estimate_matrices(estimates, pool.backends)
     averages = estimates[0].mean_quality
     assert averages is not None  # the pool is trained

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..backends import BackendSpec, Completion, Query, Usage
+from ..classifiers import question_of
 from .costs import CountTokens, price_traces
 from .errors import TraceError
 from .evaluation import FloatArray, IntArray
@@ -55,8 +56,8 @@ class Dataset:
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """The text of every query."""
-        return tuple(query.text for query in self.queries)
+        """What every query asks, as `question_of` has it."""
+        return tuple(question_of(query) for query in self.queries)
 
     def completion(self, query: int, backend: int) -> Completion | None:
         """Returns the recorded answer of the lowest draw; None where no text of it was recorded."""

@@ -39,7 +39,7 @@ class Replayer:
     def __init__(self, pool: Pool, dataset: Dataset) -> None:
         self.pool = pool
         self.dataset = dataset = dataset.as_answered()
-        self.estimates = pool.estimate_all(dataset.texts)
+        self.estimates = pool.estimate_queries(dataset.queries)
         self._columns = {name: column for column, name in enumerate(dataset.backends)}
         unrecorded = tuple(name for name in pool.backends if name not in self._columns)
         self._missing = [

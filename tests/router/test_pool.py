@@ -277,3 +277,26 @@ def test_a_policy_that_leaves_nobody_is_told_by_the_pool() -> None:
     pool = Pool({}, trained())
     with pytest.raises(NoFeasibleBackend, match=r"small: estimated quality 0\.40 is below min_quality 0\.9"):
         pool.decide(Query.from_text(TEXT), Policy(name="p", min_quality=0.9))
+
+
+# Conversations
+
+
+def test_a_conversation_is_judged_by_its_question_and_paid_for_as_a_whole() -> None:
+    pool = Pool(specs("small", small=(1e6, 0)), None)
+    question = "Prove that there are infinitely many primes. " * 3
+    said = [("user", question), ("assistant", "Euclid. " * 1000), ("user", "ok, go on")]
+    query = Query.from_messages([{"role": role, "content": text} for role, text in said])
+    (one,) = pool.estimate_queries([query])
+    alone = pool.estimate(f"{question}\nok, go on")
+    assert one.input_tokens == pytest.approx(len(query.text) / 4, rel=0.05)
+    assert one.cost_usd[0] - alone.cost_usd[0] == pytest.approx(one.input_tokens - alone.input_tokens)
+    assert one.quality == alone.quality
+    assert_same(pool.estimate_query(query).cost_usd, one.cost_usd)
+
+
+def test_without_a_price_a_long_conversation_costs_what_is_known() -> None:
+    pool = Pool({}, trained())
+    said = [("user", TEXT), ("assistant", "It is 391. " * 100), ("user", "ok")]
+    query = Query.from_messages([{"role": role, "content": text} for role, text in said])
+    assert_same(pool.estimate_query(query).cost_usd, LEARNED.cost_usd)

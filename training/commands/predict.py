@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from ...backends import Query
-from ...classifiers import Estimates
+from ...classifiers import Estimates, question_of
 from ...router import Pool
 from ..errors import TraceError
 from ..progress import quiet_or_shown
@@ -90,7 +90,7 @@ def _text_of(row: Any, *, where: str) -> str:
             raise TraceError(f"{where}: column messages: not JSON: {error}") from error
     if not messages:
         raise TraceError(f"{where}: expected a text in column query, or chat messages in column messages")
-    return Query.from_messages(messages).text
+    return question_of(Query.from_messages(messages))
 
 
 def _rows(pool: Pool, queries: dict[str, str]) -> Iterator[dict[str, Any]]:
