@@ -111,11 +111,14 @@ class AnthropicBackend(NetworkBackend):
         cap = self.spec.limits.max_output_tokens
         given = [query.params.get(field) for field in ("max_completion_tokens", "max_tokens")]
         limits = [limit for limit in given if limit is not None]
-        wanted = self._wanted_budget(query)
+        wanted = _within(self._wanted_budget(query), query.reasoning_budget)
         budget = wanted or 0
         limit = min(limits) if limits else cap or ANSWER_TOKENS + budget
         payload["max_tokens"] = limit = limit if cap is None else min(limit, cap)
-        if wanted is None or "thinking" in payload:
+        if "thinking" in payload:
+            payload["thinking"] = _thinking_within(payload["thinking"], query.reasoning_budget)
+            return
+        if wanted is None:
             return
         if not budget:
             payload["thinking"] = {"type": "disabled"}
@@ -186,6 +189,22 @@ class AnthropicBackend(NetworkBackend):
         if named:
             self._leave_out(named[-1], error)
         return bool(named)
+
+
+def _within(wanted: int | None, most: int | None) -> int | None:
+    """Returns a wish for tokens of thinking within a budget; 0 where that is less than the API allows."""
+    if wanted is None or most is None or wanted <= most:
+        return wanted
+    return most if most >= MIN_BUDGET_TOKENS else 0
+
+
+def _thinking_within(thinking: Any, most: int | None) -> Any:
+    """Returns the caller's own field `thinking` within a budget."""
+    given = thinking.get("budget_tokens") if isinstance(thinking, Mapping) else None
+    if most is None or not isinstance(given, int) or given <= most:
+        return thinking
+    budget = _within(given, most)
+    return {**thinking, "budget_tokens": budget} if budget else {"type": "disabled"}
 
 
 def _sent_on(original: Original) -> dict[str, Any]:

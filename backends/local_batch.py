@@ -76,6 +76,7 @@ class Batch:
         # Each row's memory has grown by one at its end; the padding before it stays.
         self._memories = [replace(memory, stop=memory.stop + 1) for memory in self._memories]
         chosen, logprobs = choose_tokens(logits, [row.sampler for row in self._rows])
+        chosen = [row.directed(token) for row, token in zip(self._rows, chosen, strict=True)]
         self._last = chosen
         return [Step(*step) for step in zip(self._rows, chosen, logprobs, strict=True)]
 
@@ -106,6 +107,7 @@ class Batch:
         logits = self._forward(torch.tensor(padded, device=self._model.device), cache, keep=keep)
         after = logits[range(len(rows)), [ends.index(length - 1) for length in lengths]]
         chosen, logprobs = choose_tokens(after, [row.sampler for row in rows])
+        chosen = [row.directed(token) for row, token in zip(rows, chosen, strict=True)]
         self._rows += rows
         self._last += chosen
         self._memories += [Memory(cache=cache, row=row, start=0, stop=length) for row, length in enumerate(lengths)]

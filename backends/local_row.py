@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from .errors import BackendError, ContextTooLong, InvalidRequest
@@ -11,7 +11,7 @@ from .local_prompt import render_prompt
 from .local_sampling import Sampler, read_sampling
 from .local_text import TranscriptWriter
 from .spec import BackendSpec
-from .thinking import OPENING
+from .thinking import CLOSING, OPENING
 from .types import Chunk, Completion, Query, Usage
 
 OUTPUT_TOKENS = 4096  # where neither the caller, nor models.yaml, nor the model sets an end
@@ -54,6 +54,8 @@ class Row:
         writer: TranscriptWriter,
         max_tokens: int,
         ends: frozenset[int],
+        reasoning_budget: int | None = None,
+        closing: Sequence[int] = (),
     ) -> None:
         self.call = call
         self.prompt = prompt
@@ -61,6 +63,8 @@ class Row:
         self._writer = writer
         self._max_tokens = max_tokens
         self._ends = ends
+        self._budget = reasoning_budget
+        self._closing = list(closing)  # the tokens that end the reasoning; each is forced once
         self._n_tokens = 0
         self._is_finished = False
 
@@ -68,6 +72,14 @@ class Row:
     def is_done(self) -> bool:
         """Whether no more tokens are wanted."""
         return self._is_finished or self.call.is_cancelled
+
+    def directed(self, token: int) -> int:
+        """Returns the token to take for the one that was chosen: where the budget is spent, what ends the reasoning.
+
+        Reference: budget forcing, Muennighoff et al. 2025 (s1), arXiv:2501.19393, section 3.1.
+        """
+        is_spent = self._budget is not None and self._n_tokens >= self._budget
+        return self._closing.pop(0) if is_spent and self._closing and self._writer.is_reasoning else token
 
     def accept(self, token: int, logprob: float) -> None:
         """Takes the next token and delivers what it makes certain; the first one always shows a sign of life."""
@@ -140,6 +152,8 @@ def open_row(call: Call, model: LocalModel) -> Row:
         ),
         max_tokens=_read_max_tokens(params, spec, model, len(prompt)),
         ends=model.end_tokens,
+        reasoning_budget=call.query.reasoning_budget,
+        closing=tokenizer(CLOSING, add_special_tokens=False)["input_ids"],
     )
 
 

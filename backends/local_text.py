@@ -135,6 +135,11 @@ class TranscriptWriter:
         self._place(piece)
         return self._sort(*self._splitter.feed(piece))
 
+    @property
+    def is_reasoning(self) -> bool:
+        """Whether the next token belongs to the reasoning."""
+        return self._splitter.is_inside
+
     def close(self) -> tuple[str, str]:
         """Returns the last pieces, once no more tokens come."""
         piece = self._text.close()

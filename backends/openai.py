@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .assembly import Assembly
@@ -44,6 +44,8 @@ class OpenAIBackend(NetworkBackend):
         "headers": "HTTP headers added to every request",
         "api_key_header": "header that carries the key bare, such as `api-key`, in place of `Authorization: Bearer`",
         "drop_params": "request fields that are never sent to this backend",
+        "budget_field": "field that tells the provider the most reasoning tokens, such as `thinking_budget` or, within"
+        " an object, `reasoning.max_tokens`",
         "thinking": "what `<think>` means in an answer: tagged (default), starts_inside (the chat template has"
         " written the opening tag), untagged (nothing)",
     }
@@ -63,6 +65,9 @@ class OpenAIBackend(NetworkBackend):
         if self._thinking not in THINKING:
             expected = ", ".join(THINKING)
             raise ConfigError(f"backends.{spec.name}.thinking: unknown {self._thinking!r}; expected one of {expected}")
+        self._budget_path = option(spec, "budget_field", str, expected="a field's name", default="").split(".")
+        if self._budget_path != [""] and not all(self._budget_path):
+            raise ConfigError(f"backends.{spec.name}.budget_field: expected names with dots between, such as a.b")
         self._wants_new_limit = bool(_NEW_LIMIT.search(spec.model))
 
     def _payload(self, query: Query, *, is_stream: bool) -> dict[str, Any]:
@@ -71,6 +76,8 @@ class OpenAIBackend(NetworkBackend):
         if spec.effort is not None:
             payload["reasoning_effort"] = spec.effort
         self._set_limit(payload)
+        if query.reasoning_budget is not None and self._budget_path != [""]:
+            _put(payload, self._budget_path, query.reasoning_budget)
         if spec.supports is not None and "logprobs" in spec.supports:
             payload.setdefault("logprobs", True)
         payload.pop("stream", None)
@@ -114,3 +121,13 @@ class OpenAIBackend(NetworkBackend):
                 self._leave_out(field, error)
                 return True
         return False
+
+
+def _put(payload: dict[str, Any], path: Sequence[str], value: int) -> None:
+    """Sets a field within a payload, in copies of the objects around it; one that is smaller already stays."""
+    *outer, field = path
+    for name in outer:
+        inner = payload.get(name)
+        payload[name] = payload = dict(inner) if isinstance(inner, Mapping) else {}
+    given = payload.get(field)
+    payload[field] = min(given, value) if isinstance(given, int) else value

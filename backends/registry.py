@@ -7,6 +7,7 @@ from typing import Any
 
 from .errors import ConfigError
 from .spec import BackendSpec
+from .styles import StyledBackend
 from .types import Backend
 
 BACKENDS = {
@@ -43,4 +44,4 @@ def create_backend(spec: BackendSpec) -> Backend:
     """
     backend_type = resolve(spec.type, BACKENDS, what=f"backends.{spec.name}.type")
     backend: Backend = backend_type(spec)
-    return backend
+    return StyledBackend(backend, spec.instruction) if spec.instruction else backend

@@ -13,6 +13,7 @@ CAPABILITIES = ("tools", "json_schema", "logprobs", "vision", "streaming")
 
 # The format that a built-in type speaks: a request that came in it can be passed on in its own words.
 _FORMATS = {"openai": "chat", "anthropic": "messages"}
+_BUDGETED = ("anthropic", "local")  # types whose reasoning can be given an end
 # What a built-in type cannot do, whichever model is behind it.
 _NEVER: Mapping[str, frozenset[str]] = {
     "anthropic": frozenset({"logprobs"}),
@@ -58,7 +59,7 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackendSpec:
-    """One backend: a model at an endpoint, at one reasoning effort.
+    """One backend: a model at an endpoint, at one reasoning effort and in one prompt style.
 
     `options` are the keys of models.yaml that only this type knows, as listed in its `OPTIONS`.
     """
@@ -70,6 +71,7 @@ class BackendSpec:
     api_key_env: str | None = None
     tier: Tier = "mid"
     effort: str | None = None
+    instruction: str = ""  # of its prompt style: what it is told beside the query
     price: Price | None = None
     limits: Limits = Limits()
     supports: frozenset[str] | None = None  # of CAPABILITIES; None: nobody said, so it is tried
@@ -82,6 +84,13 @@ class BackendSpec:
     def format(self) -> str:
         """The format that the endpoint speaks, as in `Original.format`; "" where that is not known."""
         return _FORMATS.get(self.type, "")
+
+    @property
+    def heeds_budget(self) -> bool:
+        """Whether `Query.reasoning_budget` holds here: it does not reason, or can be told when to stop."""
+        if self.tier != "lrm" and self.effort is None:
+            return True
+        return self.type in _BUDGETED or "budget_field" in self.options
 
     def lacking(self, needed: frozenset[str]) -> frozenset[str]:
         """Returns those of the needed capabilities that this backend is known not to have.

@@ -29,6 +29,11 @@ class ThinkSplitter:
         self._held = ""  # text whose meaning depends on what comes next
         self._place: Literal["start", "opened", "reasoning", "closed", "answer"] = "start"
 
+    @property
+    def is_inside(self) -> bool:
+        """Whether the text so far ends within thinking."""
+        return self._place in ("opened", "reasoning") or (self._place == "start" and self._starts_inside)
+
     def feed(self, text: str) -> tuple[str, str]:
         """Returns the reasoning and the answer that are certain after `text`; either may be empty."""
         if self._place == "answer":

@@ -37,6 +37,7 @@ class Query:
     params: Mapping[str, Any] = field(default_factory=dict)
     id: str = ""
     original: Original | None = None
+    reasoning_budget: int | None = None  # the most tokens to reason with, where the backend can be told
 
     @classmethod
     def from_text(cls, text: str, *, id: str = "") -> Query:

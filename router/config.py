@@ -21,25 +21,28 @@ from ..backends import (
     resolve,
 )
 from ..backends.spec import DEFAULT_RETRIES
+from ..backends.styles import KNOWN as KNOWN_STYLES
+from ..backends.styles import PLAIN, instruction_of
 from .document import NAME_SIGNS, Section, is_name, read_yaml
+from .floor import Floors, read_floors
 from .objectives import OBJECTIVES
 from .policy import WHEN_UNSURE, Policy
 
 _BACKEND_KEYS = (
-    "type", "model", "base_url", "api_key_env", "tier", "effort", "efforts", "price", "limits", "supports", "timeout",
-    "retries", "breaker",
+    "type", "model", "base_url", "api_key_env", "tier", "effort", "efforts", "style", "styles", "price", "limits",
+    "supports", "timeout", "retries", "breaker",
 )  # fmt: skip
 _POLICY_KEYS = (
     "objective", "lam", "quality", "max_calls",
-    "max_cost_usd", "max_latency_s", "min_quality", "effort", "allow", "deny", "deadline_s",
+    "max_cost_usd", "max_latency_s", "min_quality", "effort", "budget", "floor", "allow", "deny", "deadline_s",
     "when_unsure", "margin", "risk",
 )  # fmt: skip
-_TOP_KEYS = ("version", "artefact", "policies", "default_policy", "backends", "traces", "keys")
+_TOP_KEYS = ("version", "artefact", "policies", "default_policy", "backends", "floor", "traces", "keys")
 _MOST_BACKENDS = 500
 # What a certificate knows nothing of.
 _UNCERTIFIED = (
-    "lam", "quality", "max_calls", "max_cost_usd", "max_latency_s", "min_quality", "effort", "allow", "deny",
-    "when_unsure",
+    "lam", "quality", "max_calls", "max_cost_usd", "max_latency_s", "min_quality", "effort", "budget", "floor", "allow",
+    "deny", "when_unsure",
 )  # fmt: skip
 _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
@@ -65,6 +68,7 @@ class Config:
     artefact: Path | None
     traces: TraceLog = field(default_factory=TraceLog)
     keys: Path | None = None  # the file with the sidecar's API keys; None: it asks for none
+    floors: Floors = field(default_factory=Floors)
 
 
 DEFAULT_POLICIES: Mapping[str, Policy] = {
@@ -109,11 +113,12 @@ def read_config(path: Path | str) -> Config:
         artefact=path.parent / artefact if artefact else None,
         traces=_read_traces(top.section("traces"), folder=path.parent),
         keys=_read_keys(top, folder=path.parent),
+        floors=read_floors(top, folder=path.parent),
     )
 
 
 def _read_backend(name: str, section: Section, *, folder: Path) -> list[BackendSpec]:
-    """Returns the backends of one entry: one, or one an effort."""
+    """Returns the backends of one entry: one, or one for each of its styles and efforts."""
     kind = section.text("type")
     known_options = getattr(_resolve(section, "type", kind, BACKENDS), "OPTIONS", None)
     if known_options is not None:
@@ -125,6 +130,7 @@ def _read_backend(name: str, section: Section, *, folder: Path) -> list[BackendS
     for effort in efforts:
         if not is_name(effort):
             raise section.error("efforts", f"{effort!r} is not a name; expected {NAME_SIGNS}")
+    styles = _read_styles(section)
     supports = section.names("supports") if section.has("supports") else None
     for capability in supports or ():
         if capability not in CAPABILITIES:
@@ -162,9 +168,46 @@ def _read_backend(name: str, section: Section, *, folder: Path) -> list[BackendS
         ),
         "options": options,
     }
-    if not efforts:
-        return [BackendSpec(name=name, effort=section.text("effort") or None, **common)]
-    return [BackendSpec(name=f"{name}@{effort}", effort=effort, **common) for effort in efforts]
+    named: list[tuple[str, str | None]] = [(f"@{effort}", effort) for effort in efforts] or [
+        ("", section.text("effort") or None)
+    ]
+    return [
+        BackendSpec(name=f"{name}{style}{at}", effort=effort, instruction=instruction, **common)
+        for style, instruction in styles
+        for at, effort in named
+    ]
+
+
+def _read_styles(section: Section) -> list[tuple[str, str]]:
+    """Returns what each style of an entry adds to its name, and what it tells the model."""
+    if section.has("style"):
+        if section.has("styles"):
+            raise section.error("style", "give either `style` or `styles`")
+        return [("", _read_style(section, "style", section.raw("style"))[1])]
+    given = section.raw("styles")
+    if given is None:
+        return [("", "")]
+    if not isinstance(given, list) or not given:
+        raise section.error("styles", f"expected a list of {KNOWN_STYLES}")
+    read = dict(_read_style(section, "styles", style) for style in given)
+    if len(read) < len(given):
+        raise section.error("styles", "names one twice")
+    return [("" if style == PLAIN else f"~{style}", instruction) for style, instruction in read.items()]
+
+
+def _read_style(section: Section, key: str, style: Any) -> tuple[str, str]:
+    """Returns a style's name and its instruction."""
+    if isinstance(style, str):
+        instruction = instruction_of(style)
+        if instruction is not None:
+            return style, instruction
+    elif isinstance(style, dict) and len(style) == 1:
+        name, instruction = next(iter(style.items()))
+        if instruction_of(str(name)) is not None:
+            raise section.error(key, f"{name} is built in; give an instruction of your own another name")
+        if is_name(name) and isinstance(instruction, str) and instruction.strip():
+            return name, instruction
+    raise section.error(key, f"unknown {style!r:.60}; expected one of {KNOWN_STYLES}")
 
 
 def _resolve(section: Section, key: str, name: str, table: dict[str, str]) -> Any:
@@ -226,6 +269,8 @@ def _read_policy(name: str, section: Section, backends: Mapping[str, BackendSpec
         min_quality=section.number("min_quality", least=0.0, most=1.0) if section.has("min_quality") else None,
         deadline_s=section.number("deadline_s", above=0.0) if section.has("deadline_s") else None,
         effort=section.text("effort") or None,
+        budget=section.integer("budget", least=0),
+        floor=section.choice("floor", TIERS, default="small") if section.has("floor") else None,
         allow=section.names("allow"),
         deny=section.names("deny"),
         max_calls=section.integer("max_calls", default=base.max_calls, least=1),

@@ -145,6 +145,17 @@ class Section:
                 raise self.error(key, f"{_shown(name)} is not a name; expected {NAME_SIGNS}")
         return [(name, outer.section(name)) for name in outer._values]
 
+    def items(self, key: str) -> list[Section]:
+        """Returns the mappings listed under a key; none where it is not there."""
+        value = self._values.get(key)
+        if value is not None and not isinstance(value, list):
+            raise self.error(key, f"expected a list, got {_kind(value)}")
+        outer = ".".join(part for part in (self._path, key) if part)
+        for place, item in enumerate(value or ()):
+            if not isinstance(item, dict):
+                raise self.error(f"{key}[{place}]", f"expected a mapping, got {_kind(item)}")
+        return [Section(item, source=self.source, path=f"{outer}[{place}]") for place, item in enumerate(value or ())]
+
     def text(self, key: str, *, default: str = "", required: bool = False) -> str:
         """Returns a text."""
         value = self._values.get(key)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..backends import BackendSpec, Original, Query
+from ..backends import TIERS, BackendSpec, Original, Query
 from ..classifiers import Estimates
 from .policy import NOBODY, Policy
 
@@ -42,6 +42,8 @@ def has_limits(policy: Policy) -> bool:
         policy.allow
         or policy.deny
         or policy.effort
+        or policy.budget is not None
+        or policy.floor
         or policy.max_cost_usd is not None
         or policy.max_latency_s is not None
         or policy.min_quality is not None
@@ -85,6 +87,14 @@ def _policy_reason(name: str, spec: BackendSpec | None, estimates: Estimates, pl
         return "in deny"
     if policy.effort and spec is not None and spec.effort is not None and spec.effort != policy.effort:
         return f"effort {spec.effort} is not {policy.effort}"
+    if spec is not None and policy.floor and TIERS.index(spec.tier) < TIERS.index(policy.floor):
+        by = f" of rule {policy.floor_rule}" if policy.floor_rule else ""
+        return f"tier {spec.tier} is below the floor {policy.floor}{by}"
+    if spec is not None and policy.budget is not None and not spec.heeds_budget:
+        # It reasons as long as it likes, and what it writes is mostly reasoning.
+        tokens = float(estimates.output_tokens[place])
+        if tokens > policy.budget:
+            return f"expected to write {tokens:.0f} tokens, and cannot be held to a budget of {policy.budget}"
     cost = float(estimates.cost_usd[place])
     if policy.max_cost_usd is not None and cost > policy.max_cost_usd:
         return f"expected cost ${cost:.6f} is above max_cost_usd ${policy.max_cost_usd:.6f}"

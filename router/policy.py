@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
-from ..backends import ConfigError
+from ..backends import TIERS, ConfigError, Tier
 
 if TYPE_CHECKING:
     from ..classifiers.certificate import Certificate
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 WHEN_UNSURE = ("safe", "cheap")
 DEFAULT_LAM = 20.0  # quality per US dollar
 MAX_CALLS = 5
+_MOST_TOKENS = 10_000_000
 NOBODY = "*"  # in `deny`: every backend
 
 
@@ -30,6 +31,9 @@ class Policy:
     max_latency_s: float | None = None
     min_quality: float | None = None
     effort: str | None = None
+    budget: int | None = None  # the most reasoning tokens to spend on one call
+    floor: Tier | None = None  # no backend of a lower tier may answer
+    floor_rule: str = ""  # the rule of models.yaml that raised the floor to this
     allow: tuple[str, ...] = ()  # empty: all
     deny: tuple[str, ...] = ()
     max_calls: int = MAX_CALLS
@@ -39,6 +43,12 @@ class Policy:
     risk: float = 0.05  # with at most this chance that it loses more
     certificate: Certificate | None = field(default=None, compare=False)  # of `within_of_best`, see `promise`
     options: Mapping[str, Any] = field(default_factory=dict)
+
+    def above(self, tier: Tier, *, rule: str) -> Policy:
+        """Returns the policy with its floor raised to a tier by a rule; where it is as high already, as it is."""
+        if self.floor is not None and TIERS.index(self.floor) >= TIERS.index(tier):
+            return self
+        return replace(self, floor=tier, floor_rule=rule)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +60,8 @@ class Wishes:
     max_cost_usd: float | None = None
     max_latency_s: float | None = None
     effort: str | None = None
+    budget: int | None = None
+    floor: Tier | None = None
     allow: tuple[str, ...] | None = None
     deny: tuple[str, ...] | None = None
 
@@ -69,6 +81,10 @@ class Wishes:
                 object.__setattr__(self, name, _names(value, where=f"wishes.{name}"))
         if self.effort is not None and not isinstance(self.effort, str):
             raise ConfigError(f"wishes.effort: expected a name such as low, got {self.effort!r}")
+        if self.budget is not None:
+            object.__setattr__(self, "budget", _tokens(self.budget, where="wishes.budget"))
+        if self.floor is not None:
+            object.__setattr__(self, "floor", _tier(self.floor, where="wishes.floor"))
 
     def on(self, policy: Policy) -> Policy:
         """Returns the policy with these wishes in it; of two limits the tighter holds."""
@@ -77,7 +93,7 @@ class Wishes:
             changes["lam"] = self.lam
         if self.effort is not None:
             changes["effort"] = self.effort
-        for name, tighter in (("max_cost_usd", min), ("max_latency_s", min), ("min_quality", max)):
+        for name, tighter in _TIGHTER.items():
             wished, given = getattr(self, name), getattr(policy, name)
             if wished is not None:
                 changes[name] = wished if given is None else tighter(wished, given)
@@ -90,6 +106,13 @@ class Wishes:
         return replace(policy, **changes) if changes else policy
 
 
+_TIGHTER: Mapping[str, Callable[[Any, Any], Any]] = {
+    "max_cost_usd": min,
+    "max_latency_s": min,
+    "min_quality": max,
+    "budget": min,
+    "floor": lambda *tiers: max(tiers, key=TIERS.index),
+}
 _NUMBERS = {"lam": math.inf, "min_quality": 1.0, "max_cost_usd": math.inf, "max_latency_s": math.inf}
 WISH_NAMES = tuple(field.name for field in fields(Wishes))
 NO_WISHES = Wishes()
@@ -116,6 +139,10 @@ def read_wishes(values: Mapping[str, Any], *, where: str) -> Wishes:
             if not isinstance(value, str):
                 raise ConfigError(f"{where}.effort: expected a name such as low, got {value!r}")
             read[name] = value.strip() or None
+        elif name == "budget":
+            read[name] = _tokens(value, where=f"{where}.budget")
+        elif name == "floor":
+            read[name] = _tier(value, where=f"{where}.floor")
         else:
             read[name] = _number(value, where=f"{where}.{name}", most=_NUMBERS[name])
     return Wishes(**read)
@@ -125,6 +152,20 @@ def _names(value: Any, *, where: str) -> tuple[str, ...]:
     if not isinstance(value, list | tuple) or not all(isinstance(part, str) for part in value):
         raise ConfigError(f"{where}: expected a list of backend names, got {value!r}")
     return tuple(value)
+
+
+def _tokens(value: Any, *, where: str) -> int:
+    number = _number(value, where=where, most=_MOST_TOKENS)
+    if number != int(number):
+        raise ConfigError(f"{where}: expected a whole number of tokens, got {value!r}")
+    return int(number)
+
+
+def _tier(value: Any, *, where: str) -> Tier:
+    for tier in TIERS:
+        if value == tier:
+            return tier
+    raise ConfigError(f"{where}: unknown tier {value!r:.60}; expected one of {', '.join(TIERS)}")
 
 
 def _number(value: Any, *, where: str, most: float) -> float:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..backends import BackendError, BackendSpec, Completion, ConfigError, Query, cost_usd
+from ..backends.usage import estimated_tokens
 from ..classifiers import Escalation, Estimates, PriorModel, no_escalation, question_of
 from .cascade import Assess, Outcome, Read, cascade, read_answer
 from .decision import Decision, decide
@@ -40,6 +41,9 @@ class Pool:
         prices = [self.specs[name].price if name in self.specs else None for name in self.backends]
         self._input_price = np.array([p.usd_per_1m_input / 1e6 if p else np.nan for p in prices])
         self._output_price = np.array([p.usd_per_1m_output / 1e6 if p else np.nan for p in prices])
+        # What a prompt style adds to every query.
+        instructions = [self.specs[name].instruction if name in self.specs else "" for name in self.backends]
+        self._added_tokens = np.array([estimated_tokens(text) for text in instructions])
         self._has_prices = bool(np.isfinite(self._input_price).any())
         self.escalation = self._pool_escalation()
 
@@ -158,7 +162,7 @@ class Pool:
                     tokens[place], latency[place] = prior.output_tokens[column], prior.latency_s[column]
                     if mean_quality is not None:
                         mean_quality[place] = prior.quality[column]
-        priced = self._input_price * learned.input_tokens + self._output_price * tokens
+        priced = self._input_price * (learned.input_tokens + self._added_tokens) + self._output_price * tokens
         cost = np.where(np.isfinite(priced), priced, cost)
         return Estimates(
             backends=self.backends,

@@ -107,7 +107,7 @@ class Router:
         Raises:
             NoFeasibleBackend: no backend is left; NoBackendFree where that may pass.
         """
-        wanted = self.policy(policy, wishes)
+        wanted = self._above_floor(self.policy(policy, wishes), query)
         refusals = self.refusals()
         if not refusals:
             return self.pool.decide(query, wanted)
@@ -123,6 +123,11 @@ class Router:
             if not waits:
                 raise
             raise NoBackendFree(error.excluded, retry_after_s=min(waits)) from error
+
+    def _above_floor(self, policy: Policy, query: Query) -> Policy:
+        """Returns the policy with the floor that the rules of models.yaml put under a query."""
+        floor = self.config.floors.of_query(query)
+        return policy if floor is None else policy.above(floor.tier, rule=floor.rule)
 
     def refusals(self) -> Mapping[str, BackendBusy]:
         """Returns the backends that no call would be let through to now, and why."""

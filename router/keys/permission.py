@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ...backends import TIERS
 from ..config import Config
 from ..feedback import Feedback
 from ..formats import Request
 from ..http_error import HttpError
-from .key import Key
+from .key import ANYONE, Key
 
 
 def permitted(config: Config, key: Key) -> Config:
@@ -27,11 +28,16 @@ def permitted(config: Config, key: Key) -> Config:
 
 
 def confined(request: Request, config: Config, key: Key) -> Request:
-    """Returns the request with a wish that denies the backends which the key may not use.
+    """Returns the request within what the key may use: other backends denied, its floor as high as its rule puts it.
 
     Raises:
         HttpError: the key may not ask for this model.
     """
+    floor = config.floors.of_caller(key.name) if key is not ANYONE else None
+    if floor is not None:
+        wishes = request.wishes
+        tier = floor.tier if wishes.floor is None else max(wishes.floor, floor.tier, key=TIERS.index)
+        request = replace(request, wishes=replace(wishes, floor=tier))
     if not key.policies and not key.backends:
         return request
     names, allowed = request.model or config.default_policy, permitted(config, key)
