@@ -24,7 +24,7 @@ from ..backends.spec import DEFAULT_RETRIES
 from ..backends.styles import KNOWN as KNOWN_STYLES
 from ..backends.styles import PLAIN, instruction_of
 from .document import NAME_SIGNS, Section, is_name, read_yaml
-from .floor import Floors, read_floors
+from .floor import NO_FLOORS, Floors, read_floors
 from .objectives import OBJECTIVES
 from .policy import WHEN_UNSURE, Policy
 
@@ -68,7 +68,7 @@ class Config:
     artefact: Path | None
     traces: TraceLog = field(default_factory=TraceLog)
     keys: Path | None = None  # the file with the sidecar's API keys; None: it asks for none
-    floors: Floors = field(default_factory=Floors)
+    floors: Floors = NO_FLOORS  # under the queries that its rules choose
 
 
 DEFAULT_POLICIES: Mapping[str, Policy] = {

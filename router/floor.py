@@ -113,6 +113,9 @@ class _Classifiers:
         return weights
 
 
+NO_FLOORS = Floors()
+
+
 def read_floors(top: Section, *, folder: Path) -> Floors:
     """Returns the rules under `floor`; files of examples are relative to a folder.
 

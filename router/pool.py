@@ -13,6 +13,7 @@ from ..backends.usage import estimated_tokens
 from ..classifiers import Escalation, Estimates, PriorModel, no_escalation, question_of
 from .cascade import Assess, Outcome, Read, cascade, read_answer
 from .decision import Decision, decide
+from .floor import NO_FLOORS, Floors
 from .outlook import FloatArray
 from .policy import Policy
 from .promise import with_certificate
@@ -28,9 +29,12 @@ class Pool:
     that models.yaml does not name are left out. Without `specs` the backends are those of the artefact.
     """
 
-    def __init__(self, specs: Mapping[str, BackendSpec], trained: Trained | None) -> None:
+    def __init__(
+        self, specs: Mapping[str, BackendSpec], trained: Trained | None, *, floors: Floors = NO_FLOORS
+    ) -> None:
         self.specs = dict(specs)
         self._trained = trained
+        self._floors = floors
         learned = trained.model.backends if trained else ()
         self.backends: tuple[str, ...] = tuple(specs) if specs else learned
         self.untrained: tuple[str, ...] = tuple(name for name in self.backends if name not in learned)
@@ -93,6 +97,9 @@ class Pool:
             NoFeasibleBackend: the wishes exclude every backend.
             ConfigError: the policy asks for a promise that the artefact does not make.
         """
+        floor = self._floors.of_query(query)
+        if floor is not None:
+            policy = policy.above(floor.tier, rule=floor.rule)
         return decide(
             query,
             estimates or self.estimate_query(query),

@@ -68,7 +68,7 @@ class Router:
             trained, _ = load_artefact(config.artefact)
         elif config.artefact is not None:
             logger.warning("%s does not exist yet: cold start, quality is guessed from tiers", config.artefact)
-        pool = Pool(config.backends, trained)
+        pool = Pool(config.backends, trained, floors=config.floors)
         if trained is not None and pool.untrained:
             logger.warning("not in the artefact, guessed from their tier: %s", ", ".join(pool.untrained))
         log = config.traces
@@ -107,7 +107,7 @@ class Router:
         Raises:
             NoFeasibleBackend: no backend is left; NoBackendFree where that may pass.
         """
-        wanted = self._above_floor(self.policy(policy, wishes), query)
+        wanted = self.policy(policy, wishes)
         refusals = self.refusals()
         if not refusals:
             return self.pool.decide(query, wanted)
@@ -123,11 +123,6 @@ class Router:
             if not waits:
                 raise
             raise NoBackendFree(error.excluded, retry_after_s=min(waits)) from error
-
-    def _above_floor(self, policy: Policy, query: Query) -> Policy:
-        """Returns the policy with the floor that the rules of models.yaml put under a query."""
-        floor = self.config.floors.of_query(query)
-        return policy if floor is None else policy.above(floor.tier, rule=floor.rule)
 
     def refusals(self) -> Mapping[str, BackendBusy]:
         """Returns the backends that no call would be let through to now, and why."""
@@ -253,9 +248,12 @@ class Router:
 
     def _run(self, query: Query, policy: str | None, wishes: Wishes, decision: Decision | None) -> Run:
         started = self._clock()
+        decision = decision or self.decide(query, policy, wishes)
+        if decision.policy.budget is not None:
+            query = replace(query, reasoning_budget=decision.policy.budget)
         return Run(
             query=query,
-            decision=decision or self.decide(query, policy, wishes),
+            decision=decision,
             pool=self.pool,
             callers=self._fleet.callers(),
             logbook=self._logbook,

@@ -98,4 +98,4 @@ def _artefact_check(config: Config) -> tuple[list[str], list[str]]:
     for name in learned:
         if name not in configured:
             notes.append(f"backend {name} of the artefact is not in models.yaml: it is left out")
-    return notes, list(Pool(config.backends, trained).unkept(config.policies.values()).values())
+    return notes, list(Pool(config.backends, trained, floors=config.floors).unkept(config.policies.values()).values())

@@ -20,6 +20,8 @@ _WISHES = {
     "max_cost_usd": ("X", "most to spend on this query"),
     "max_latency_s": ("X", "longest expected latency"),
     "effort": ("E", "reasoning effort, where a backend has one"),
+    "budget": ("N", "most reasoning tokens to spend on one call"),
+    "floor": ("TIER", "no backend below this tier: small, mid or lrm"),
     "allow": ("A,B", "only these backends"),
     "deny": ("A,B", "not these backends"),
 }

@@ -380,3 +380,41 @@ def test_tokens_are_counted_without_what_is_about_the_answer() -> None:
 def test_a_count_that_cannot_be_read_is_malformed() -> None:
     with pytest.raises(MalformedReply, match="cannot read the reply"):
         counted(json_reply({"tokens": 7}), in_own_words())
+
+
+# A budget for the reasoning
+
+
+def budgeted(query: Query, n_tokens: int) -> Query:
+    return replace(query, reasoning_budget=n_tokens)
+
+
+@pytest.mark.parametrize(
+    ("budget", "thinking"),
+    [
+        (20_000, {"type": "enabled", "budget_tokens": 8000}),
+        (2000, {"type": "enabled", "budget_tokens": 2000}),
+        (1000, {"type": "disabled"}),
+    ],
+)
+def test_thinking_is_held_to_a_budget(budget: int, thinking: dict[str, Any]) -> None:
+    assert sent(budgeted(asking(), budget), effort="medium")["thinking"] == thinking
+
+
+def test_a_budget_is_no_wish_to_think() -> None:
+    assert "thinking" not in sent(budgeted(asking(), 5000))
+
+
+@pytest.mark.parametrize(
+    ("budget", "thinking"),
+    [
+        (9000, {"type": "enabled", "budget_tokens": 4000}),
+        (2000, {"type": "enabled", "budget_tokens": 2000}),
+        (10, {"type": "disabled"}),
+    ],
+)
+def test_what_a_caller_asked_for_in_this_format_is_held_to_a_budget(budget: int, thinking: dict[str, Any]) -> None:
+    body = {"messages": [USER], "max_tokens": 9000, "thinking": {"type": "enabled", "budget_tokens": 4000}}
+    query = replace(asking(), original=Original(format="messages", body=body))
+    assert sent(budgeted(query, budget))["thinking"] == thinking
+    assert body["thinking"] == {"type": "enabled", "budget_tokens": 4000}

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
@@ -638,3 +638,28 @@ def test_reasoning_model_thinks_more_at_high_effort_and_is_right() -> None:
     assert high.reasoning_logprobs is not None
     assert len(high.reasoning_logprobs) == high.usage.reasoning_tokens
     assert low.reasoning_logprobs is None
+
+
+# A budget for the reasoning
+
+
+def budgeted(text: str, n_tokens: int) -> Query:
+    return replace(ask(text), reasoning_budget=n_tokens)
+
+
+def test_reasoning_ends_where_its_budget_does(learned_model: Path) -> None:
+    free, held = complete(spec_of(learned_model), ask("sum"), budgeted("sum", 4))
+    assert held.reasoning == free.reasoning[:3]  # the tag that opens it is a token too
+    assert held.finish_reason in ("stop", "length")
+    assert held.usage.reasoning_tokens < free.usage.reasoning_tokens
+
+
+def test_a_budget_that_is_not_reached_changes_nothing(learned_model: Path) -> None:
+    free, held = complete(spec_of(learned_model), ask("sum"), budgeted("sum", 1000))
+    assert replace(held, latency_s=0, first_token_s=0) == replace(free, latency_s=0, first_token_s=0)
+
+
+def test_a_budget_leaves_alone_what_does_not_reason(tmp_path: Path) -> None:
+    folder = save_random_model(tmp_path)
+    [held] = complete(spec_of(folder), replace(ask("hello", max_tokens=5), reasoning_budget=0))
+    assert len(held.tokens or ()) == 5

@@ -435,3 +435,33 @@ def test_a_wish_to_think_that_we_translated_is_left_out_where_it_is_refused() ->
     assert (completion.text, "reasoning_effort" in asked[1].json) == ("391", False)
     with pytest.raises(InvalidRequest):
         outcome(refusing("reasoning_effort", message), replace(query, original=CHAT))
+
+
+# A budget for the reasoning
+
+
+@pytest.mark.parametrize(
+    ("field", "params", "told"),
+    [
+        ("thinking_budget", {}, {"thinking_budget": 500}),
+        ("thinking_budget", {"thinking_budget": 100}, {"thinking_budget": 100}),
+        ("thinking_budget", {"thinking_budget": 900}, {"thinking_budget": 500}),
+        (
+            "reasoning.max_tokens",
+            {"reasoning": {"exclude": True}},
+            {"reasoning": {"exclude": True, "max_tokens": 500}},
+        ),
+    ],
+)
+def test_a_budget_goes_into_the_field_that_is_named(field: str, params: dict[str, Any], told: dict[str, Any]) -> None:
+    body = sent(replace(asking(**params), reasoning_budget=500), options={"budget_field": field})
+    assert {name: body[name] for name in told} == told
+
+
+def test_without_a_field_for_it_a_budget_is_not_sent() -> None:
+    assert sent(replace(asking(), reasoning_budget=500)) == sent(asking())
+
+
+def test_a_field_for_the_budget_is_named_by_words_with_dots() -> None:
+    with pytest.raises(ConfigError, match=r"backends\.small\.budget_field: expected names with dots"):
+        sent(options={"budget_field": "reasoning..max_tokens"})

@@ -543,3 +543,45 @@ def test_an_unknown_default_policy_is_refused(tmp_path: Path) -> None:
 )
 def test_a_wrong_trace_log_is_refused(tmp_path: Path, entry: str, expected: str) -> None:
     assert refusal(tmp_path, f"traces: {{{entry}}}\nbackends: {{small: {SMALL}}}") == expected
+
+
+# Prompt styles
+
+
+def names(folder: Path, entry: str) -> dict[str, str]:
+    """Returns the instruction of each backend that one entry makes."""
+    config = read(folder, f"backends:\n  small: {{type: fake, {entry}}}\n")
+    return {name: spec.instruction for name, spec in config.backends.items()}
+
+
+def test_styles_make_a_backend_each_and_plain_keeps_the_name(tmp_path: Path) -> None:
+    made = names(tmp_path, "styles: [plain, draft, budget-50, {brief: Be brief.}]")
+    assert list(made) == ["small", "small~draft", "small~budget-50", "small~brief"]
+    assert (made["small"], made["small~brief"]) == ("", "Be brief.")
+    assert "50 tokens" in made["small~budget-50"]
+
+
+def test_styles_and_efforts_go_together(tmp_path: Path) -> None:
+    made = names(tmp_path, "styles: [plain, draft], efforts: [low, high]")
+    assert list(made) == ["small@low", "small@high", "small~draft@low", "small~draft@high"]
+
+
+def test_one_style_keeps_the_name(tmp_path: Path) -> None:
+    assert names(tmp_path, "style: {brief: Be brief.}") == {"small": "Be brief."}
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ("style: terse", "style: unknown 'terse'; expected one of plain, direct, draft, budget-N for N tokens"),
+        ("styles: draft", "styles: expected a list of plain, direct"),
+        ("styles: []", "styles: expected a list of plain, direct"),
+        ("styles: [draft, draft]", "styles: names one twice"),
+        ("styles: [{draft: Be brief.}]", "styles: draft is built in; give an instruction of your own another name"),
+        ("styles: [{a b: Be brief.}]", "styles: unknown {'a b': 'Be brief.'}; expected"),
+        ("styles: [{brief: ''}]", "styles: unknown {'brief': ''}; expected"),
+        ("style: draft, styles: [plain]", "style: give either `style` or `styles`"),
+    ],
+)
+def test_wrong_styles_are_told(tmp_path: Path, entry: str, said: str) -> None:
+    assert backend_refusal(tmp_path, f"{{type: fake, {entry}}}").startswith(f"backends.small.{said}")

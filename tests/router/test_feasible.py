@@ -203,3 +203,36 @@ def test_a_limit_that_is_no_number_of_tokens_is_left_to_the_provider(value: obje
 def test_the_first_reason_is_the_policys() -> None:
     tight = spec("tight", limits=Limits(context_tokens=1))
     assert excluded(tight, deny=("tight",)) == {"tight": "in deny"}
+
+
+# A budget for the reasoning, and a floor
+
+
+@pytest.mark.parametrize("kind", ["openai", "fake"])
+def test_who_reasons_and_cannot_be_told_is_excluded_by_what_it_is_expected_to_write(kind: str) -> None:
+    reasoner = spec("lrm", type=kind, tier="lrm")
+    told = {"lrm": "expected to write 100 tokens, and cannot be held to a budget of 99"}
+    assert excluded(A, reasoner, budget=99) == told
+    assert excluded(A, reasoner, budget=100) == {}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"type": "anthropic", "tier": "lrm"},
+        {"type": "local", "effort": "high"},
+        {"type": "openai", "tier": "lrm", "options": {"budget_field": "thinking_budget"}},
+        {"type": "openai", "tier": "mid"},
+    ],
+)
+def test_who_does_not_reason_or_can_be_told_is_asked_under_any_budget(changes: dict[str, Any]) -> None:
+    assert excluded(spec("a", **changes), budget=0) == {}
+
+
+def test_a_floor_excludes_the_tiers_below_it() -> None:
+    tiers = [spec(tier, tier=tier) for tier in ("small", "mid", "lrm")]
+    assert excluded(*tiers, floor="small") == {}
+    assert excluded(*tiers, floor="lrm") == {
+        "small": "tier small is below the floor lrm",
+        "mid": "tier mid is below the floor lrm",
+    }

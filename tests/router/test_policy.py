@@ -100,7 +100,17 @@ def test_an_allow_that_leaves_nobody_excludes_everybody(policy_allow: tuple[str,
 
 
 def test_wishes_are_those_of_the_protocol() -> None:
-    assert WISH_NAMES == ("lam", "min_quality", "max_cost_usd", "max_latency_s", "effort", "allow", "deny")
+    assert WISH_NAMES == (
+        "lam",
+        "min_quality",
+        "max_cost_usd",
+        "max_latency_s",
+        "effort",
+        "budget",
+        "floor",
+        "allow",
+        "deny",
+    )
 
 
 def test_wishes_are_read_from_json() -> None:
@@ -119,6 +129,9 @@ def test_wishes_are_read_from_json() -> None:
         ("max_latency_s", "0", 0.0),
         ("effort", " low ", "low"),
         ("effort", "", None),
+        ("budget", "2000", 2000),
+        ("budget", 0, 0),
+        ("floor", "mid", "mid"),
         ("allow", "a, b,lrm@low", ("a", "b", "lrm@low")),
         ("allow", "a,,", ("a",)),
         ("allow", "", ()),

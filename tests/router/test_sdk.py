@@ -97,6 +97,20 @@ def test_an_unknown_policy_is_told_those_that_are_known(router: Router) -> None:
         router.ask("Why?", policy="gpt")
 
 
+def test_a_wish_for_a_budget_reaches_the_backend(tmp_path: Path) -> None:
+    told: list[int | None] = []
+
+    def answer(query: Query) -> str:
+        told.append(query.reasoning_budget)
+        return "It is 391."
+
+    with make_router(tmp_path, small=FakeBackend(answer)) as router:
+        router.ask("What is 17 * 23?", wishes=Wishes(budget=300))
+        list(router.stream("What is 17 * 23?", wishes=Wishes(budget=200)))
+        router.ask("What is 17 * 23?")
+    assert told == [300, 200, None]
+
+
 def test_route_calls_nothing_and_needs_no_backend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ABSENT_KEY", raising=False)
     text = "backends: {far: {type: openai, model: m, price: {input: 1, output: 1}, api_key_env: ABSENT_KEY}}"

@@ -11,6 +11,7 @@ from ...classifiers import Manifest, load_artefact
 from ...classifiers.encoders.static import load_static
 from ...router import Config, Policy, Pool, read_config
 from ...router.config import DEFAULT_POLICIES
+from ...router.floor import NO_FLOORS
 from ..dataset import Dataset, build_dataset
 from ..errors import TraceError
 from ..progress import Progress
@@ -95,7 +96,11 @@ def open_artefact(options: argparse.Namespace) -> Opened:
     """
     config = read_models(options.models)
     trained, manifest = load_artefact(options.artefact)
-    return Opened(pool=Pool(config.backends if config else {}, trained), config=config, manifest=manifest)
+    return Opened(
+        pool=Pool(config.backends if config else {}, trained, floors=config.floors if config else NO_FLOORS),
+        config=config,
+        manifest=manifest,
+    )
 
 
 def read_part(options: argparse.Namespace, opened: Opened, progress: Progress) -> tuple[Dataset, Dataset, Split | None]:

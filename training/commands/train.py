@@ -9,6 +9,7 @@ from pathlib import Path
 from ...classifiers import HEADS, save_artefact
 from ...router import Pool
 from ...router.commands.shared import add_json, print_json
+from ...router.floor import NO_FLOORS
 from ..evaluate import evaluate
 from ..fit import fit
 from ..progress import quiet_or_shown
@@ -72,7 +73,9 @@ class TrainCommand:
             elif not options.no_report:
                 policies, default = policies_of(config)
                 evaluation = evaluate(
-                    Pool(config.backends if config else {}, fitted.trained),
+                    Pool(
+                        config.backends if config else {}, fitted.trained, floors=config.floors if config else NO_FLOORS
+                    ),
                     dataset.take(split.test),
                     policies=policies,
                     default_policy=default,

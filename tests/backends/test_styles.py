@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from penstock.backends import BackendSpec, Chunk, Completion, Original, Query, create_backend
+from penstock.backends.styles import StyledBackend, instructed, instruction_of
+
+ASKED = {"role": "user", "content": "What is 17 * 23?"}
+
+
+class Recorder:
+    """A backend that keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.spec = BackendSpec(name="small", type="fake")
+        self.asked: list[Query] = []
+
+    async def complete(self, query: Query) -> Completion:
+        self.asked.append(query)
+        return Completion(text="391")
+
+    async def stream(self, query: Query) -> AsyncIterator[Chunk]:
+        self.asked.append(query)
+        yield Chunk(completion=Completion(text="391"))
+
+    async def aclose(self) -> None:
+        pass
+
+
+class Counter(Recorder):
+    """One that also counts tokens: the words of its messages."""
+
+    async def count_tokens(self, query: Query) -> int:
+        return len(query.text.split())
+
+
+@pytest.mark.parametrize("style", ["direct", "draft", "budget-64"])
+def test_built_in_styles_tell_the_model_something(style: str) -> None:
+    assert instruction_of(style)
+
+
+@pytest.mark.parametrize("style", ["budget-0", "budget-", "budget-1e3", "terse", ""])
+def test_what_is_no_style_tells_nothing(style: str) -> None:
+    assert instruction_of(style) is None
+
+
+@pytest.mark.parametrize(
+    ("messages", "told"),
+    [
+        ([ASKED], [{"role": "system", "content": "Be brief."}, ASKED]),
+        (
+            [{"role": "system", "content": "You add."}, ASKED],
+            [{"role": "system", "content": "You add.\n\nBe brief."}, ASKED],
+        ),
+        (
+            [{"role": "developer", "content": [{"type": "text", "text": "You add."}]}, ASKED],
+            [
+                {
+                    "role": "developer",
+                    "content": [{"type": "text", "text": "You add."}, {"type": "text", "text": "Be brief."}],
+                },
+                ASKED,
+            ],
+        ),
+    ],
+    ids=["none", "text", "parts"],
+)
+def test_the_instruction_ends_the_system_message(messages: list[Any], told: list[Any]) -> None:
+    query = Query.from_messages(messages, params={"temperature": 0})
+    assert list(instructed(query, "Be brief.").messages) == told
+    assert list(query.messages) == messages
+    assert instructed(query, "Be brief.").params == {"temperature": 0}
+
+
+@pytest.mark.parametrize(
+    ("system", "told"),
+    [
+        (None, "Be brief."),
+        ("You add.", "You add.\n\nBe brief."),
+        (
+            [{"type": "text", "text": "You add.", "cache_control": {"type": "ephemeral"}}],
+            [
+                {"type": "text", "text": "You add.", "cache_control": {"type": "ephemeral"}},
+                {"type": "text", "text": "Be brief."},
+            ],
+        ),
+    ],
+)
+def test_a_request_of_the_messages_api_is_told_in_its_own_words(system: Any, told: Any) -> None:
+    body = {"messages": [ASKED]} | ({} if system is None else {"system": system})
+    query = replace(Query.from_messages([ASKED]), original=Original(format="messages", body=body))
+    original = instructed(query, "Be brief.").original
+    assert original is not None
+    assert original.body == {"messages": [ASKED], "system": told}
+    assert body == {"messages": [ASKED]} | ({} if system is None else {"system": system})
+
+
+def test_every_way_of_asking_is_styled() -> None:
+    inner = Counter()
+    backend = StyledBackend(inner, "Be brief.")
+    query = Query.from_messages([ASKED])
+
+    async def ask() -> tuple[str, str, int]:
+        whole = await backend.complete(query)
+        pieces = [chunk async for chunk in backend.stream(query)]
+        n_tokens: int = await backend.count_tokens(query)
+        assert pieces[-1].completion is not None
+        return whole.text, pieces[-1].completion.text, n_tokens
+
+    assert asyncio.run(ask()) == ("391", "391", 7)
+    assert [query.messages[0]["content"] for query in inner.asked] == ["Be brief.", "Be brief."]
+
+
+def test_a_backend_that_cannot_count_does_not_learn_it() -> None:
+    assert not hasattr(StyledBackend(Recorder(), "Be brief."), "count_tokens")
+
+
+def test_a_spec_with_an_instruction_makes_a_styled_backend() -> None:
+    spec = BackendSpec(name="small~draft", type="fake", instruction="Be brief.")
+    assert isinstance(create_backend(spec), StyledBackend)
+    assert create_backend(spec).spec is spec
+    assert not isinstance(create_backend(replace(spec, instruction="")), StyledBackend)
