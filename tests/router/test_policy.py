@@ -150,7 +150,7 @@ def test_null_is_no_wish(name: str) -> None:
 def test_an_unknown_wish_is_named_with_those_allowed() -> None:
     assert refusal({"max_cost": 1}) == (
         "penstock: unknown wish 'max_cost'; expected one of lam, min_quality, max_cost_usd, max_latency_s, effort,"
-        " allow, deny"
+        " budget, floor, allow, deny"
     )
 
 
