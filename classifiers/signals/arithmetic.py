@@ -95,7 +95,7 @@ def check_equations(text: str) -> list[bool]:
 
 def written_equations(text: str) -> Iterator[tuple[str, str, bool]]:
     """Yields the left side, the number on the right, and whether that is a percentage."""
-    text = _MARKS.sub(lambda match: _NOTATION[match[0]], text)
+    text = plain_notation(text)
     behind = 0  # of what was read already
     place = text.find("=")
     while place >= 0:
@@ -106,6 +106,11 @@ def written_equations(text: str) -> Iterator[tuple[str, str, bool]]:
                 yield left, result[1].replace(",", ""), bool(result[2])
         behind = result.end() if result else place + 1
         place = text.find("=", behind)
+
+
+def plain_notation(text: str) -> str:
+    """Returns the text with one way to write each sign, and without marks around formulas."""
+    return _MARKS.sub(lambda match: _NOTATION[match[0]], text)
 
 
 def _left_side(text: str, start: int, end: int) -> str:

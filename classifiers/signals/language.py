@@ -18,7 +18,8 @@ _REFUSALS = re.compile(
     re.IGNORECASE,
 )
 _RESTARTS = re.compile(
-    r"\b(?:wait|actually|hmm|let me (?:re|try again|correct)|on second thought|mistake|correction|apolog\w+)\b",
+    r"\b(?:wait|actually|hmm|on second thought|mistake|correction|apolog\w+|let me (?:try again|correct|"
+    r"double[- ]check|re-?(?:check|consider|calculat|comput|do|think|examin|evaluat|phrase|start|verif)\w*))\b",
     re.IGNORECASE,
 )
 _MAX_CHARACTERS = 20_000

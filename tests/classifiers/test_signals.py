@@ -102,6 +102,7 @@ def test_logprobs_are_summed_up() -> None:
         ("language.is_refusal", "The river is long.", 0.0),
         ("language.log_hedges", "Perhaps it is 7, maybe 8.", math.log(3)),
         ("language.log_restarts", "Wait, let me correct that.", math.log(3)),
+        ("language.log_restarts", "Let me recheck. Let me re-calculate this. Let me remind you.", math.log(3)),
         ("final_number.exists", "none", 0.0),
         ("final_number.is_whole", "so 7.5", 0.0),
         ("final_number.is_repeated", "7 and again 7", 1.0),

@@ -1,0 +1,127 @@
+"""A verifier: whether an answer is in the unit asked for, and whether it turns one unit into another rightly."""
+
+from __future__ import annotations
+
+import math
+import re
+from itertools import islice
+
+from ...backends import Completion, Query
+from ..final_answer import answer_span
+
+_MAX_CHARACTERS = 20_000
+_MAX_CONVERSIONS = 40
+_BEHIND = 24  # characters after the final answer in which its unit may stand
+_TOLERANCE = 0.01  # people write 1.6 km for a mile
+
+# Dimension -> unit -> how many of the base unit it is. Plurals are understood.
+_TABLE: dict[str, dict[str, float]] = {
+    "time": {
+        "second": 1, "sec": 1, "minute": 60, "min": 60, "hour": 3600, "hr": 3600, "day": 86400, "week": 604_800,
+        "fortnight": 1_209_600, "month": 2_629_800, "year": 31_557_600, "decade": 315_576_000, "century": 3_155_760_000,
+        "millisecond": 1e-3, "ms": 1e-3,
+    },
+    "length": {
+        "meter": 1, "metre": 1, "m": 1, "kilometer": 1e3, "kilometre": 1e3, "km": 1e3, "centimeter": 1e-2,
+        "centimetre": 1e-2, "cm": 1e-2, "millimeter": 1e-3, "millimetre": 1e-3, "mm": 1e-3, "inch": 0.0254,
+        "foot": 0.3048, "ft": 0.3048, "yard": 0.9144, "yd": 0.9144, "mile": 1609.344,
+    },
+    "mass": {
+        "gram": 1, "g": 1, "kilogram": 1e3, "kg": 1e3, "milligram": 1e-3, "mg": 1e-3, "tonne": 1e6, "pound": 453.59237,
+        "lb": 453.59237, "ounce": 28.349523, "oz": 28.349523,
+    },
+    "volume": {
+        "liter": 1, "litre": 1, "l": 1, "milliliter": 1e-3, "millilitre": 1e-3, "ml": 1e-3, "gallon": 3.785412,
+        "quart": 0.946353, "pint": 0.473176, "cup": 0.236588, "tablespoon": 0.0147868, "teaspoon": 0.00492892,
+    },
+    "money": {"dollar": 1, "cent": 0.01, "dime": 0.1, "nickel": 0.05, "quarter": 0.25},
+    "angle": {"degree": 1, "radian": 57.29577951},
+    "count": {"dozen": 12},
+}  # fmt: skip
+_IRREGULAR = {"inches": "inch", "feet": "foot", "centuries": "century", "dozens": "dozen"}
+_SIGNS = {"$": "dollar", "¢": "cent", "°": "degree"}
+# Months and years of so many days, and quarters of an hour, are told in too many ways to call one of them wrong.
+_LOOSE = {"month", "year", "decade", "century", "quarter"}
+
+_UNITS = {
+    name: (dimension, factor)
+    for dimension, units in _TABLE.items()
+    for unit, factor in units.items()
+    for name in (unit, unit + "s")
+}
+_UNITS |= {plural: _UNITS[unit] for plural, unit in _IRREGULAR.items()}
+_WORD = "|".join(sorted(map(re.escape, _UNITS), key=len, reverse=True))
+_NUMBER = r"\d[\d,]{0,15}(?:\.\d{1,12})?"
+_ASKED = re.compile(rf"\b(?:how many|in|into|to|of) (?:total |more |full |whole )?({_WORD})\b", re.IGNORECASE)
+_HOW_MUCH = re.compile(r"\bhow much (?:money|\w+ (?:spend|pay|earn|cost|save))\b", re.IGNORECASE)
+_GIVEN = re.compile(rf"([$¢])?\s?({_NUMBER})\s?(?:({_WORD})\b|([°¢]))?", re.IGNORECASE)
+_CONVERSION = re.compile(
+    rf"(?<![\d.,/*+×-])(?<![/*+×-] )({_NUMBER}) ?({_WORD})\b ?(?:=|is|are|equals?|≈) ?({_NUMBER}) ?({_WORD})\b"
+    rf"(?! ?(?:/|per))",
+    re.IGNORECASE,
+)
+
+
+class UnitVerifier:
+    """Whether the final answer has the unit, or at least the dimension, asked for; how many conversions are wrong."""
+
+    names = ("is_asked_unit", "is_asked_dimension", "share_wrong")
+    needs = "text"
+
+    def read(self, query: Query, completion: Completion) -> tuple[float, ...]:
+        """Returns the numbers in the order of `names`; NaN where no unit is asked for, given, or converted."""
+        asked, text = asked_unit(query.text[-_MAX_CHARACTERS:]), completion.text[-_MAX_CHARACTERS:]
+        given = given_unit(text) if asked is not None else None
+        checks = check_conversions(text)
+        has_both = asked is not None and given is not None
+        return (
+            float(asked == given) if has_both else math.nan,
+            float(asked[0] == given[0]) if asked is not None and given is not None else math.nan,
+            checks.count(False) / len(checks) if checks else math.nan,
+        )
+
+
+def asked_unit(question: str) -> tuple[str, float] | None:
+    """Returns dimension and size of the unit that the last sentence asks for, None where it asks for none.
+
+    >>> asked_unit("A film lasts 2 hours. How many minutes is that?")
+    ('time', 60)
+    """
+    last = re.split(r"[.!?]\s", question.rstrip(" .!?\n"))[-1]
+    found = _ASKED.findall(last)
+    if found:
+        return _UNITS[found[-1].lower()]
+    return _UNITS["dollar"] if _HOW_MUCH.search(last) else None
+
+
+def given_unit(text: str) -> tuple[str, float] | None:
+    """Returns dimension and size of the unit in which the final answer stands, None where it has none.
+
+    >>> given_unit("So it takes 120 minutes."), given_unit("#### 120")
+    (('time', 60), None)
+    """
+    span = answer_span(text)
+    if span is None:
+        return None
+    unit = None
+    for before, _, word, behind in _GIVEN.findall(text[max(span[0] - 2, 0) : span[1] + _BEHIND]):
+        unit = word.lower() or _SIGNS.get(before) or _SIGNS.get(behind)
+        if unit:
+            break
+    return _UNITS[unit] if unit else None
+
+
+def check_conversions(text: str) -> list[bool]:
+    """Returns for each conversion that is written out whether it holds.
+
+    >>> check_conversions("2 hours = 120 minutes, and 3 feet is 30 inches")
+    [True, False]
+    """
+    checks = []
+    for left, one, right, other in islice(_CONVERSION.findall(text), _MAX_CONVERSIONS):
+        (dimension, factor), (same, size) = _UNITS[one.lower()], _UNITS[other.lower()]
+        is_loose = any(unit.lower().rstrip("s") in _LOOSE for unit in (one, other))
+        if dimension == same and factor != size and not is_loose:
+            value, said = float(left.replace(",", "")) * factor, float(right.replace(",", "")) * size
+            checks.append(abs(value - said) <= _TOLERANCE * max(value, said))
+    return checks
