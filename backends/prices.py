@@ -42,6 +42,8 @@ def price_of(model: str, *, provider: str | None = None) -> Price:
         usd_per_1m_input=usd_per_1m_input,
         usd_per_1m_output=usd_per_1m_output,
         usd_per_1m_cached_input=_usd(prices.cache_read_mtok),
+        usd_per_1m_cache_write=_usd(prices.cache_write_mtok),
+        usd_per_1m_cache_write_1h=_usd(prices.cache_write_1h_mtok),
     )
 
 

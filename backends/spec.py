@@ -28,6 +28,8 @@ class Price:
     usd_per_1m_input: float
     usd_per_1m_output: float
     usd_per_1m_cached_input: float | None = None  # None: as input
+    usd_per_1m_cache_write: float | None = None  # None: as input
+    usd_per_1m_cache_write_1h: float | None = None  # of what is kept for an hour; None: as other writing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -93,10 +93,16 @@ def text_of(message: Message) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """Tokens of one call. Cached input is part of the input, reasoning is part of the output."""
+    """Tokens of one call.
+
+    Input read from the provider's cache and input written to it are two parts of the input; what is kept for an hour is
+    part of the latter. Reasoning is part of the output.
+    """
 
     input_tokens: int = 0
     cached_input_tokens: int = 0
+    cache_write_tokens: int = 0
+    cache_write_1h_tokens: int = 0
     output_tokens: int = 0
     reasoning_tokens: int = 0
     is_estimated: bool = False  # the provider did not say; counted from the text

@@ -57,13 +57,16 @@ def usage_of_openai(counts: Any) -> Usage | None:
         count_of(counts, "prompt_cache_hit_tokens"),
         count_of(counts, "cached_tokens"),
     )
+    cached_tokens = min(cached_tokens, input_tokens)
+    written_tokens = count_of(counts.get("prompt_tokens_details"), "cache_write_tokens")
     uncounted = count_of(counts, "total_tokens") - input_tokens - output_tokens
     if uncounted > 0:
         output_tokens += uncounted
         reasoning_tokens = max(reasoning_tokens, uncounted)
     return Usage(
         input_tokens=input_tokens,
-        cached_input_tokens=min(cached_tokens, input_tokens),
+        cached_input_tokens=cached_tokens,
+        cache_write_tokens=min(written_tokens, input_tokens - cached_tokens),
         output_tokens=output_tokens,
         reasoning_tokens=min(reasoning_tokens, output_tokens),
     )
@@ -74,8 +77,8 @@ def usage_of_anthropic(counts: Mapping[str, Any]) -> Usage | None:
 
     Anthropic's `input_tokens` leaves out what was read from and written to the cache; ours does not.
     """
-    read = count_of(counts, "cache_read_input_tokens")
-    input_tokens = count_of(counts, "input_tokens") + count_of(counts, "cache_creation_input_tokens") + read
+    read, written = count_of(counts, "cache_read_input_tokens"), count_of(counts, "cache_creation_input_tokens")
+    input_tokens = count_of(counts, "input_tokens") + written + read
     output_tokens = count_of(counts, "output_tokens")
     if not input_tokens and not output_tokens:
         return None
@@ -83,6 +86,8 @@ def usage_of_anthropic(counts: Mapping[str, Any]) -> Usage | None:
     return Usage(
         input_tokens=input_tokens,
         cached_input_tokens=read,
+        cache_write_tokens=written,
+        cache_write_1h_tokens=min(count_of(counts.get("cache_creation"), "ephemeral_1h_input_tokens"), written),
         output_tokens=output_tokens,
         reasoning_tokens=min(thinking, output_tokens),
     )

@@ -235,11 +235,18 @@ def _read_price(section: Section, *, model: str, kind: str) -> Price | None:
         given = f"got {section.raw('price')!r}" if section.has("price") else "missing"
         raise section.error("price", f"{given}; expected {{input: ..., output: ...}} in USD per 1M tokens, or `auto`")
     price = section.section("price")
-    price.only(("input", "cached_input", "output"))
+    price.only(("input", "cached_input", "cache_write", "cache_write_1h", "output"))
+    usd_input = price.number("input", required=True, least=0.0)
+    # What Anthropic takes for writing to its cache is so much for every model; others write for nothing, or say so.
+    write, write_1h = (1.25 * usd_input, 2 * usd_input) if kind == "anthropic" else (None, None)
     return Price(
-        usd_per_1m_input=price.number("input", required=True, least=0.0),
+        usd_per_1m_input=usd_input,
         usd_per_1m_output=price.number("output", required=True, least=0.0),
         usd_per_1m_cached_input=price.number("cached_input", least=0.0) if price.has("cached_input") else None,
+        usd_per_1m_cache_write=price.number("cache_write", least=0.0) if price.has("cache_write") else write,
+        usd_per_1m_cache_write_1h=(
+            price.number("cache_write_1h", least=0.0) if price.has("cache_write_1h") else write_1h
+        ),
     )
 
 

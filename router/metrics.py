@@ -99,6 +99,7 @@ class Metrics:
             for kind, count in (
                 ("input", usage.input_tokens),
                 ("cached_input", usage.cached_input_tokens),
+                ("cache_write", usage.cache_write_tokens),
                 ("output", usage.output_tokens),
                 ("reasoning", usage.reasoning_tokens),
             ):

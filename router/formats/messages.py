@@ -10,6 +10,7 @@ import orjson
 from ...backends import Completion, MalformedReply, Usage
 from ..answer import Answer, AnswerChunk
 from ..http_error import HttpError
+from .blocks import Blocks
 from .events import encode_event
 from .format import Reading, Request
 from .messages_request import read_messages
@@ -53,8 +54,7 @@ class MessagesWriter:
     def __init__(self, trace_id: str) -> None:
         self._id = MESSAGE_PREFIX + trace_id
         self._held: list[tuple[str, bytes]] = []  # the provider's last events, one is to tell how the answer came about
-        self._blocks: list[str] = []  # what is in each block so far: thinking, text or the key of a tool call
-        self._is_open = False  # whether the last one is
+        self._blocks = Blocks()
         self._has_begun = False
 
     def whole(self, answer: Answer) -> dict[str, Any]:
@@ -112,7 +112,7 @@ class MessagesWriter:
         completion = answer.completion
         delta = {"stop_reason": STOP_REASONS.get(completion.finish_reason, "end_turn"), "stop_sequence": None}
         ended = {"delta": delta, "usage": _usage_body(completion.usage), "penstock": told}
-        events: list[_Event] = [*self._close(), ("message_delta", ended), ("message_stop", {})]
+        events: list[_Event] = [*self._blocks.end(), ("message_delta", ended), ("message_stop", {})]
         return b"".join(encode_event({"type": name, **body}, name) for name, body in events)
 
     def _unrolled(self, body: Mapping[str, Any], backend: str) -> list[_Event]:
@@ -137,43 +137,12 @@ class MessagesWriter:
             self._has_begun = True
             events.append(("message_start", {"message": self._message(chunk.backend)}))
         if chunk.reasoning:
-            events += self._open("thinking", {"type": "thinking", "thinking": "", "signature": ""})
-            events.append(self._delta({"type": "thinking_delta", "thinking": chunk.reasoning}))
+            events += self._blocks.add_thinking(chunk.reasoning)
         if chunk.text:
-            events += self._open("text", {"type": "text", "text": ""})
-            events.append(self._delta({"type": "text_delta", "text": chunk.text}))
+            events += self._blocks.add_text(chunk.text)
         for call in chunk.tool_calls:
-            function, key = call.get("function") or {}, f"tool {call.get('index', 0)}"
-            block: dict[str, Any] = {
-                "type": "tool_use",
-                "id": call.get("id"),
-                "name": function.get("name"),
-                "input": {},
-            }
-            if key not in self._blocks:
-                events += self._open(key, block)
-            if function.get("arguments"):
-                delta = {"type": "input_json_delta", "partial_json": function["arguments"]}
-                events.append(("content_block_delta", {"index": self._blocks.index(key), "delta": delta}))
+            events += self._blocks.add_call(call)
         return events
-
-    def _open(self, key: str, block: dict[str, Any]) -> list[_Event]:
-        """Returns the events after which a block is the last one and open."""
-        if self._is_open and self._blocks[-1] == key:
-            return []
-        closing = self._close()
-        self._blocks.append(key)
-        self._is_open = True
-        return [*closing, ("content_block_start", {"index": len(self._blocks) - 1, "content_block": block})]
-
-    def _close(self) -> list[_Event]:
-        if not self._is_open:
-            return []
-        self._is_open = False
-        return [("content_block_stop", {"index": len(self._blocks) - 1})]
-
-    def _delta(self, delta: dict[str, Any]) -> _Event:
-        return "content_block_delta", {"index": len(self._blocks) - 1, "delta": delta}
 
     def _message(self, backend: str) -> dict[str, Any]:
         return {
@@ -195,10 +164,10 @@ def anthropic_error(error: HttpError) -> dict[str, Any]:
 
 
 def _usage_body(usage: Usage) -> dict[str, Any]:
-    """Returns the `usage` object; what was read from a cache is no part of its `input_tokens`."""
+    """Returns the `usage` object; what was read from or written to a cache is no part of its `input_tokens`."""
     return {
-        "input_tokens": usage.input_tokens - usage.cached_input_tokens,
-        "cache_creation_input_tokens": 0,
+        "input_tokens": usage.input_tokens - usage.cached_input_tokens - usage.cache_write_tokens,
+        "cache_creation_input_tokens": usage.cache_write_tokens,
         "cache_read_input_tokens": usage.cached_input_tokens,
         "output_tokens": usage.output_tokens,
         "output_tokens_details": {"thinking_tokens": usage.reasoning_tokens},

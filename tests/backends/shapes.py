@@ -355,7 +355,9 @@ ANTHROPIC = Shape(
     text="Let me look. ",
     reasoning="carry",
     finish_reason="tool_calls",
-    usage=Usage(input_tokens=1105, cached_input_tokens=1000, output_tokens=60, reasoning_tokens=20),
+    usage=Usage(
+        input_tokens=1105, cached_input_tokens=1000, cache_write_tokens=100, output_tokens=60, reasoning_tokens=20
+    ),
     tool_calls=(("weather", {"city": "Oslo"}), ("now", {})),
 )
 

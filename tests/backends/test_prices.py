@@ -13,6 +13,12 @@ def test_price_of_a_known_model_is_in_usd_per_million() -> None:
     assert price.usd_per_1m_cached_input < price.usd_per_1m_input
 
 
+def test_price_of_writing_to_a_cache_is_in_the_table_too() -> None:
+    price = price_of("claude-sonnet-4-5", provider="anthropic")
+    assert price.usd_per_1m_cache_write == 1.25 * price.usd_per_1m_input
+    assert price.usd_per_1m_cache_write_1h == 2 * price.usd_per_1m_input
+
+
 def test_provider_may_be_given_by_its_address() -> None:
     by_address = price_of("deepseek-chat", provider="https://api.deepseek.com/v1")
     assert by_address == price_of("deepseek-chat", provider="deepseek")

@@ -43,7 +43,27 @@ def test_anthropic_input_includes_what_the_cache_gave_and_took() -> None:
         "cache_creation_input_tokens": 100,
         "output_tokens": 7,
     }
-    assert usage_of_anthropic(counts) == Usage(input_tokens=1105, cached_input_tokens=1000, output_tokens=7)
+    assert usage_of_anthropic(counts) == Usage(
+        input_tokens=1105, cached_input_tokens=1000, cache_write_tokens=100, output_tokens=7
+    )
+
+
+def test_what_anthropic_keeps_for_an_hour_is_part_of_what_it_wrote() -> None:
+    counts = {
+        "input_tokens": 5,
+        "cache_creation_input_tokens": 100,
+        "cache_creation": {"ephemeral_5m_input_tokens": 40, "ephemeral_1h_input_tokens": 60},
+    }
+    usage = usage_of_anthropic(counts)
+    assert usage is not None
+    assert (usage.input_tokens, usage.cache_write_tokens, usage.cache_write_1h_tokens) == (105, 100, 60)
+
+
+def test_what_openai_wrote_to_its_cache_is_part_of_the_prompt() -> None:
+    details = {"cached_tokens": 70, "cache_write_tokens": 900}
+    usage = usage_of_openai({"prompt_tokens": 100, "completion_tokens": 1, "prompt_tokens_details": details})
+    assert usage is not None
+    assert (usage.input_tokens, usage.cached_input_tokens, usage.cache_write_tokens) == (100, 70, 30)
 
 
 def test_estimate_says_so_and_counts_reasoning_as_output() -> None:

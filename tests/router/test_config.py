@@ -83,6 +83,21 @@ def test_every_key_of_a_backend_is_read(tmp_path: Path) -> None:
     assert spec.options == {"headers": {"x-team": "blue"}}
 
 
+def test_anthropic_takes_more_for_what_it_writes_to_its_cache_unless_told_otherwise(tmp_path: Path) -> None:
+    given = read(
+        tmp_path,
+        """
+        backends:
+          usual: {type: anthropic, model: claude-x, price: {input: 4, output: 1}}
+          own: {type: anthropic, model: claude-x, price: {input: 4, output: 1, cache_write: 4, cache_write_1h: 6}}
+          other: {type: openai, model: m, price: {input: 4, output: 1}}
+        """,
+    ).backends
+    prices = {name: spec.price for name, spec in given.items()}
+    told = {name: p and (p.usd_per_1m_cache_write, p.usd_per_1m_cache_write_1h) for name, p in prices.items()}
+    assert told == {"usual": (5, 8), "own": (4, 6), "other": (None, None)}
+
+
 def test_every_key_of_a_policy_is_read(tmp_path: Path) -> None:
     config = read(
         tmp_path,

@@ -29,7 +29,7 @@ FULL = Completion(
     reasoning="carry the 1",
     tool_calls=(tool_call("a", '{"x": 1}'), tool_call("b")),
     finish_reason="tool_calls",
-    usage=Usage(input_tokens=30, cached_input_tokens=20, output_tokens=9, reasoning_tokens=3),
+    usage=Usage(input_tokens=30, cached_input_tokens=20, cache_write_tokens=4, output_tokens=9, reasoning_tokens=3),
     tokens=("It", " is", " 391."),
     logprobs=(-0.1, -0.2, -0.3),
 )
@@ -64,8 +64,8 @@ def test_a_message_holds_thinking_text_and_calls(tmp_path: Path) -> None:
     ]
     assert body["id"] == f"msg_{got.headers['x-penstock-trace-id']}"
     assert (body["model"], body["stop_reason"]) == ("small", "tool_use")
-    counts = ("input_tokens", "cache_read_input_tokens", "output_tokens")
-    assert [body["usage"][name] for name in counts] == [10, 20, 9]
+    counts = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "output_tokens")
+    assert [body["usage"][name] for name in counts] == [6, 20, 4, 9]
     anthropic.types.Message.model_validate(body)
 
 
@@ -110,7 +110,7 @@ def test_a_response_holds_reasoning_message_and_calls(tmp_path: Path) -> None:
         False,
     )
     assert (body["instructions"], body["metadata"]) == ("Be brief.", {"a": "b"})
-    assert body["usage"]["input_tokens_details"] == {"cached_tokens": 20, "cache_write_tokens": 0}
+    assert body["usage"]["input_tokens_details"] == {"cached_tokens": 20, "cache_write_tokens": 4}
     openai.types.responses.Response.model_validate(body)
 
 
@@ -189,6 +189,22 @@ class InTurnsBackend(FakeBackend):
             yield Chunk(tool_calls=({"index": index, "function": {"arguments": arguments}},))
         yield Chunk(text="so")
         yield Chunk(completion=Completion(text="so", tool_calls=(tool_call("a", '{"x":1}'), tool_call("b"))))
+
+
+def test_a_block_of_a_message_is_open_alone_and_never_goes_on_once_it_is_closed(tmp_path: Path) -> None:
+    is_open, opened = None, []
+    for event in events_of(reply(tmp_path, "/v1/messages", InTurnsBackend(), stream=True)):
+        place = event.get("index")
+        if event["type"] == "content_block_start":
+            assert is_open is None
+            is_open = place
+            opened.append(place)
+        elif event["type"] == "content_block_delta":
+            assert place == is_open
+        elif event["type"] == "content_block_stop":
+            assert place == is_open
+            is_open = None
+    assert (is_open, opened) == (None, [0, 1, 2])
 
 
 def test_calls_that_come_in_turns_stay_apart(tmp_path: Path) -> None:
