@@ -16,6 +16,7 @@ from ..backends.retries import Retries
 from .circuit import PATIENCE_S
 from .errors import BackendBusy
 from .gate import Gate
+from .pace import Pace
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +26,8 @@ NEVER = math.inf  # a deadline that does not come
 class Caller:
     """One backend as the router calls it. Deadlines are told by `clock`.
 
-    A timeout is not followed by another attempt: the time is better spent on the next best backend.
+    A timeout is not followed by another attempt: the time is better spent on the next best backend. A deadline of the
+    request that passes counts as a failure of the backend where it had longer than its calls usually take.
     """
 
     def __init__(
@@ -35,6 +37,7 @@ class Caller:
         self._backend = backend
         self._gate = gate
         self._retries = Retries(most=spec.retries, first_s=0.25, longest_s=2.0, patience_s=PATIENCE_S)
+        self._pace = Pace()
         self._rng = rng
         self._clock = clock
 
@@ -48,10 +51,13 @@ class Caller:
         while True:
             try:
                 async with self._gate.passage(wait_s=self._left_s(deadline)):
+                    started = self._clock()
                     if deadline == NEVER:
-                        return await self._backend.complete(query)
-                    async with asyncio.timeout(self._left_s(deadline)):
-                        return await self._backend.complete(query)
+                        completion = await self._backend.complete(query)
+                    else:
+                        completion = await self._complete_in_time(query, deadline)
+                    self._pace.whole.see(self._clock() - started)
+                    return completion
             except TimeoutError as error:
                 if deadline == NEVER:
                     raise
@@ -73,8 +79,11 @@ class Caller:
                     self._gate.passage(wait_s=self._left_s(deadline)),
                     aclosing(self._chunks(query, deadline)) as stream,
                 ):
+                    started = self._clock()
                     async for chunk in stream:
-                        has_begun = True
+                        if not has_begun:
+                            has_begun = True
+                            self._pace.first.see(self._clock() - started)
                         is_complete |= chunk.completion is not None
                         yield chunk
                     if not is_complete:
@@ -94,14 +103,45 @@ class Caller:
         stream = cast(AsyncGenerator[Chunk, None], self._backend.stream(query))
         return stream if deadline == NEVER else self._in_time(stream, deadline)
 
+    async def _complete_in_time(self, query: Query, deadline: float) -> Completion:
+        """Returns the whole completion if it comes before the deadline.
+
+        Raises:
+            BackendTimeout: it does not, which is the backend's failure.
+            TimeoutError: it does not, which is nobody's.
+        """
+        started = self._clock()
+        try:
+            async with asyncio.timeout(self._left_s(deadline)):
+                return await self._backend.complete(query)
+        except TimeoutError as error:
+            if self._pace.whole.are_exceeded_by(self._clock() - started):
+                raise self._too_late() from error
+            raise
+
     async def _in_time(self, stream: AsyncGenerator[Chunk, None], deadline: float) -> AsyncGenerator[Chunk, None]:
-        """Yields the chunks that come before the deadline."""
+        """Yields the chunks that come before the deadline.
+
+        Raises:
+            BackendTimeout, TimeoutError: as for `_complete_in_time`; a client that is slow to take what came does not
+                count against the backend.
+        """
+        usual, waited_s = self._pace.first, 0.0
         async with aclosing(stream):
             while True:
-                async with asyncio.timeout(self._left_s(deadline)):
-                    chunk = await anext(stream, None)
+                started = self._clock()
+                if started >= deadline:  # while the client took the last piece
+                    raise TimeoutError
+                try:
+                    async with asyncio.timeout(deadline - started):
+                        chunk = await anext(stream, None)
+                except TimeoutError as error:
+                    if usual.are_exceeded_by(waited_s + self._clock() - started):
+                        raise self._too_late() from error
+                    raise
                 if chunk is None:
                     return
+                usual, waited_s = self._pace.whole, waited_s + self._clock() - started
                 yield chunk
 
     def _left_s(self, deadline: float) -> float:

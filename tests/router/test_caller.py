@@ -157,13 +157,70 @@ def test_after_the_deadline_nobody_is_asked(way: str) -> None:
     assert asking.n_asked == 0
 
 
-def test_the_callers_own_deadline_is_no_failure_of_the_backend() -> None:
-    asking = Asking("fine", "fine", takes_s=10, failures=1)
+class Turning(FakeBackend):
+    """Takes so long for its first piece in turn, the last time for ever."""
+
+    def __init__(self, *seconds: float) -> None:
+        super().__init__(answer=self._answer)
+        self._left = list(seconds)
+
+    async def _answer(self, query: Query) -> str:
+        await asyncio.sleep(self._left.pop(0) if len(self._left) > 1 else self._left[0])
+        return "fine"
+
+
+async def ask(asking: Asking, way: str, *, deadline_s: float | None = None) -> str:
+    """Returns the answer, or the kind of error."""
+    deadline = NEVER if deadline_s is None else asking.loop.time() + deadline_s
+    try:
+        if way == "complete":
+            return (await asking.caller.complete(HELLO, deadline=deadline)).text
+        return "".join([chunk.text async for chunk in asking.caller.stream(HELLO, deadline=deadline)])
+    except BackendError as error:
+        return type(error).__name__
+
+
+@WAYS
+def test_a_deadline_shorter_than_calls_take_is_no_failure_of_the_backend(way: str) -> None:
+    asking = Asking(backend=Turning(10), failures=1)
+
+    async def run() -> list[str]:
+        return [await ask(asking, way, deadline_s=seconds) for seconds in (None, 1, 1, None)]
+
+    assert run_virtually(run(), asking.loop) == ["fine", "BackendTimeout", "BackendTimeout", "fine"]
+
+
+@WAYS
+def test_a_backend_that_hangs_past_the_deadline_is_left_alone(way: str) -> None:
+    asking = Asking(backend=Turning(1, 1, 60), failures=2)
+
+    async def run() -> list[str]:
+        return [await ask(asking, way, deadline_s=10) for _ in range(5)]
+
+    assert run_virtually(run(), asking.loop) == ["fine", "fine", "BackendTimeout", "BackendTimeout", "BackendBusy"]
+
+
+@WAYS
+def test_a_backend_that_has_hung_from_the_first_call_on_is_left_alone(way: str) -> None:
+    asking = Asking(backend=Turning(60), failures=2)
+
+    async def run() -> list[str]:
+        return [await ask(asking, way, deadline_s=10) for _ in range(3)]
+
+    assert run_virtually(run(), asking.loop) == ["BackendTimeout", "BackendTimeout", "BackendBusy"]
+
+
+def test_a_client_that_is_slow_to_take_a_stream_does_not_count_against_the_backend() -> None:
+    asking = Asking(backend=Turning(1), failures=1)
+
+    async def take_slowly() -> None:
+        async for _ in asking.caller.stream(HELLO, deadline=asking.loop.time() + 5):
+            await asyncio.sleep(7)
 
     async def run() -> str:
         with pytest.raises(BackendTimeout):
-            await asking.caller.complete(HELLO, deadline=asking.loop.time() + 1)
-        return (await asking.caller.complete(HELLO)).text
+            await take_slowly()
+        return await ask(asking, "complete")
 
     assert run_virtually(run(), asking.loop) == "fine"
 
