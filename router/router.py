@@ -24,6 +24,7 @@ from .fleet import Fleet
 from .logbook import Logbook
 from .policy import NO_WISHES, Policy, Wishes
 from .pool import Pool
+from .rerouting import refuse_rerouting
 from .run import Run
 from .sink import JsonlSink, NullSink, TraceSink
 
@@ -106,8 +107,11 @@ class Router:
 
         Raises:
             NoFeasibleBackend: no backend is left; NoBackendFree where that may pass.
+            InvalidRequest: the query is to be routed, and tells the provider to do that too.
         """
         wanted = self.policy(policy, wishes)
+        if wanted.name in self.config.policies:
+            refuse_rerouting(query, why="ask for a backend by its name")
         refusals = self.refusals()
         if not refusals:
             return self.pool.decide(query, wanted)

@@ -225,7 +225,7 @@ class Sidecar:
     async def _readyz(self, scope: Scope, receive: Receive, reply: Reply, key: Key) -> None:
         is_ready = self.is_ready and not self.is_stopping
         told: dict[str, Any] = {"status": "ready" if is_ready else "not ready"}
-        if refusals := self._router.refusals():
+        if (not self._guard.has_keys or _is_local(scope)) and (refusals := self._router.refusals()):
             told["unavailable"] = {name: refusal.reason for name, refusal in refusals.items()}
         await reply.json(told, status=200 if is_ready else 503)
 
@@ -252,10 +252,13 @@ class Sidecar:
 
 def _is_open(scope: Scope) -> bool:
     """Returns whether a request needs no key: one after our health, or for figures from this very machine."""
-    if scope["path"] == _METRICS:
-        ends = (scope.get("client"), scope.get("server"))
-        return all(end is not None and is_loopback(str(end[0])) for end in ends)
-    return scope["path"] in _OPEN
+    return scope["path"] in _OPEN or (scope["path"] == _METRICS and _is_local(scope))
+
+
+def _is_local(scope: Scope) -> bool:
+    """Returns whether a connection begins and ends on this machine."""
+    ends = (scope.get("client"), scope.get("server"))
+    return all(end is not None and is_loopback(str(end[0])) for end in ends)
 
 
 def _estimated_tokens(request: Request, decision: Decision) -> int:

@@ -115,7 +115,7 @@ def run_in_process(words: list[str]) -> subprocess.CompletedProcess[str]:
     """Returns how `penstock` ended in a process of its own, which finds modules of this folder too."""
     path = os.pathsep.join([str(ROOT / ".src"), str(Path.cwd())])
     return subprocess.run(
-        [sys.executable, "-m", "penstock.router.cli", *words],
+        [sys.executable, "-m", "penstock", *words],
         env=os.environ | ONE_THREAD | {"PYTHONPATH": path},
         capture_output=True,
         text=True,

@@ -84,7 +84,7 @@ def test_the_sdist_holds_the_packages_their_tests_and_the_configuration(built: B
 
 def test_the_wheel_holds_every_file_of_the_packages(built: Built) -> None:
     inside = {name.removeprefix("penstock/") for name in built.wheel if name.startswith("penstock/")}
-    assert inside == files_of_the_packages()
+    assert inside == files_of_the_packages() | {"__main__.py"}
 
 
 def test_data_files_are_among_them(built: Built) -> None:
@@ -104,9 +104,11 @@ def test_the_wheel_works_without_the_working_tree(built: Built, tmp_path: Path) 
     told = run([sys.executable, "-c", program], tmp_path, PYTHONPATH=str(tmp_path / "site")).splitlines()
     assert Path(told[0]) == tmp_path / "site" / "penstock" / "router" / "cli.py"
     assert told[1] == "391"
+    command = [sys.executable, "-m", "penstock", "ask", "17 * 23?"]
+    assert run(command, tmp_path, PYTHONPATH=str(tmp_path / "site")) == "391\n"
 
 
 def test_the_command_is_declared(built: Built) -> None:
     (entry_points,) = (name for name in built.wheel if name.endswith(".dist-info/entry_points.txt"))
     with zipfile.ZipFile(built.wheel_path) as archive:
-        assert "penstock = penstock.router.cli:main" in archive.read(entry_points).decode()
+        assert "penstock = penstock.__main__:main" in archive.read(entry_points).decode()

@@ -48,7 +48,7 @@ class Blocks:
     def add_call(self, call: Mapping[str, Any]) -> list[_Event]:
         """Returns the events that a piece of a tool call, in the OpenAI form, comes to."""
         function = call.get("function") or {}
-        block = {"type": "tool_use", "id": call.get("id"), "name": function.get("name"), "input": {}}
+        block: dict[str, Any] = {"type": "tool_use", "id": call.get("id"), "name": function.get("name"), "input": {}}
         arguments = function.get("arguments")
         delta = {"type": "input_json_delta", "partial_json": arguments} if arguments else None
         return self._add(_Piece(key=f"tool {call.get('index', 0)}", block=block, delta=delta))

@@ -167,8 +167,9 @@ async def acall(
     method: str | None = None,
     headers: Mapping[str, str] | None = None,
     gone: asyncio.Event | None = None,
+    ends: Mapping[str, tuple[str, int]] | None = None,
 ) -> Got:
-    """Returns the reply to one request; the client leaves when `gone` is set."""
+    """Returns the reply to one request; the client leaves when `gone` is set. `ends`: addresses of the connection."""
     content = body if isinstance(body, bytes) else b"" if body is None else orjson.dumps(body)
     halves = [content[: len(content) // 2], content[len(content) // 2 :]]
     got = Got()
@@ -194,6 +195,7 @@ async def acall(
         "method": method or ("GET" if body is None else "POST"),
         "path": path,
         "headers": [(name.lower().encode(), value.encode()) for name, value in (headers or {}).items()],
+        **(ends or {}),
     }
     async with asyncio.timeout(PATIENCE_S):
         await app(scope, receive, send)

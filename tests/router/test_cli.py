@@ -15,7 +15,7 @@ from penstock.router.cli import COMMANDS, main
 from .pieces import write_models
 
 SOURCES = str(Path(penstock.router.__file__).parents[2])
-COMMAND = [sys.executable, "-m", "penstock.router.cli"]
+COMMAND = [sys.executable, "-m", "penstock"]
 
 
 def environment(**changes: str) -> dict[str, str]:
@@ -190,6 +190,23 @@ def test_ctrl_c_is_told_in_one_line_and_exits_with_130(tmp_path: Path) -> None:
         process.wait()
     assert process.returncode == 130
     assert told.decode() == "penstock: interrupted\n"
+
+
+def test_ctrl_c_while_the_packages_load_is_no_traceback(tmp_path: Path) -> None:
+    program = (
+        "import sys\n"
+        "class Interrupting:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'numpy':\n"
+        "            raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupting())\n"
+        "from penstock.__main__ import main\n"
+        "sys.exit(main())\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env=environment(), capture_output=True, timeout=60, check=False
+    )
+    assert (ended.returncode, ended.stderr.decode()) == (130, "penstock: interrupted\n")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="pipes are different there")

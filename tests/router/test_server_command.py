@@ -29,7 +29,7 @@ ENVIRONMENT = os.environ | {"PYTHONPATH": str(SOURCES)}
 
 def command_of(folder: Path, *options: str) -> list[str]:
     models = str(folder / "models.yaml")
-    return [sys.executable, "-W", "error", "-m", "penstock.router.cli", "serve", "--models", models, *options]
+    return [sys.executable, "-W", "error", "-m", "penstock", "serve", "--models", models, *options]
 
 
 @contextlib.contextmanager

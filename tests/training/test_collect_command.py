@@ -165,7 +165,7 @@ def test_draws_without_temperature_are_warned_of(tmp_path: Path, capsys: pytest.
 async def start(folder: Path) -> asyncio.subprocess.Process:
     names = [folder / "prompts.jsonl", "--models", folder / "models.yaml", "--out", folder / "traces.jsonl"]
     return await asyncio.create_subprocess_exec(
-        *[sys.executable, "-m", "penstock.router.cli", "collect", *map(str, names), "--quiet"],
+        *[sys.executable, "-m", "penstock", "collect", *map(str, names), "--quiet"],
         env={**os.environ, "PYTHONPATH": SOURCES},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

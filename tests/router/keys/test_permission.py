@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from penstock.backends import FakeBackend, RateLimited
 from penstock.router.server import Sidecar
 
 from ..serving import HELLO, call, make_router
@@ -90,6 +91,15 @@ def test_a_key_whose_names_have_all_gone_may_ask_for_nothing(tmp_path: Path) -> 
 @pytest.fixture
 def door(tmp_path: Path) -> Door:
     return Door(tmp_path)
+
+
+def test_whoever_has_no_key_is_not_told_how_backends_are_called(tmp_path: Path) -> None:
+    limited = RateLimited("slow down", retry_after_s=30)
+    door = Door(tmp_path, small=FakeBackend(answer=limited))
+    assert door.chat(model="small").status == 429
+    assert "unavailable" not in call(door.app, "/readyz").json
+    ends = {"client": ("127.0.0.1", 9), "server": ("127.0.0.1", 80)}
+    assert list(call(door.app, "/readyz", ends=ends).json["unavailable"]) == ["small"]
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
