@@ -2,7 +2,7 @@
 
 from .answer import Answer, AnswerChunk
 from .cascade import Outcome, Step, cascade
-from .config import Config, TraceLog, read_config
+from .config import Config, read_config
 from .decision import Decision, decide
 from .errors import AllBackendsFailed, BackendBusy, NoBackendFree, NoFeasibleBackend, UnknownPolicy
 from .objectives import OBJECTIVES, Objective
@@ -11,6 +11,7 @@ from .policy import Policy, Wishes
 from .pool import Pool
 from .router import Router
 from .sink import JsonlSink, NullSink, TraceSink
+from .trace_log import TraceLog
 
 __all__ = [
     "OBJECTIVES",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +17,6 @@ from ..backends import (
     Limits,
     Price,
     Timeouts,
-    resolve,
 )
 from ..backends.spec import DEFAULT_RETRIES
 from ..backends.styles import KNOWN as KNOWN_STYLES
@@ -27,6 +25,8 @@ from .document import NAME_SIGNS, Section, is_name, read_yaml
 from .floor import NO_FLOORS, Floors, read_floors
 from .objectives import OBJECTIVES
 from .policy import WHEN_UNSURE, Policy
+from .targets import resolve_in
+from .trace_log import TraceLog, read_trace_log
 
 _BACKEND_KEYS = (
     "type", "model", "base_url", "api_key_env", "tier", "effort", "efforts", "style", "styles", "price", "limits",
@@ -44,17 +44,6 @@ _UNCERTIFIED = (
     "lam", "quality", "max_calls", "max_cost_usd", "max_latency_s", "min_quality", "effort", "budget", "floor", "allow",
     "deny", "when_unsure",
 )  # fmt: skip
-_TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TraceLog:
-    """Where the running router leaves its traces; `folder` None: nowhere."""
-
-    folder: Path | None = None
-    content: bool = False  # whether queries and answers are written, or only what was decided and what it cost
-    max_mb: float = 64.0  # of one file before the next is begun
-    max_files: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +100,7 @@ def read_config(path: Path | str) -> Config:
         policies=policies,
         default_policy=default,
         artefact=path.parent / artefact if artefact else None,
-        traces=_read_traces(top.section("traces"), folder=path.parent),
+        traces=read_trace_log(top.section("traces"), folder=path.parent),
         keys=_read_keys(top, folder=path.parent),
         floors=read_floors(top, folder=path.parent),
     )
@@ -120,7 +109,7 @@ def read_config(path: Path | str) -> Config:
 def _read_backend(name: str, section: Section, *, folder: Path) -> list[BackendSpec]:
     """Returns the backends of one entry: one, or one for each of its styles and efforts."""
     kind = section.text("type")
-    known_options = getattr(_resolve(section, "type", kind, BACKENDS), "OPTIONS", None)
+    known_options = getattr(resolve_in(section, "type", kind, BACKENDS), "OPTIONS", None)
     if known_options is not None:
         section.only((*_BACKEND_KEYS, *known_options))
     model = section.text("model", required=kind in ("openai", "anthropic", "local"))
@@ -210,17 +199,6 @@ def _read_style(section: Section, key: str, style: Any) -> tuple[str, str]:
     raise section.error(key, f"unknown {style!r:.60}; expected one of {KNOWN_STYLES}")
 
 
-def _resolve(section: Section, key: str, name: str, table: dict[str, str]) -> Any:
-    """Returns the class behind a built-in name or a third party's `package.module:Class`."""
-    if not name or (name not in table and not _TARGET.fullmatch(name)):
-        given = f"unknown {name!r}" if name else "missing"
-        raise section.error(key, f"{given}; expected one of {', '.join(table)}, or package.module:Class")
-    try:
-        return resolve(name, table, what=key)
-    except ConfigError as error:
-        raise section.error(key, str(error).removeprefix(f"{key}: ")) from error
-
-
 def _read_price(section: Section, *, model: str, kind: str) -> Price | None:
     if kind in ("replay", "fake") and not section.has("price"):
         return None
@@ -252,7 +230,7 @@ def _read_price(section: Section, *, model: str, kind: str) -> Price | None:
 
 def _read_policy(name: str, section: Section, backends: Mapping[str, BackendSpec]) -> Policy:
     objective = section.text("objective", default="utility")
-    _resolve(section, "objective", objective, OBJECTIVES)
+    resolve_in(section, "objective", objective, OBJECTIVES)
     if objective in OBJECTIVES:
         section.only(_POLICY_KEYS)
     if section.raw("allow") == []:
@@ -285,17 +263,6 @@ def _read_policy(name: str, section: Section, backends: Mapping[str, BackendSpec
         margin=section.number("margin", default=base.margin, above=0.0, most=0.5),
         risk=section.number("risk", default=base.risk, above=0.0, most=0.5),
         options={key: section.raw(key) for key in section if key not in _POLICY_KEYS},
-    )
-
-
-def _read_traces(section: Section, *, folder: Path) -> TraceLog:
-    section.only(("folder", "content", "max_mb", "max_files"))
-    where = section.text("folder")
-    return TraceLog(
-        folder=folder / where if where else None,
-        content=section.flag("content", default=False),
-        max_mb=section.number("max_mb", default=TraceLog().max_mb, above=0.0),
-        max_files=section.integer("max_files", least=1),
     )
 
 

@@ -5,12 +5,22 @@ from __future__ import annotations
 import threading
 import uuid
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from ..backends import BackendError, PenstockError, Query
 from .answer import Answer
+from .content import Content
 from .decision import Decision
-from .records import failure_records, feedback_record, records_of
+from .records import (
+    AnswerRef,
+    comparison_record,
+    failure_records,
+    feedback_record,
+    left_record,
+    records_of,
+    refusal_record,
+)
 from .sink import TraceSink
 
 _REMEMBERED = 10_000  # answers whose backend is known to feedback
@@ -19,9 +29,9 @@ _REMEMBERED = 10_000  # answers whose backend is known to feedback
 class Logbook:
     """Writes what became of each request to a sink. Safe to share among tasks and threads."""
 
-    def __init__(self, sink: TraceSink, *, with_content: bool) -> None:
+    def __init__(self, sink: TraceSink, *, content: Content) -> None:
         self._sink = sink
-        self._with_content = with_content
+        self._content = content
         self._lock = threading.Lock()
         self._answered: OrderedDict[str, str] = OrderedDict()
 
@@ -31,19 +41,31 @@ class Logbook:
             self._answered[answer.trace_id] = answer.backend
             if len(self._answered) > _REMEMBERED:
                 self._answered.popitem(last=False)
-        for record in records_of(query, answer, with_content=self._with_content):
-            self._sink.write(record)
+        self._write(records_of(query, answer, content=self._content))
 
     def see_failure(self, query: Query, decision: Decision, causes: Mapping[str, BackendError]) -> None:
         """Notes a request that got no answer; `causes` in the order of the calls."""
         trace_id = query.id or uuid.uuid4().hex
-        for record in failure_records(
-            query, causes, trace_id=trace_id, decision=decision, with_content=self._with_content
-        ):
-            self._sink.write(record)
+        self._write(failure_records(query, causes, trace_id=trace_id, decision=decision, content=self._content))
 
-    def see_feedback(self, trace_id: str, score: float, *, backend: str | None) -> None:
-        """Notes what an answer was worth, in [0, 1].
+    def see_left(self, query: Query, decision: Decision, backend: str) -> None:
+        """Notes a request that was broken off while it waited for a backend, as when its client leaves."""
+        self._write([left_record(backend, trace_id=query.id or uuid.uuid4().hex, decision=decision)])
+
+    def see_refusal(self, trace_id: str, kind: str, *, policy: str | None) -> None:
+        """Notes a request that was turned away before any call."""
+        self._write([refusal_record(trace_id, kind, policy=policy)])
+
+    def see_feedback(self, answer: AnswerRef, score: float) -> None:
+        """Notes what an answer was worth, in [0, 1]."""
+        self._write([feedback_record(answer, score)])
+
+    def see_comparison(self, this: AnswerRef, other: AnswerRef, winner: str) -> None:
+        """Notes which of two answers was better."""
+        self._write([comparison_record(this, other, winner)])
+
+    def find(self, trace_id: str, backend: str | None) -> AnswerRef:
+        """Returns the answer of a trace, by the given backend or by the one whose answer was returned.
 
         Raises:
             PenstockError: the trace is not known here and `backend` is not given.
@@ -52,8 +74,12 @@ class Logbook:
             answered = backend or self._answered.get(trace_id)
         if answered is None:
             raise PenstockError(f"feedback: unknown trace id {trace_id!r}; name the backend to record it all the same")
-        self._sink.write(feedback_record(trace_id, backend=answered, score=score))
+        return AnswerRef(trace_id=trace_id, backend=answered)
 
     def close(self) -> None:
         """Frees files; may be called twice."""
         self._sink.close()
+
+    def _write(self, records: Iterable[Mapping[str, Any]]) -> None:
+        for record in records:
+            self._sink.write(record)

@@ -27,6 +27,7 @@ class Reply:
         self.format = format  # in which errors are told
         self.is_started = False
         self.status = 0  # 0: none was sent
+        self.has_run = False  # whether the request got as far as its backends, and so leaves a trace by itself
         self.trace_id = "-"  # of the request, where it has one; errors tell it
 
     async def json(self, body: Any, *, status: int = 200, headers: Headers = ()) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -24,9 +25,10 @@ from .fleet import Fleet
 from .logbook import Logbook
 from .policy import NO_WISHES, Policy, Wishes
 from .pool import Pool
+from .records import WINNERS, AnswerRef
 from .rerouting import refuse_rerouting
 from .run import Run
-from .sink import JsonlSink, NullSink, TraceSink
+from .sink import NullSink, TraceSink
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +55,7 @@ class Router:
         self.chat = Chat(self)
         self._clock = clock
         self._fleet = Fleet(config.backends, given=backends, clock=clock)
-        self._logbook = Logbook(sink or NullSink(), with_content=config.traces.content)
+        self._logbook = Logbook(sink or NullSink(), content=config.traces.open_content())
 
     @classmethod
     def from_config(cls, path: Path | str = "models.yaml", *, backends: Mapping[str, Backend] | None = None) -> Self:
@@ -72,11 +74,7 @@ class Router:
         pool = Pool(config.backends, trained, floors=config.floors)
         if trained is not None and pool.untrained:
             logger.warning("not in the artefact, guessed from their tier: %s", ", ".join(pool.untrained))
-        log = config.traces
-        sink: TraceSink = NullSink()
-        if log.folder is not None:
-            sink = JsonlSink(log.folder, max_bytes=int(log.max_mb * 2**20), max_files=log.max_files)
-        return cls(config, pool, sink=sink, backends=backends)
+        return cls(config, pool, sink=config.traces.open_sink(), backends=backends)
 
     def policy(self, name: str | None = None, wishes: Wishes = NO_WISHES) -> Policy:
         """Returns the policy of that name with the wishes on top; a backend's name stands for asking just that one.
@@ -184,12 +182,34 @@ class Router:
         """
         if not isinstance(score, int | float) or not 0 <= score <= 1:
             raise PenstockError(f"feedback: expected a score from 0 to 1, got {score!r}")
-        if backend is not None and backend not in self.pool.backends:
-            known = ", ".join(self.pool.backends)
-            raise PenstockError(f"feedback: unknown backend {backend!r}; expected one of {known}")
-        if self._fleet.is_closed:
-            raise PenstockError(CLOSED)
-        self._logbook.see_feedback(trace_id, score, backend=backend)
+        self._logbook.see_feedback(self._answer_ref(trace_id, backend), score)
+
+    def compare(
+        self,
+        trace_id: str,
+        other_trace_id: str,
+        winner: str,
+        *,
+        backend: str | None = None,
+        other_backend: str | None = None,
+    ) -> None:
+        """Records which of two answers to the same query was better: `this`, `other` or `tie`.
+
+        Two answers of one trace, as a cascade or a shadow call leaves them, are told apart by their backends.
+
+        Raises:
+            PenstockError: no such winner, the two are one answer, or one is not known here and its backend not given.
+        """
+        if winner not in WINNERS:
+            raise PenstockError(f"compare: unknown winner {winner!r}; expected one of {', '.join(WINNERS)}")
+        this, other = self._answer_ref(trace_id, backend), self._answer_ref(other_trace_id, other_backend)
+        if this == other:
+            raise PenstockError("compare: both are one answer; expected two, by their trace ids or their backends")
+        self._logbook.see_comparison(this, other, winner)
+
+    def refused(self, kind: str, *, trace_id: str = "", policy: str | None = None) -> None:
+        """Records a request that was turned away before any call; `kind` says why, in a word."""
+        self._logbook.see_refusal(trace_id or uuid.uuid4().hex, kind, policy=policy)
 
     async def answer(
         self,
@@ -250,9 +270,22 @@ class Router:
     ) -> None:
         await self.aclose()
 
+    def _answer_ref(self, trace_id: str, backend: str | None) -> AnswerRef:
+        if backend is not None and backend not in self.pool.backends:
+            known = ", ".join(self.pool.backends)
+            raise PenstockError(f"feedback: unknown backend {backend!r}; expected one of {known}")
+        if self._fleet.is_closed:
+            raise PenstockError(CLOSED)
+        return self._logbook.find(trace_id, backend)
+
     def _run(self, query: Query, policy: str | None, wishes: Wishes, decision: Decision | None) -> Run:
         started = self._clock()
-        decision = decision or self.decide(query, policy, wishes)
+        if decision is None:
+            try:
+                decision = self.decide(query, policy, wishes)
+            except PenstockError as error:
+                self.refused(type(error).__name__, trace_id=query.id, policy=policy)
+                raise
         if decision.policy.budget is not None:
             query = replace(query, reasoning_budget=decision.policy.budget)
         return Run(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import uuid
 from collections.abc import AsyncGenerator, Callable, Mapping
@@ -48,6 +49,9 @@ class Run:
                 except BackendError as error:
                     logger.info("%s", error)
                     reply = error
+                except asyncio.CancelledError:
+                    self.logbook.see_left(self.query, self.decision, name)
+                    raise
         except StopIteration as end:
             return self._finish(end.value)
         except AllBackendsFailed as failure:
@@ -98,6 +102,9 @@ class Run:
                 if is_streamed:
                     self.logbook.see_failure(self.query, self.decision, failed)
                     raise
+            except (asyncio.CancelledError, GeneratorExit):
+                self.logbook.see_left(self.query, self.decision, name)
+                raise
         if not is_streamed:
             yield _whole_chunk(answer)
         yield AnswerChunk(backend=answer.backend, answer=answer)

@@ -14,7 +14,7 @@ from ..backends import PenstockError
 from ..backends.usage import estimated_tokens
 from .asgi import ClientGone, Receive, Scope, Send, UntilGone, read_body, taken_within
 from .decision import Decision
-from .feedback import read_feedback
+from .feedback import Comparison, read_feedback
 from .formats import FORMATS, Format, Request, read_request
 from .formats.events import encode_json
 from .headers import answer_headers, encode_headers, first_headers
@@ -23,6 +23,7 @@ from .keys import ANYONE, Bill, Guard, Key, Store, check_scored, confined, open_
 from .loopback import is_loopback
 from .metrics import CONTENT_TYPE, Metrics
 from .model_list import model_list
+from .records import LEFT
 from .reply import Reply
 from .router import Router
 
@@ -34,6 +35,7 @@ _CHAT, _MESSAGES, _MODELS = "/v1/chat/completions", "/v1/messages", "/v1/models"
 
 _METRICS = "/metrics"
 _OPEN = ("/healthz", "/readyz")  # to whoever can reach us, since those who watch over processes have no key
+_OUTSIDE = ("missing_api_key", "invalid_api_key", "cross_site")  # refusals of those who were never let in
 _GONE = 499  # as nginx calls it when the client left before there was a status
 
 _Handler = Callable[[Scope, Receive, Reply, Key], Awaitable[None]]
@@ -100,10 +102,13 @@ class Sidecar:
             key = ANYONE if _is_open(scope) else self._guard.admit(scope["headers"], spends=scope["path"] in FORMATS)
             await handler(scope, receive, reply, key)
         except ClientGone:
+            self._see_refusal(scope, reply, LEFT)
             logger.info("trace %s: the client has gone", reply.trace_id)
         except PenstockError as error:
             self._seen.see_failure(error)
             told = http_error_of(error, format=reply.format.name)
+            if told.status != 405 and told.code not in _OUTSIDE:
+                self._see_refusal(scope, reply, told.code or type(error).__name__)
             level = logging.WARNING if told.status >= 500 else logging.INFO
             logger.log(level, "trace %s: %d: %s", reply.trace_id, told.status, " ".join(str(error).split()))
             await reply.fail(told)
@@ -112,8 +117,14 @@ class Sidecar:
                 raise
             await reply.fail(HttpError(503, "the sidecar is being stopped"))
         except Exception:  # the outer edge: whatever it was, the next request must be served
+            self._see_refusal(scope, reply, "InternalError")
             logger.exception("trace %s: 500", reply.trace_id)
             await reply.fail(HttpError(500, "internal error; the log of the sidecar says more"))
+
+    def _see_refusal(self, scope: Scope, reply: Reply, kind: str) -> None:
+        """Leaves a trace of a request for an answer that has not left one itself."""
+        if scope["path"] in FORMATS and not reply.has_run:
+            self._router.refused(kind, trace_id=reply.trace_id.strip("-"))
 
     def _handler(self, scope: Scope) -> _Handler:
         path, method = self._path(scope), scope["method"]
@@ -140,6 +151,7 @@ class Sidecar:
     async def _answer(self, scope: Scope, receive: Receive, reply: Reply, key: Key) -> None:
         request = await self._read(scope, receive, reply, key)
         decision = self._decide(request)
+        reply.has_run = True
         bill = Bill(decision, lambda backend: self._router.config.backends[backend].price)
         try:
             with self._guard.billed(key, bill):
@@ -202,7 +214,16 @@ class Sidecar:
         feedback = read_feedback(await read_body(scope, receive, limit=self._max_body_bytes))
         check_scored(feedback, key)
         try:
-            self._router.feedback(feedback.trace_id, feedback.score, backend=feedback.backend)
+            if isinstance(feedback, Comparison):
+                self._router.compare(
+                    feedback.trace_id,
+                    feedback.other_trace_id,
+                    feedback.winner,
+                    backend=feedback.backend,
+                    other_backend=feedback.other_backend,
+                )
+            else:
+                self._router.feedback(feedback.trace_id, feedback.score, backend=feedback.backend)
         except PenstockError as error:
             raise HttpError(404, str(error), code="trace_not_found") from error
         await reply.json({"trace_id": feedback.trace_id, "recorded": True})

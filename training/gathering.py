@@ -9,7 +9,15 @@ from pathlib import Path
 
 from ..backends import Message
 from .errors import BadRow, TraceError
-from .preferences import Placed, average, is_preference, parse_preference
+from .preferences import (
+    LogComparison,
+    Placed,
+    average,
+    is_log_comparison,
+    is_preference,
+    parse_log_comparison,
+    parse_preference,
+)
 from .readers import RawRow
 from .rows import COLUMNS, Trace, Values, parse_count, parse_name, parse_score, parse_trace, shown
 
@@ -48,6 +56,10 @@ class Gathering:
     _names: dict[str, str] = field(default_factory=dict)  # one object for all equal names
     _sides: list[Placed[Place]] = field(default_factory=list)  # of preferences
     _feedback: dict[Key, tuple[float, Place]] = field(default_factory=dict)
+    _comparisons: list[tuple[LogComparison, Place]] = field(default_factory=list)
+    _is_log: bool = False  # rows of a running router's log are among them, of which the oldest may have been removed
+    _n_without_content: int = 0
+    _n_orphans: int = 0  # feedback on rows of a log that are not there
     _n_preferences: int = 0
     _n_duplicates: int = 0
     _n_graded_later: int = 0
@@ -58,10 +70,15 @@ class Gathering:
         with self._skipping_bad_rows(place):
             if raw.problem:
                 raise BadRow(raw.problem)
+            self._is_log |= raw.values.get("final") is not None  # no other row has this column
             if is_preference(raw.values):
                 self._take_preference(raw.values, place)
+            elif is_log_comparison(raw.values):
+                self._comparisons.append((parse_log_comparison(raw.values), place))
             elif _is_feedback(raw.values):
                 self._take_feedback(raw.values, place)
+            elif _is_without_content(raw.values):
+                self._n_without_content += 1
             else:
                 self._add(parse_trace(raw.values), place)
 
@@ -73,6 +90,12 @@ class Gathering:
         for key, (score, place) in self._feedback.items():
             with self._skipping_bad_rows(place):
                 self._grade(key, score)
+        self._grade_by_comparisons()
+        if not self.rows and self._n_without_content:
+            raise TraceError(
+                f"all {self._n_without_content} rows are of a trace log without content; expected queries, which the"
+                " running router writes with `traces: {content: on}` in models.yaml"
+            )
         if not self.rows and self.n_skipped:
             raise TraceError(f"no usable row: all {self.n_skipped} are bad, the first one: {self.skipped[0]}")
         if not self.rows:
@@ -89,6 +112,15 @@ class Gathering:
             notes.append(f"Rows that repeat an earlier row in every column, dropped: {self._n_duplicates}.")
         if self._n_graded_later:
             notes.append(f"Rows graded by a later row or by feedback: {self._n_graded_later}.")
+        if self._comparisons:
+            notes.append(
+                "Comparisons of the trace log converted into scores of either answer (winner 1, loser 0, tie 0.5 each,"
+                f" averaged), where it had none: {len(self._comparisons)}."
+            )
+        if self._n_orphans:
+            notes.append(f"Feedback on answers without a row of their own, left out: {self._n_orphans}.")
+        if self._n_without_content:
+            notes.append(f"Rows of the trace log without content, left out: {self._n_without_content}.")
         if self._n_preferences:
             notes.append(
                 f"Pairwise preferences converted into scores of either backend "
@@ -142,6 +174,9 @@ class Gathering:
 
     def _grade(self, key: Key, score: float) -> None:
         index, _ = self._places.get(key, (None, None))
+        if index is None and self._is_log:
+            self._n_orphans += 1
+            return
         if index is None:
             raise BadRow(
                 f"column query: missing, and no other row has query_id {shown(key[0])}, backend {shown(key[1])} "
@@ -154,6 +189,24 @@ class Gathering:
             )
         self.rows[index] = replace(self.rows[index], score=score)
         self._n_graded_later += 1
+
+    def _grade_by_comparisons(self) -> None:
+        """Grades answers that were compared and have no score; both have to be answers to the same query."""
+        scores: dict[int, list[float]] = {}
+        for comparison, place in self._comparisons:
+            with self._skipping_bad_rows(place):
+                sides = [self._places[key][0] for side in comparison.sides if (key := (*side, 0)) in self._places]
+                if len(sides) < len(comparison.sides):
+                    self._n_orphans += 1
+                    continue
+                texts = [self.rows[index].query for index in sides]
+                if texts[0] != texts[1]:
+                    raise BadRow(f"compares answers to two queries, {shown(texts[0])} and {shown(texts[1])}")
+                for index, score in zip(sides, comparison.scores, strict=True):
+                    scores.setdefault(index, []).append(score)
+        for index, given in scores.items():
+            if self.rows[index].score is None:
+                self.rows[index] = replace(self.rows[index], score=sum(given) / len(given))
 
     def _agree(self, trace: Trace, place: Place) -> _Query:
         """Returns what is known of the trace's query, which the trace must not contradict."""
@@ -195,6 +248,11 @@ class Gathering:
         file, line = place
         path = self.files[file]
         return f"{path}, {'row' if '.parquet' in path.name.lower() else 'line'} {line}"
+
+
+def _is_without_content(values: Values) -> bool:
+    """Returns whether a row of a running router's log holds no query."""
+    return values.get("final") is not None and values.get("query") is None and values.get("messages") is None
 
 
 def _is_feedback(values: Values) -> bool:

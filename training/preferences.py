@@ -27,6 +27,8 @@ PREFERENCE_COLUMNS = (
     "group",
 )
 
+LOG_COMPARISON_COLUMNS = ("query_id", "backend", "other_query_id", "other_backend", "winner")
+
 Place = TypeVar("Place")
 
 
@@ -44,6 +46,38 @@ class Placed(Generic[Place]):
 
     trace: Trace
     place: Place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogComparison:
+    """One comparison of two answers in the trace log, each named by query_id and backend."""
+
+    sides: tuple[tuple[str, str], tuple[str, str]]
+    scores: tuple[float, float]
+
+
+def is_log_comparison(values: Values) -> bool:
+    """Returns whether a row compares two answers that have rows of their own."""
+    return values.get("winner") is not None and values.get("other_backend") is not None
+
+
+def parse_log_comparison(values: Values) -> LogComparison:
+    """Returns the comparison that a row of the trace log holds.
+
+    Raises:
+        BadRow: a column is missing, or holds what is not allowed.
+    """
+    winner = parse_text(values, "winner") or ""
+    if winner not in _LOG_SCORES:
+        raise BadRow(f"column winner: {shown(winner)}; expected one of {', '.join(_LOG_SCORES)}")
+    sides = (
+        (parse_name(values, "query_id"), parse_name(values, "backend")),
+        (parse_name(values, "other_query_id"), parse_name(values, "other_backend")),
+    )
+    return LogComparison(sides=sides, scores=_LOG_SCORES[winner])
+
+
+_LOG_SCORES = {"this": (1.0, 0.0), "other": (0.0, 1.0), "tie": (0.5, 0.5)}
 
 
 def is_preference(values: Values) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from ...backends import TIERS
 from ..config import Config
-from ..feedback import Feedback
+from ..feedback import Comparison, Feedback
 from ..formats import Request
 from ..http_error import HttpError
 from ..rerouting import refuse_rerouting
@@ -58,16 +58,18 @@ def confined(request: Request, config: Config, key: Key) -> Request:
     return replace(request, wishes=replace(request.wishes, deny=(*(request.wishes.deny or ()), *others)))
 
 
-def check_scored(feedback: Feedback, key: Key) -> None:
-    """Returns nothing where the key may score the backend that a feedback names.
+def check_scored(feedback: Feedback | Comparison, key: Key) -> None:
+    """Returns nothing where the key may score the backends that a feedback names.
 
     One that names none is about an answer that we remember, whose trace id only its client was told.
 
     Raises:
         HttpError: the key may not use this backend.
     """
-    if key.backends and feedback.backend is not None and feedback.backend not in key.backends:
-        known = ", ".join(key.backends)
-        raise HttpError(
-            403, f"this key may not score {feedback.backend!r:.80}; expected one of {known}", code="model_not_allowed"
-        )
+    named = (feedback.backend, feedback.other_backend if isinstance(feedback, Comparison) else None)
+    for backend in named:
+        if key.backends and backend is not None and backend not in key.backends:
+            known = ", ".join(key.backends)
+            raise HttpError(
+                403, f"this key may not score {backend!r:.80}; expected one of {known}", code="model_not_allowed"
+            )

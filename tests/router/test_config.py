@@ -169,7 +169,7 @@ def test_relative_paths_start_from_the_folder_of_the_file(tmp_path: Path, monkey
     )
     assert config.artefact == folder / "artefacts/default"
     assert config.traces.folder == folder / "traces"
-    assert (config.traces.content, config.traces.max_mb, config.traces.max_files) == (True, 1.5, 3)
+    assert (config.traces.content, config.traces.max_mb, config.traces.max_files) == ("on", 1.5, 3)
     models = {name: spec.model for name, spec in config.backends.items()}
     assert models["here"] == str(folder / "weights")
     assert models["dotted"] == str(folder / "absent")
@@ -551,7 +551,20 @@ def test_an_unknown_default_policy_is_refused(tmp_path: Path) -> None:
     ("entry", "expected"),
     [
         ("folder: 5", "traces.folder: expected a text, got 5; put it in quotes"),
-        ("content: 'yes'", "traces.content: expected true or false, got a text"),
+        ("content: 'yes'", "traces.content: unknown 'yes'; expected one of off, hashed, on"),
+        (
+            "content: hashed",
+            "traces.hash_key_env: expected with `content: hashed`, and only there: the variable with its key",
+        ),
+        (
+            "hash_key_env: KEY",
+            "traces.hash_key_env: expected with `content: hashed`, and only there: the variable with its key",
+        ),
+        ("redact: [patterns]", "traces.redact: there is nothing to take out with `content: off`"),
+        (
+            "content: on, redact: [names]",
+            "traces.redact: unknown 'names'; expected one of patterns, or package.module:Class",
+        ),
         ("max_mb: 0", "traces.max_mb: expected a number above 0, got 0"),
         ("max_files: 0", "traces.max_files: expected a whole number of 1 or more, got 0"),
     ],

@@ -8,7 +8,8 @@ import pytest
 
 from penstock.backends import Completion, Query, RateLimited, Usage
 from penstock.router import Answer, Config, Outcome, Policy, Pool, Step
-from penstock.router.records import feedback_record, records_of
+from penstock.router.content import Content, NoContent, PlainContent
+from penstock.router.records import AnswerRef, feedback_record, records_of
 
 from .pieces import price, spec
 
@@ -41,14 +42,14 @@ def answered() -> Answer:
     )
 
 
-def records(*, with_content: bool) -> list[dict[str, Any]]:
+def records(content: Content) -> list[dict[str, Any]]:
     """Returns the records of that answer, as they are read back from JSON."""
-    found: list[dict[str, Any]] = orjson.loads(orjson.dumps(records_of(QUERY, answered(), with_content=with_content)))
+    found: list[dict[str, Any]] = orjson.loads(orjson.dumps(records_of(QUERY, answered(), content=content)))
     return found
 
 
 def test_every_call_leaves_a_record_in_order() -> None:
-    found = records(with_content=False)
+    found = records(NoContent())
     assert [record["backend"] for record in found] == ["small", "mid", "lrm"]
     assert [record["step"] for record in found] == [0, 1, 2]
     assert [record["final"] for record in found] == [False, True, False]
@@ -57,7 +58,7 @@ def test_every_call_leaves_a_record_in_order() -> None:
 
 
 def test_a_record_has_the_columns_of_a_trace() -> None:
-    record = records(with_content=True)[1]
+    record = records(PlainContent())[1]
     assert record["response"] == "my secret answer"
     assert record["logprobs"] == [-0.5, -0.25]
     assert record["messages"] == [{"role": "user", "content": "my secret question"}]
@@ -66,19 +67,19 @@ def test_a_record_has_the_columns_of_a_trace() -> None:
 
 
 def test_a_failed_call_is_recorded_by_the_kind_of_its_error() -> None:
-    record = records(with_content=True)[0]
+    record = records(PlainContent())[0]
     assert (record["error"], record["cost_usd"], record["confidence"]) == ("RateLimited", 0.0, 0.0)
     assert "response" not in record
     assert "input_tokens" not in record
 
 
 def test_without_content_nothing_is_recorded_that_anybody_wrote() -> None:
-    assert "secret" not in orjson.dumps(records(with_content=False)).decode()
+    assert "secret" not in orjson.dumps(records(NoContent())).decode()
 
 
 @pytest.mark.parametrize("score", [0.0, 1.0])
 def test_feedback_finds_its_trace_by_query_and_backend(score: float) -> None:
-    record = feedback_record("trace-1", backend="mid", score=score)
+    record = feedback_record(AnswerRef(trace_id="trace-1", backend="mid"), score)
     assert record == {"query_id": "trace-1", "backend": "mid", "score": score}
 
 
@@ -98,4 +99,4 @@ def test_the_answer_tells_its_story_as_json() -> None:
 
 def test_the_default_trace_log_keeps_content_out() -> None:
     config = Config(path=Path("models.yaml"), backends={}, policies={}, default_policy="auto", artefact=None)
-    assert (config.traces.folder, config.traces.content) == (None, False)
+    assert (config.traces.folder, config.traces.content) == (None, "off")

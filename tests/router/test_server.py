@@ -327,6 +327,29 @@ def test_feedback_finds_the_trace_by_header_or_by_id(tmp_path: Path) -> None:
     assert scores == [{"query_id": trace_id, "backend": "small", "score": 1.0}] * 2
 
 
+def test_feedback_is_a_score_a_thumb_or_a_comparison(tmp_path: Path) -> None:
+    with Router.from_config(write_models(tmp_path, MODELS + "traces: {folder: log}\n")) as router:
+        app = Sidecar(router)
+        one, two = (chat(app, model=model).headers["x-penstock-trace-id"] for model in ("small", "lrm"))
+        for body in (
+            {"trace_id": one, "score": 0.5},
+            {"trace_id": one, "thumbs": "up"},
+            {"trace_id": two, "thumbs": "down"},
+            {"trace_id": one, "other_trace_id": two, "winner": "this"},
+            {"trace_id": one, "backend": "small", "other_backend": "lrm", "winner": "tie"},
+        ):
+            assert call(app, "/v1/feedback", body).status == 200
+    written = list(map(orjson.loads, (tmp_path / "log" / "traces.jsonl").read_bytes().splitlines()))
+    small, lrm = {"query_id": one, "backend": "small"}, {"query_id": two, "backend": "lrm"}
+    assert written[2:] == [
+        {**small, "score": 0.5},
+        {**small, "score": 1.0},
+        {**lrm, "score": 0.0},
+        {**small, "other_query_id": two, "other_backend": "lrm", "winner": "this"},
+        {**small, "other_query_id": one, "other_backend": "lrm", "winner": "tie"},
+    ]
+
+
 def test_feedback_on_an_unknown_trace_is_not_found(app: Sidecar) -> None:
     got = call(app, "/v1/feedback", {"trace_id": "nope", "score": 0.5})
     assert (got.status, got.json["error"]["code"]) == (404, "trace_not_found")
@@ -339,6 +362,12 @@ BAD_FEEDBACK: dict[str, dict[str, Any]] = {
     "score: expected a number from 0 to 1, got 2": {"trace_id": "a", "score": 2},
     "score: expected a number from 0 to 1, got True": {"trace_id": "a", "score": True},
     "backend": {"trace_id": "a", "score": 1, "backend": 7},
+    "thumbs: expected up or down, got 'sideways'": {"trace_id": "a", "thumbs": "sideways"},
+    "thumbs: expected this or score, not both": {"trace_id": "a", "thumbs": "up", "score": 1},
+    "winner: expected one of this, other, tie, got 'a'": {"trace_id": "a", "other_trace_id": "b", "winner": "a"},
+    "winner: expected one of this, other, tie, got None": {"trace_id": "a", "other_trace_id": "b"},
+    "other_trace_id: expected": {"trace_id": "a", "other_trace_id": 7, "winner": "tie"},
+    "unknown field 'score'": {"trace_id": "a", "other_trace_id": "b", "winner": "tie", "score": 1},
     "unknown field 'stars'": {"trace_id": "a", "score": 1, "stars": 5},
 }
 
