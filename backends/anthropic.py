@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -16,7 +18,10 @@ from .http import CallClock
 from .network import UNREADABLE, NetworkBackend
 from .options import check_options, name_list, option, read_base_url, read_key, text_mapping
 from .spec import BackendSpec
-from .types import Original, Query
+from .thoughts import FOREIGN, is_about_signatures, put_own_blocks
+from .types import Query
+
+logger = logging.getLogger(__name__)
 
 DEFAULT_BASE_URL = "https://api.anthropic.com/v1"
 API_VERSION = "2023-06-01"
@@ -48,8 +53,9 @@ class AnthropicBackend(NetworkBackend):
     """Asks `{base_url}/messages`, translating the query from the OpenAI form and the reply back into it.
 
     A query that came as a request of this API is sent as it came, with the caller's `anthropic-beta`: `model`,
-    `max_tokens` and the effort are set as ever, and thinking that bears no signature is left out, since it is not
-    this provider's.
+    `max_tokens` and the effort are set as ever, and thinking that bears no signature, or is known to be another
+    model's, is left out. Where the provider refuses a signature, the call is made again without the thinking of earlier
+    answers.
 
     An effort becomes thinking. Models up to Claude 4.5 are given a budget of tokens, `THINKING_BUDGETS[effort]` or
     the effort itself where it is a number, on top of the limit on the answer; later ones think as much as they see
@@ -88,7 +94,8 @@ class AnthropicBackend(NetworkBackend):
 
     def _payload(self, query: Query, *, is_stream: bool) -> dict[str, Any]:
         original = query.original_in(self.spec.format)
-        payload = request_of(query.messages, query.params) if original is None else _sent_on(original)
+        payload = request_of(query.messages, query.params) if original is None else dict(original.body)
+        put_own_blocks(payload, query, self.spec.mind)
         payload["model"] = self.spec.model
         is_callers = original is not None and "thinking" in original.body
         self._put_limit_and_thinking(payload, query)
@@ -173,11 +180,17 @@ class AnthropicBackend(NetworkBackend):
     def _reader(self) -> AnthropicReader:
         return AnthropicReader(Assembly())
 
-    def _has_adapted(self, error: BackendError, query: Query, payload: Mapping[str, Any]) -> bool:
-        """Learns from a refusal that names a sampling field or the way of thinking."""
+    def _adapted(self, error: BackendError, query: Query, payload: Mapping[str, Any]) -> Query | None:
+        """Forgets what was thought before, or learns from a refusal of a sampling field or of the way of thinking."""
         said = error.provider_message
-        if error.status != 400 or not _REFUSAL.search(said):
-            return False
+        if error.status != 400:
+            return None
+        if is_about_signatures(said, payload):
+            logger.info("%s: asked again without the thinking of earlier answers: %s", self.spec.name, said)
+            return replace(query, minds=(FOREIGN,) * len(payload["messages"]))
+        return query if _REFUSAL.search(said) and self._has_learned(said, error, query, payload) else None
+
+    def _has_learned(self, said: str, error: BackendError, query: Query, payload: Mapping[str, Any]) -> bool:
         if "adaptive" in said and (payload.get("thinking") or {}).get("type") == "enabled":
             self._mode = "adaptive"
             original = query.original_in(self.spec.format)
@@ -205,29 +218,6 @@ def _thinking_within(thinking: Any, most: int | None) -> Any:
         return thinking
     budget = _within(given, most)
     return {**thinking, "budget_tokens": budget} if budget else {"type": "disabled"}
-
-
-def _sent_on(original: Original) -> dict[str, Any]:
-    """Returns the body of a request as it came, but for thinking without a signature: no Claude has thought that."""
-    body = dict(original.body)
-    if any(map(_is_foreign, _blocks_in(body.get("messages")))):
-        body["messages"] = [
-            {**turn, "content": [block for block in turn["content"] if not _is_foreign(block)]}
-            if isinstance(turn.get("content"), list)
-            else turn
-            for turn in body["messages"]
-        ]
-    return body
-
-
-def _blocks_in(messages: Any) -> Iterator[Any]:
-    for turn in messages or ():
-        content = turn.get("content")
-        yield from content if isinstance(content, list) else ()
-
-
-def _is_foreign(block: Any) -> bool:
-    return isinstance(block, Mapping) and block.get("type") == "thinking" and not block.get("signature")
 
 
 def _mode_of(model: str) -> str:

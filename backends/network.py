@@ -110,8 +110,11 @@ class NetworkBackend(ABC):
         """Returns a reader for one reply."""
 
     @abstractmethod
-    def _has_adapted(self, error: BackendError, query: Query, payload: Mapping[str, Any]) -> bool:
-        """Returns whether the next payload, unlike this, is free of what `error` complains of."""
+    def _adapted(self, error: BackendError, query: Query, payload: Mapping[str, Any]) -> Query | None:
+        """Returns the query to ask with instead, whose payload is free of what `error` complains of; None: none is.
+
+        What holds for every query is learned, and the query returned as it is.
+        """
 
     async def complete(self, query: Query) -> Completion:
         """Returns the whole completion."""
@@ -143,8 +146,10 @@ class NetworkBackend(ABC):
                         yield Chunk(completion=self._completion(reader, query, clock))
                         await reply.drain()
                 except BackendError as error:
-                    if not is_unanswered or not self._has_adapted(error, query, payload):
+                    adapted = self._adapted(error, query, payload) if is_unanswered else None
+                    if adapted is None:
                         raise
+                    query = adapted
 
     async def aclose(self) -> None:
         """Closes the connections; may be called twice."""
@@ -176,8 +181,10 @@ class NetworkBackend(ABC):
                 async with self._post(query, payload, clock) as reply:
                     return await reply.body()
             except BackendError as error:
-                if not self._has_adapted(error, query, payload):
+                adapted = self._adapted(error, query, payload)
+                if adapted is None:
                     raise
+                query = adapted
 
     def _checked_payload(self, query: Query, *, is_stream: bool) -> dict[str, Any]:
         try:

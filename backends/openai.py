@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,7 +14,10 @@ from .openai_reply import OpenAIReader
 from .options import check_options, name_list, option, read_base_url, read_key, text_mapping
 from .spec import BackendSpec
 from .thinking import ThinkSplitter
+from .thoughts import REASONING_BACK, own_reasoning, reasoning_wanted
 from .types import Query
+
+logger = logging.getLogger(__name__)
 
 DEFAULT_BASE_URL = "https://api.openai.com/v1"
 THINKING = ("tagged", "starts_inside", "untagged")
@@ -46,6 +50,8 @@ class OpenAIBackend(NetworkBackend):
         "drop_params": "request fields that are never sent to this backend",
         "budget_field": "field that tells the provider the most reasoning tokens, such as `thinking_budget` or, within"
         " an object, `reasoning.max_tokens`",
+        "reasoning_back": "which reasoning of earlier answers is sent back: own (default; of the same model, or of"
+        " nobody knows whom), all, none, required (all, and empty beside tool calls that have none)",
         "thinking": "what `<think>` means in an answer: tagged (default), starts_inside (the chat template has"
         " written the opening tag), untagged (nothing)",
     }
@@ -68,11 +74,18 @@ class OpenAIBackend(NetworkBackend):
         self._budget_path = option(spec, "budget_field", str, expected="a field's name", default="").split(".")
         if self._budget_path != [""] and not all(self._budget_path):
             raise ConfigError(f"backends.{spec.name}.budget_field: expected names with dots between, such as a.b")
+        self._reasoning_back = option(spec, "reasoning_back", str, expected="text", default="own")
+        if self._reasoning_back not in REASONING_BACK:
+            raise ConfigError(
+                f"backends.{spec.name}.reasoning_back: unknown {self._reasoning_back!r}; expected one of"
+                f" {', '.join(REASONING_BACK)}"
+            )
         self._wants_new_limit = bool(_NEW_LIMIT.search(spec.model))
 
     def _payload(self, query: Query, *, is_stream: bool) -> dict[str, Any]:
         spec = self.spec
-        payload = {**query.params, "model": spec.model, "messages": query.messages}
+        messages = own_reasoning(query, spec.mind, self._reasoning_back)
+        payload = {**query.params, "model": spec.model, "messages": messages}
         if spec.effort is not None:
             payload["reasoning_effort"] = spec.effort
         self._set_limit(payload)
@@ -104,11 +117,20 @@ class OpenAIBackend(NetworkBackend):
             return OpenAIReader(Assembly())
         return OpenAIReader(Assembly(ThinkSplitter(starts_inside=self._thinking == "starts_inside")))
 
-    def _has_adapted(self, error: BackendError, query: Query, payload: Mapping[str, Any]) -> bool:
-        """Learns from a refusal that names a field: `logprobs`, a sampling field, or the name of the limit."""
+    def _adapted(self, error: BackendError, query: Query, payload: Mapping[str, Any]) -> Query | None:
+        """Learns from a refusal that names a field: reasoning, `logprobs`, a sampling field, or the limit."""
         said = error.provider_message
-        if error.status not in (400, 403, 422, 500, 501) or not _REFUSAL.search(said):
-            return False
+        if error.status not in (400, 403, 422, 500, 501):
+            return None
+        wanted = reasoning_wanted(said)
+        # Learned once: a provider that wants first one and then the other is not understood.
+        if wanted is not None and self._reasoning_back == "own":
+            logger.warning("%s: reasoning_back is %s from now on: %s", self.spec.name, wanted, said)
+            self._reasoning_back = wanted
+            return query
+        return query if _REFUSAL.search(said) and self._has_learned(said, error, query, payload) else None
+
+    def _has_learned(self, said: str, error: BackendError, query: Query, payload: Mapping[str, Any]) -> bool:
         own = {field for field in (*_OURS, *_SAMPLING) if field in _SAMPLING or field not in query.params}
         if query.original is not None and query.original.format != self.spec.format and self.spec.effort is None:
             own.add("reasoning_effort")  # our translation of a wish to think, which this model cannot

@@ -94,6 +94,11 @@ class BackendSpec:
             return True
         return self.type in _BUDGETED or "budget_field" in self.options
 
+    @property
+    def mind(self) -> str:
+        """What thinks, whatever the effort and the endpoint: backends of one mind can read each other's thinking."""
+        return f"{self.type} {self.model or self.name}"
+
     def lacking(self, needed: frozenset[str]) -> frozenset[str]:
         """Returns those of the needed capabilities that this backend is known not to have.
 

@@ -30,7 +30,9 @@ class Query:
     `params` holds fields of a chat completion request besides `model`, `messages` and `stream`
     (`temperature`, `max_tokens`, `tools`, `response_format`, ...). `id` is the `query_id` of a trace,
     by which `replay` finds its recorded answers. `original` is set where the request came over HTTP: the rest
-    is then its translation, by which it is judged and which backends of another format are sent.
+    is then its translation, by which it is judged and which backends of another format are sent. `minds` says of the
+    assistant's messages, in their order, which `BackendSpec.mind` has had the thinking in them; "" where that is not
+    known, and none at all where nothing is.
     """
 
     messages: tuple[Message, ...]
@@ -38,6 +40,7 @@ class Query:
     id: str = ""
     original: Original | None = None
     reasoning_budget: int | None = None  # the most tokens to reason with, where the backend can be told
+    minds: tuple[str, ...] = ()
 
     @classmethod
     def from_text(cls, text: str, *, id: str = "") -> Query:
@@ -74,6 +77,10 @@ class Query:
     def text(self) -> str:
         """The text of every message in order; images leave none."""
         return "\n".join(text for message in self.messages if (text := text_of(message)))
+
+    def is_foreign(self, place: int, mind: str) -> bool:
+        """Returns whether the assistant's message of this number is known to be of another mind."""
+        return place < len(self.minds) and self.minds[place] not in ("", mind)
 
     def original_in(self, format: str) -> Original | None:
         """Returns the request in the words it came in, where these are of a format; else None."""

@@ -37,7 +37,17 @@ _POLICY_KEYS = (
     "max_cost_usd", "max_latency_s", "min_quality", "effort", "budget", "floor", "allow", "deny", "deadline_s",
     "when_unsure", "margin", "risk",
 )  # fmt: skip
-_TOP_KEYS = ("version", "artefact", "policies", "default_policy", "backends", "floor", "traces", "keys")
+_TOP_KEYS = (
+    "version",
+    "artefact",
+    "policies",
+    "default_policy",
+    "backends",
+    "floor",
+    "traces",
+    "keys",
+    "conversations",
+)
 _MOST_BACKENDS = 500
 # What a certificate knows nothing of.
 _UNCERTIFIED = (
@@ -57,6 +67,7 @@ class Config:
     artefact: Path | None
     traces: TraceLog = field(default_factory=TraceLog)
     keys: Path | None = None  # the file with the sidecar's API keys; None: it asks for none
+    conversations: Path | None = None  # the file that processes share what they know of conversations by; None: memory
     floors: Floors = NO_FLOORS  # under the queries that its rules choose
 
 
@@ -101,7 +112,8 @@ def read_config(path: Path | str) -> Config:
         default_policy=default,
         artefact=path.parent / artefact if artefact else None,
         traces=read_trace_log(top.section("traces"), folder=path.parent),
-        keys=_read_keys(top, folder=path.parent),
+        keys=_read_file(top, "keys", folder=path.parent),
+        conversations=_read_file(top, "conversations", folder=path.parent),
         floors=read_floors(top, folder=path.parent),
     )
 
@@ -266,10 +278,11 @@ def _read_policy(name: str, section: Section, backends: Mapping[str, BackendSpec
     )
 
 
-def _read_keys(top: Section, *, folder: Path) -> Path | None:
-    if not top.has("keys"):
+def _read_file(top: Section, key: str, *, folder: Path) -> Path | None:
+    """Returns the file that a section names; None where there is no such section."""
+    if not top.has(key):
         return None
-    section = top.section("keys")
+    section = top.section(key)
     section.only(("file",))
     return folder / section.text("file", required=True)
 

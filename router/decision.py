@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..backends import BackendSpec, Query
+from .conversations import NO_PAST, Past, past_in_words, savings_usd, tier_drops, with_savings
 from .errors import NoFeasibleBackend
 from .feasible import needed_capabilities, wanted_tokens, why_excluded
 from .objectives import create_objective
@@ -30,6 +31,8 @@ class Decision:
     estimates: Estimates
     excluded: Mapping[str, str]  # backend -> the wish that excludes it
     unavailable: Mapping[str, str] = field(default_factory=dict)  # those of the excluded that might be asked later
+    past: Past = NO_PAST  # of the conversation
+    saved_usd: Mapping[str, float] = field(default_factory=dict)  # by what backends have of it in their caches
     neighbours: tuple[Neighbour, ...] = ()  # filled by `Router.route`
     notes: tuple[str, ...] = ()
 
@@ -42,6 +45,8 @@ class Decision:
         why = f"{self.policy.objective}: estimated quality {quality:.2f} for {price} ({self.estimates.source})"
         if self.is_unsure:
             why += f"; unlike the training queries, so {_WHEN_UNSURE[self.policy.when_unsure or '']}"
+        if self.past.last:
+            why += f"; {past_in_words(self.past, self.backend, self.saved_usd)}"
         return "; ".join((why, *(f"without {name}: {reason}" for name, reason in self.unavailable.items())))
 
     @property
@@ -97,15 +102,19 @@ def decide(
     specs: Mapping[str, BackendSpec],
     escalation: Escalation,
     unavailable: Mapping[str, str] | None = None,
+    past: Past = NO_PAST,
 ) -> Decision:
     """Returns where to start; pure.
 
     `escalation` has the backends of `estimates` in their order. `unavailable` says of those that cannot be asked now,
-    why.
+    why. `past` is what is known of the conversation.
 
     Raises:
         NoFeasibleBackend: the wishes exclude every backend.
     """
+    unavailable = unavailable or {}
+    saved_usd = savings_usd(past, specs, estimates.input_tokens)
+    estimates = with_savings(estimates, saved_usd)
     unsure = policy.when_unsure if estimates.is_unfamiliar else None
     believed = estimates
     if unsure and estimates.mean_quality is not None:
@@ -119,6 +128,7 @@ def decide(
         original=query.original,
         unavailable=unavailable,
     )
+    excluded |= tier_drops(past, specs, excluded, unavailable)
     outlook = outlook_of(believed, escalation, policy, excluded)
     if unsure:
         place = best_place(outlook.quality if unsure == "safe" else -outlook.cost_usd, outlook)
@@ -130,7 +140,9 @@ def decide(
         outlook=outlook,
         estimates=estimates,
         excluded=excluded,
-        unavailable={name: why for name, why in (unavailable or {}).items() if excluded[name] == why},
+        unavailable={name: why for name, why in unavailable.items() if excluded[name] == why},
+        past=past,
+        saved_usd=saved_usd,
     )
 
 

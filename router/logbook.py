@@ -1,4 +1,4 @@
-"""What requests leave behind: records in the trace log, and whose answer it was, for feedback that comes later."""
+"""What requests leave behind: records in the trace log; whose answer it was, for feedback and conversations to come."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 from ..backends import BackendError, PenstockError, Query
 from .answer import Answer
 from .content import Content
+from .conversations import Conversations
 from .decision import Decision
 from .records import (
     AnswerRef,
@@ -29,9 +30,10 @@ _REMEMBERED = 10_000  # answers whose backend is known to feedback
 class Logbook:
     """Writes what became of each request to a sink. Safe to share among tasks and threads."""
 
-    def __init__(self, sink: TraceSink, *, content: Content) -> None:
+    def __init__(self, sink: TraceSink, *, content: Content, conversations: Conversations) -> None:
         self._sink = sink
         self._content = content
+        self._conversations = conversations
         self._lock = threading.Lock()
         self._answered: OrderedDict[str, str] = OrderedDict()
 
@@ -41,6 +43,8 @@ class Logbook:
             self._answered[answer.trace_id] = answer.backend
             if len(self._answered) > _REMEMBERED:
                 self._answered.popitem(last=False)
+        if answer.decision.past.key:
+            self._conversations.see(answer.decision.past, answer)
         self._write(records_of(query, answer, content=self._content))
 
     def see_failure(self, query: Query, decision: Decision, causes: Mapping[str, BackendError]) -> None:
@@ -79,6 +83,7 @@ class Logbook:
     def close(self) -> None:
         """Frees files; may be called twice."""
         self._sink.close()
+        self._conversations.close()
 
     def _write(self, records: Iterable[Mapping[str, Any]]) -> None:
         for record in records:

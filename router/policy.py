@@ -64,6 +64,7 @@ class Wishes:
     floor: Tier | None = None
     allow: tuple[str, ...] | None = None
     deny: tuple[str, ...] | None = None
+    conversation: str | None = None  # the caller's name for the conversation that the request is part of
 
     def __post_init__(self) -> None:
         """Refuses what is no wish.
@@ -85,6 +86,8 @@ class Wishes:
             object.__setattr__(self, "budget", _tokens(self.budget, where="wishes.budget"))
         if self.floor is not None:
             object.__setattr__(self, "floor", _tier(self.floor, where="wishes.floor"))
+        if self.conversation is not None:
+            object.__setattr__(self, "conversation", _label(self.conversation, where="wishes.conversation"))
 
     def on(self, policy: Policy) -> Policy:
         """Returns the policy with these wishes in it; of two limits the tighter holds."""
@@ -113,6 +116,7 @@ _TIGHTER: Mapping[str, Callable[[Any, Any], Any]] = {
     "budget": min,
     "floor": lambda *tiers: max(tiers, key=TIERS.index),
 }
+_MOST_SIGNS = 200  # of the name of a conversation
 _NUMBERS = {"lam": math.inf, "min_quality": 1.0, "max_cost_usd": math.inf, "max_latency_s": math.inf}
 WISH_NAMES = tuple(field.name for field in fields(Wishes))
 NO_WISHES = Wishes()
@@ -143,6 +147,8 @@ def read_wishes(values: Mapping[str, Any], *, where: str) -> Wishes:
             read[name] = _tokens(value, where=f"{where}.budget")
         elif name == "floor":
             read[name] = _tier(value, where=f"{where}.floor")
+        elif name == "conversation":
+            read[name] = _label(value, where=f"{where}.conversation")
         else:
             read[name] = _number(value, where=f"{where}.{name}", most=_NUMBERS[name])
     return Wishes(**read)
@@ -159,6 +165,12 @@ def _tokens(value: Any, *, where: str) -> int:
     if number != int(number):
         raise ConfigError(f"{where}: expected a whole number of tokens, got {value!r}")
     return int(number)
+
+
+def _label(value: Any, *, where: str) -> str:
+    if not isinstance(value, str) or not 0 < len(value.strip()) <= _MOST_SIGNS:
+        raise ConfigError(f"{where}: expected a text of 1 to {_MOST_SIGNS} signs, got {value!r:.60}")
+    return value.strip()
 
 
 def _tier(value: Any, *, where: str) -> Tier:

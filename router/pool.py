@@ -12,6 +12,7 @@ from ..backends import BackendError, BackendSpec, Completion, ConfigError, Query
 from ..backends.usage import estimated_tokens
 from ..classifiers import Escalation, Estimates, PriorModel, no_escalation, question_of
 from .cascade import Assess, Outcome, Read, cascade, read_answer
+from .conversations import NO_PAST, Past
 from .decision import Decision, decide
 from .floor import NO_FLOORS, Floors
 from .outlook import FloatArray
@@ -90,8 +91,10 @@ class Pool:
         estimates: Estimates | None = None,
         *,
         unavailable: Mapping[str, str] | None = None,
+        past: Past = NO_PAST,
     ) -> Decision:
-        """Returns where to start; `unavailable` says of backends that cannot be asked now, why.
+        """Returns where to start. `unavailable` says of backends that cannot be asked now, why; `past` is what is known
+        of the conversation.
 
         Raises:
             NoFeasibleBackend: the wishes exclude every backend.
@@ -107,6 +110,7 @@ class Pool:
             specs=self.specs,
             escalation=self.escalation,
             unavailable=unavailable,
+            past=past,
         )
 
     def unkept(self, policies: Iterable[Policy]) -> dict[str, str]:

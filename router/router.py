@@ -19,6 +19,7 @@ from .asked import Asked, takes_query
 from .background import CLOSED, aiterate, await_on, iterate, wait_for
 from .chat import Chat
 from .config import Config, read_config
+from .conversations import NO_PAST, Conversations, open_turns
 from .decision import Decision
 from .errors import BackendBusy, NoBackendFree, NoFeasibleBackend, UnknownPolicy
 from .fleet import Fleet
@@ -55,7 +56,10 @@ class Router:
         self.chat = Chat(self)
         self._clock = clock
         self._fleet = Fleet(config.backends, given=backends, clock=clock)
-        self._logbook = Logbook(sink or NullSink(), content=config.traces.open_content())
+        self._conversations = Conversations(open_turns(config.conversations))
+        self._logbook = Logbook(
+            sink or NullSink(), content=config.traces.open_content(), conversations=self._conversations
+        )
 
     @classmethod
     def from_config(cls, path: Path | str = "models.yaml", *, backends: Mapping[str, Backend] | None = None) -> Self:
@@ -100,22 +104,26 @@ class Router:
                 )
         return wishes.on(found)
 
-    def decide(self, query: Query, policy: str | None = None, wishes: Wishes = NO_WISHES) -> Decision:
-        """Returns the decision for a query, quickly; calls nothing.
+    def decide(
+        self, query: Query, policy: str | None = None, wishes: Wishes = NO_WISHES, *, asker: str = ""
+    ) -> Decision:
+        """Returns the decision for a query, quickly; calls nothing. Conversations of different askers never mix.
 
         Raises:
             NoFeasibleBackend: no backend is left; NoBackendFree where that may pass.
             InvalidRequest: the query is to be routed, and tells the provider to do that too.
         """
         wanted = self.policy(policy, wishes)
-        if wanted.name in self.config.policies:
+        past = NO_PAST
+        if wanted.name in self.config.policies:  # else there is nothing to decide
             refuse_rerouting(query, why="ask for a backend by its name")
+            past = self._conversations.past_of(query, asker=asker, conversation=wishes.conversation)
         refusals = self.refusals()
         if not refusals:
-            return self.pool.decide(query, wanted)
+            return self.pool.decide(query, wanted, past=past)
         unavailable = {name: refusal.reason for name, refusal in refusals.items()}
         try:
-            return self.pool.decide(query, wanted, unavailable=unavailable)
+            return self.pool.decide(query, wanted, unavailable=unavailable, past=past)
         except NoFeasibleBackend as error:
             waits = [
                 refusal.retry_after_s or 0.0
@@ -135,12 +143,17 @@ class Router:
         """Returns the decision with its explanation, nearest training queries included; calls nothing."""
         return self.dry_run(asked.query, asked.policy, asked.wishes)
 
-    def dry_run(self, query: Query, policy: str | None = None, wishes: Wishes = NO_WISHES) -> Decision:
+    def dry_run(
+        self, query: Query, policy: str | None = None, wishes: Wishes = NO_WISHES, *, asker: str = ""
+    ) -> Decision:
         """Returns the decision with its explanation, as `route` does."""
-        decision = self.decide(query, policy, wishes)
+        decision = self.decide(query, policy, wishes, asker=asker)
         notes = tuple(f"{name}: not in the artefact; guessed from tier and price" for name in self.pool.untrained)
         if decision.estimates.source == "cold start":
             notes = ()
+        if decision.past.last:
+            new = self.pool.decide(query, decision.policy, unavailable=decision.unavailable)
+            notes += (f"as the first request of a conversation: {new.backend}",)
         return replace(decision, neighbours=self.pool.nearest(question_of(query)), notes=notes)
 
     @takes_query
@@ -278,6 +291,11 @@ class Router:
             raise PenstockError(CLOSED)
         return self._logbook.find(trace_id, backend)
 
+    def _mind_of(self, backend: str) -> str:
+        """Returns what thinks in a backend; "" where models.yaml does not know it any more."""
+        spec = self.config.backends.get(backend)
+        return spec.mind if spec else ""
+
     def _run(self, query: Query, policy: str | None, wishes: Wishes, decision: Decision | None) -> Run:
         started = self._clock()
         if decision is None:
@@ -288,6 +306,8 @@ class Router:
                 raise
         if decision.policy.budget is not None:
             query = replace(query, reasoning_budget=decision.policy.budget)
+        if any(decision.past.authors):
+            query = replace(query, minds=tuple(map(self._mind_of, decision.past.authors)))
         return Run(
             query=query,
             decision=decision,

@@ -144,7 +144,7 @@ class Sidecar:
 
     def _decide(self, request: Request) -> Decision:
         started = time.perf_counter()
-        decision = self._router.decide(request.query, request.model, request.wishes)
+        decision = self._router.decide(request.query, request.model, request.wishes, asker=request.asker)
         self._seen.decision.see(time.perf_counter() - started)
         return decision
 
@@ -206,7 +206,7 @@ class Sidecar:
         body = await read_body(scope, receive, limit=self._max_body_bytes)
         request = read_request(reply.format, body, scope["headers"], trace_id="")
         request = confined(request, self._router.config, key)
-        decision = self._router.dry_run(request.query, request.model, request.wishes)
+        decision = self._router.dry_run(request.query, request.model, request.wishes, asker=request.asker)
         headers = {"x-penstock-backend": decision.backend, "x-penstock-reason": decision.reason}
         await reply.json(decision.as_dict(), headers=encode_headers(headers))
 

@@ -29,6 +29,7 @@ class Request:
     model: str | None  # a policy or a backend; None: the default policy
     wishes: Wishes
     is_stream: bool
+    asker: str = ""  # the key's id: who may not be mistaken for another
 
 
 class Writer(Protocol):

@@ -1,8 +1,8 @@
 """Requests of Anthropic's Messages API, read into the form of chat completions.
 
 What that form cannot say is not lost: it is named in `unsayable`, and the request goes to no backend that would not get
-it in its own words. Left out without a word are only thinking of earlier turns, which is signed for the model that had
-it and means nothing to another, and hints that change no answer (`HINTS`, and `cache_control` wherever it stands).
+it in its own words. Left out without a word are only thinking of earlier turns that is signed, for the model that had
+it, and means nothing to another, and hints that change no answer (`HINTS`, and `cache_control` wherever it stands).
 """
 
 from __future__ import annotations
@@ -107,6 +107,7 @@ def _turn_of(turn: Mapping[str, Any], where: str, unsayable: list[str]) -> Itera
 
 def _assistant_of(content: list[Mapping[str, Any]], where: str, unsayable: list[str]) -> Part:
     texts: list[str] = []
+    thoughts: list[str] = []
     calls: list[Part] = []
     for place, block in enumerate(content):
         kind = block["type"]
@@ -116,9 +117,13 @@ def _assistant_of(content: list[Mapping[str, Any]], where: str, unsayable: list[
             arguments = orjson.dumps(block.get("input") or {}).decode()
             function = {"name": block["name"], "arguments": arguments}
             calls.append({"id": block["id"], "type": "function", "function": function})
+        elif kind == "thinking" and not block.get("signature"):
+            thoughts.append(block["thinking"])
         elif kind not in ("thinking", "redacted_thinking"):
             unsayable.append(f"{where}.content[{place}]: type {kind!r}")
     message: Part = {"role": "assistant", "content": "".join(texts) if texts or not calls else None}
+    if thoughts:
+        message["reasoning_content"] = "".join(thoughts)
     return message | ({"tool_calls": calls} if calls else {})
 
 

@@ -1,8 +1,9 @@
 """Requests of OpenAI's Responses API, read into the form of chat completions.
 
 No backend type speaks this format, so what has no counterpart in chat completions is refused with a sentence, and so is
-what would need a server that remembers. Reasoning items of earlier turns are left out: they mean nothing to another
-model. Fields that we do not know travel on, for the backend to heed or to refuse.
+what would need a server that remembers. Reasoning of earlier turns goes along in plain text, where it came from here;
+what OpenAI has encrypted means nothing to another model and is left out. Fields that we do not know travel on, for the
+backend to heed or to refuse.
 """
 
 from __future__ import annotations
@@ -78,15 +79,22 @@ def _messages_of(given: Any) -> list[Part]:
             raise InvalidRequest(f"{where}: unknown shape ({type(error).__name__}: {error})") from error
         if message is None:
             continue
-        # Calls are items of their own here, and part of the assistant's message there; results must follow that one, so
-        # text after a call is part of it too.
+        # Calls and reasoning are items of their own here, and part of the assistant's message there; results must
+        # follow that one, so text after a call is part of it too.
         last = messages[-1] if messages else {}
         calls = [*last.get("tool_calls", ()), *message.get("tool_calls", ())]
-        if calls and last.get("role") == message["role"] == "assistant":
-            last |= {"content": _joined(last["content"], message["content"]), "tool_calls": calls}
+        is_next = last.get("role") == message["role"] == "assistant"
+        if is_next and (calls or _is_only_reasoning(last)) and "reasoning_content" not in message:
+            last["content"] = _joined(last["content"], message["content"])
+            if calls:
+                last["tool_calls"] = calls
         else:
             messages.append(message)
-    return messages
+    return [message for message in messages if not _is_only_reasoning(message)]
+
+
+def _is_only_reasoning(message: Part) -> bool:
+    return "reasoning_content" in message and message["content"] is None and "tool_calls" not in message
 
 
 def _joined(first: str | list[Part] | None, second: str | list[Part] | None) -> str | list[Part] | None:
@@ -116,7 +124,8 @@ def _message_of(item: Mapping[str, Any], where: str) -> Part | None:
             raise InvalidRequest(f"{where}.output: only text can be translated; chat completions have no other results")
         return {"role": "tool", "tool_call_id": item["call_id"], "content": output}
     if kind == "reasoning":
-        return None
+        thought = "" if item.get("encrypted_content") else "".join(part["text"] for part in item.get("summary") or ())
+        return {"role": "assistant", "content": None, "reasoning_content": thought} if thought else None
     if kind == "item_reference":
         raise InvalidRequest(f"{where}: {_STATE}")
     raise InvalidRequest(f"{where}: an item of type {kind!r:.80} has no counterpart in chat completions")

@@ -35,6 +35,7 @@ def confined(request: Request, config: Config, key: Key) -> Request:
         HttpError: the key may not ask for this model.
         InvalidRequest: the request tells the provider to use another one, or another price than the key is charged.
     """
+    request = replace(request, asker=key.id)
     floor = config.floors.of_caller(key.name) if key is not ANYONE else None
     if floor is not None:
         wishes = request.wishes

@@ -110,6 +110,7 @@ def test_wishes_are_those_of_the_protocol() -> None:
         "floor",
         "allow",
         "deny",
+        "conversation",
     )
 
 
@@ -136,6 +137,7 @@ def test_wishes_are_read_from_json() -> None:
         ("allow", "a,,", ("a",)),
         ("allow", "", ()),
         ("deny", "a", ("a",)),
+        ("conversation", " chat-7 ", "chat-7"),
     ],
 )
 def test_wishes_may_come_as_the_text_of_a_header(name: str, text: str, value: object) -> None:
@@ -150,7 +152,7 @@ def test_null_is_no_wish(name: str) -> None:
 def test_an_unknown_wish_is_named_with_those_allowed() -> None:
     assert refusal({"max_cost": 1}) == (
         "penstock: unknown wish 'max_cost'; expected one of lam, min_quality, max_cost_usd, max_latency_s, effort,"
-        " budget, floor, allow, deny"
+        " budget, floor, allow, deny, conversation"
     )
 
 

@@ -40,7 +40,7 @@ def test_one_conversation_is_one_query_whatever_the_format() -> None:
             "messages": [
                 {"role": "system", "content": "Be brief."},
                 {"role": "user", "content": "Hard?"},
-                {"role": "assistant", "content": "Let me see.", "tool_calls": [call]},
+                {"role": "assistant", "content": "Let me see.", "reasoning_content": "hm", "tool_calls": [call]},
                 {"role": "tool", "tool_call_id": "c", "content": "2"},
                 {"role": "user", "content": "ok, go on"},
             ]
@@ -55,7 +55,9 @@ def test_one_conversation_is_one_query_whatever_the_format() -> None:
                 {
                     "role": "assistant",
                     "content": [
-                        {"type": "thinking", "thinking": "hm", "signature": "s"},
+                        {"type": "thinking", "thinking": "hm", "signature": ""},
+                        {"type": "thinking", "thinking": "of Claude's", "signature": "s"},
+                        {"type": "redacted_thinking", "data": "x"},
                         {"type": "text", "text": "Let me see."},
                         {"type": "tool_use", "id": "c", "name": "f", "input": {"a": 1}},
                     ],
@@ -76,6 +78,7 @@ def test_one_conversation_is_one_query_whatever_the_format() -> None:
             "instructions": "Be brief.",
             "input": [
                 {"role": "user", "content": "Hard?"},
+                {"type": "reasoning", "id": "e", "summary": [], "encrypted_content": "of OpenAI's"},
                 {"type": "reasoning", "id": "r", "summary": [{"type": "summary_text", "text": "hm"}]},
                 {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Let me see."}]},
                 {"type": "function_call", "call_id": "c", "name": "f", "arguments": '{"a":1}'},
