@@ -19,6 +19,7 @@ import numpy as np
 from tables import print_table
 
 from penstock.classifiers import Featurizer, fit_confidence, read_signals
+from penstock.classifiers.confidence import N_TREES
 from penstock.classifiers.final_answer import final_answer
 from penstock.classifiers.heads import assign_folds, fit_with_out_of_fold
 from penstock.router import Pool, Tried
@@ -99,6 +100,7 @@ def kept_for_strangers(replayer: Replayer, train: Dataset, *, seed: int) -> list
             backend_of=owner[taught],
             folds=folds[rows][taught],
             backends=train.backends,
+            n_trees=N_TREES,
         )
         own = test_owner == b
         told = model.judge(test_values[own], before[test_rows[own], b], backend=train.backends[b])

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 
 from ..backends import Completion, Query
+from .boosting import Growth, TreeSum, grow, tree_sum
 from .calibration import Calibration, fit_calibration
 from .errors import ArtefactError, FitError
 from .logistic import fit_logistic, sigmoid
 from .ridge import FloatArray
 from .signals import read_signals, signal_names
-from .sparse import IntArray
+from .sparse import Float32Array, IntArray
 
-_OWN_PENALTY = 12.0  # on what is peculiar to one backend, relative to what all share: few labels each are normal
+N_TREES = 100
+_GROWTH = Growth(depth=3, rate=0.1, input_share=0.3)
+_MIN_FOR_TREES = 500  # graded answers, below which the logistic part is left alone
+_OWN_PENALTY = 30.0  # on what is peculiar to one backend, relative to what all share: few labels each are normal
 _PENALTY = 2.0
 _CLIP = 4.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfidenceModel:
-    """A logistic model of the signals and the estimate, with a part shared by all backends and a part of each one.
+    """A logistic model of the signals and the estimate, with a part shared by all backends and a part of each one; and
+    boosted trees over the same, which see what a line cannot. Where there are trees, the two log-odds are averaged.
 
     A signal that does not apply counts as average, and that it does not apply is itself a feature. One that never did
     in training changes nothing when it does for the first time.
@@ -34,6 +40,7 @@ class ConfidenceModel:
     absence: FloatArray  # (n_signals,) the share of answers to which it does not apply
     shared: FloatArray  # (n_features,)
     own: FloatArray  # (n_backends, n_features)
+    trees: TreeSum | None  # over all features but the last
     calibration: Calibration  # of one column
 
     def __post_init__(self) -> None:
@@ -55,7 +62,10 @@ class ConfidenceModel:
         weights = self.shared
         if backend in self.backends:
             weights = weights + self.own[self.backends.index(backend)]
-        return self.calibration.apply(sigmoid(features @ weights)[:, None])[:, 0]
+        logits = features @ weights
+        if self.trees is not None:
+            logits = _averaged(logits, self.trees.predict(_tree_inputs(features))[:, 0])
+        return self.calibration.apply(sigmoid(logits)[:, None])[:, 0]
 
 
 def fit_confidence(
@@ -66,8 +76,9 @@ def fit_confidence(
     backend_of: IntArray,
     folds: IntArray,
     backends: tuple[str, ...],
+    n_trees: int = 0,
 ) -> tuple[ConfidenceModel, FloatArray]:
-    """Returns the model and its out-of-fold confidences, (n_calls,).
+    """Returns the model, with so many trees if there are answers enough, and its out-of-fold confidences, (n_calls,).
 
     A row a call: `values` (n_calls, n_signals) as `read_signals` gives them, `estimates` (n_calls,) out of fold,
     `labels` (n_calls,) scores in [0, 1], `backend_of` (n_calls,) the place in `backends`.
@@ -88,6 +99,7 @@ def fit_confidence(
     scale = np.where(spread > 1e-9, 1 / np.maximum(spread, 1e-9), 0.0)
     absence = 1 - known.mean(axis=0)
     features = _assemble(values, estimates, mean, scale, absence)
+    has_trees = n_trees > 0 and len(labels) >= _MIN_FOR_TREES
     logits = np.empty(len(labels))
     for fold in np.unique(folds):
         inside, outside = folds != fold, folds == fold
@@ -95,6 +107,9 @@ def fit_confidence(
             inside = outside
         shared, own = _fit_weights(features[inside], labels[inside], backend_of[inside], len(backends))
         logits[outside] = np.einsum("nf,nf->n", features[outside], shared + own[backend_of[outside]])
+        if has_trees:
+            trees = _fit_trees(features[inside], labels[inside], n_trees)
+            logits[outside] = _averaged(logits[outside], trees.predict(_tree_inputs(features[outside]))[:, 0])
     shared, own = _fit_weights(features, labels, backend_of, len(backends))
     calibration, confidences = fit_calibration(sigmoid(logits)[:, None], labels[:, None], folds)
     model = ConfidenceModel(
@@ -105,6 +120,7 @@ def fit_confidence(
         absence=absence,
         shared=shared,
         own=own,
+        trees=_fit_trees(features, labels, n_trees) if has_trees else None,
         calibration=calibration,
     )
     return model, confidences[:, 0]
@@ -120,6 +136,26 @@ def _assemble(
     return np.concatenate(
         [np.log(clipped / (1 - clipped))[:, None], standardized, ~known - absence, np.ones((len(values), 1))], axis=1
     )
+
+
+def _tree_inputs(features: FloatArray) -> Float32Array:
+    """Returns all features but the constant."""
+    return features[:, :-1].astype(np.float32)
+
+
+def _fit_trees(features: FloatArray, labels: FloatArray, n_trees: int) -> TreeSum:
+    inputs = _tree_inputs(features)
+    varying = np.flatnonzero(np.ptp(inputs, axis=0) > 0)
+    grown = islice(grow(inputs[:, varying], labels[:, None], _GROWTH), n_trees)
+    placed = [replace(tree, columns=varying[tree.columns]) for tree in grown]
+    return tree_sum(placed, labels.mean(keepdims=True), depth=_GROWTH.depth)
+
+
+def _averaged(logits: FloatArray, scores: FloatArray) -> FloatArray:
+    """Returns the mean of the log-odds of the logistic part and of those that the trees' scores come to."""
+    chance = np.clip(scores, 0.01, 0.99)
+    averaged: FloatArray = (logits + np.log(chance / (1 - chance))) / 2
+    return averaged
 
 
 def _fit_weights(

@@ -25,6 +25,7 @@ FITTED = {
     "LinearPlusKnn": "penstock.classifiers.stack:LinearPlusKnn",
     "Blend": "penstock.classifiers.blend:Blend",
     "Forest": "penstock.classifiers.trees:Forest",
+    "TreeSum": "penstock.classifiers.boosting:TreeSum",
     "Mlp": "penstock.classifiers.mlp:Mlp",
     "SharedSpace": "penstock.classifiers.contrastive:SharedSpace",
     "References": "penstock.classifiers.knn:References",

@@ -8,6 +8,7 @@ from typing import TypedDict
 import numpy as np
 
 from ..classifiers import ConfidenceModel, Escalation, fit_confidence, fit_escalation, read_signals
+from ..classifiers.confidence import N_TREES
 from ..classifiers.escalation import NO_ANSWER
 from ..classifiers.final_answer import FinalAnswer, final_answer
 from .dataset import Dataset
@@ -75,7 +76,7 @@ def _fit_confidence(
         "folds": folds[rows],
         "backends": dataset.backends,
     }
-    model, confidences[rows, columns] = fit_confidence(**answers)
+    model, confidences[rows, columns] = fit_confidence(**answers, n_trees=N_TREES)
     return model, confidences, signal_worth(**answers)
 
 

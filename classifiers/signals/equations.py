@@ -24,8 +24,9 @@ _MAX_POWER, _MAX_SIZE = 6, 10**30
 _TOLERANCE = Fraction(1, 100)  # relative, where decimals were written, which are often rounded
 
 _TOKEN = re.compile(r"\d+(?:\.\d+)?|[A-Za-z]|[-+*/^()=]")
-_RUN = re.compile(r"(?:\d+(?:\.\d+)?|(?<![A-Za-z\\])[A-Za-z](?![A-Za-z'’])|[-+*/^()=]| )+")
-_BEFORE = ("", *"\n:,;$.&")  # what a formula may begin behind, other than a space
+_ATOM = r"(?:\d+(?:\.\d+)?|(?<![A-Za-z\\])[A-Za-z](?![A-Za-z'’])|[-+*/^()=])"
+_RUN = re.compile(rf"{_ATOM}(?: {{0,2}}{_ATOM})*")
+_BEFORE = ("", *" \n:,;$.&")  # what a formula may begin behind
 _BEHIND = tuple("'\\_!%√")  # what it goes on with in a way that is not understood
 _FRACTION = re.compile(r"\\[dtc]?frac\s*\{([^{}]{1,60})\}\s*\{([^{}]{1,60})\}")
 _NUMBER = re.compile(r"\d{1,12}(?:\.\d{1,12})?")
@@ -86,7 +87,7 @@ def _equations(text: str) -> Iterator[tuple[Side, Side]]:
         sides = run[0].split("=")
         # What goes on in words or signs that are not understood is no side of an equation.
         tokens = [tuple(_TOKEN.findall(side)) if len(side) <= _MAX_SIDE else () for side in sides]
-        if before not in _BEFORE and not sides[0].startswith(" "):
+        if before not in _BEFORE:
             tokens[0] = ()
         if behind in _BEHIND:
             tokens[-1] = ()

@@ -8,6 +8,7 @@ import re
 from ...backends import Completion, Query
 
 _MAX_CHARACTERS = 4000  # of either end: it is said before or after the matter
+_ANY = ("sure", "certain", "confiden", "probab", "likely")  # quickly told where none of it is there
 _SHARE = re.compile(r"\b(\d{1,3}(?:\.\d{1,2})?)\s?%\s+(?:sure|certain|confiden\w+|probab\w+|likely)\b", re.IGNORECASE)
 _LABELLED = re.compile(
     r"\b(?:confidence|certainty|probability)(?: level| score| rating)?\W{0,4}(?:is |of |about ){0,2}\W{0,4}"
@@ -48,6 +49,9 @@ def stated_probability(text: str) -> float:
     >>> stated_probability("It is 7. I am 80% sure."), stated_probability("Confidence: 9/10")
     (0.8, 0.9)
     """
+    lowered = text.lower()
+    if not any(word in lowered for word in _ANY):
+        return math.nan
     for share in reversed(_SHARE.findall(text)):
         return min(float(share) / 100, 1.0)
     for number, unit in reversed(_LABELLED.findall(text)):

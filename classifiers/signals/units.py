@@ -50,13 +50,13 @@ _UNITS = {
     for name in (unit, unit + "s")
 }
 _UNITS |= {plural: _UNITS[unit] for plural, unit in _IRREGULAR.items()}
-_WORD = "|".join(sorted(map(re.escape, _UNITS), key=len, reverse=True))
 _NUMBER = r"\d[\d,]{0,15}(?:\.\d{1,12})?"
+_WORD = r"[A-Za-z]{1,12}"  # which of them are units is looked up, which is faster than a pattern of all units
 _ASKED = re.compile(rf"\b(?:how many|in|into|to|of) (?:total |more |full |whole )?({_WORD})\b", re.IGNORECASE)
 _HOW_MUCH = re.compile(r"\bhow much (?:money|\w+ (?:spend|pay|earn|cost|save))\b", re.IGNORECASE)
-_GIVEN = re.compile(rf"([$¢])?\s?({_NUMBER})\s?(?:({_WORD})\b|([°¢]))?", re.IGNORECASE)
+_GIVEN = re.compile(rf"([$¢])?\s?({_NUMBER})\s?(?:({_WORD})\b|([°¢]))?")
 _CONVERSION = re.compile(
-    rf"(?<![\d.,/*+×-])(?<![/*+×-] )({_NUMBER}) ?({_WORD})\b ?(?:=|is|are|equals?|≈) ?({_NUMBER}) ?({_WORD})\b"
+    rf"(?<![\d.,/*+×-])(?<![/*+×-] )({_NUMBER}) ?({_WORD}) ?(?:=|is\b|are\b|equals?\b|≈) ?({_NUMBER}) ?({_WORD})\b"
     rf"(?! ?(?:/|per))",
     re.IGNORECASE,
 )
@@ -88,7 +88,7 @@ def asked_unit(question: str) -> tuple[str, float] | None:
     ('time', 60)
     """
     last = re.split(r"[.!?]\s", question.rstrip(" .!?\n"))[-1]
-    found = _ASKED.findall(last)
+    found = [word for word in _ASKED.findall(last) if word.lower() in _UNITS]
     if found:
         return _UNITS[found[-1].lower()]
     return _UNITS["dollar"] if _HOW_MUCH.search(last) else None
@@ -103,12 +103,11 @@ def given_unit(text: str) -> tuple[str, float] | None:
     span = answer_span(text)
     if span is None:
         return None
-    unit = None
     for before, _, word, behind in _GIVEN.findall(text[max(span[0] - 2, 0) : span[1] + _BEHIND]):
-        unit = word.lower() or _SIGNS.get(before) or _SIGNS.get(behind)
+        unit = word.lower() if word.lower() in _UNITS else _SIGNS.get(before) or _SIGNS.get(behind)
         if unit:
-            break
-    return _UNITS[unit] if unit else None
+            return _UNITS[unit]
+    return None
 
 
 def check_conversions(text: str) -> list[bool]:
@@ -119,6 +118,8 @@ def check_conversions(text: str) -> list[bool]:
     """
     checks = []
     for left, one, right, other in islice(_CONVERSION.findall(text), _MAX_CONVERSIONS):
+        if one.lower() not in _UNITS or other.lower() not in _UNITS:
+            continue
         (dimension, factor), (same, size) = _UNITS[one.lower()], _UNITS[other.lower()]
         is_loose = any(unit.lower().rstrip("s") in _LOOSE for unit in (one, other))
         if dimension == same and factor != size and not is_loose:

@@ -176,7 +176,7 @@ def test_a_sealed_outline_of_something_else_is_refused(folder: Path) -> None:
 
 
 def test_a_sealed_manifest_nested_too_deeply_is_refused(folder: Path) -> None:
-    deep = b'{"schema": 2, "metrics": ' + b"[" * 500 + b"]" * 500 + b"}"
+    deep = f'{{"schema": {SCHEMA}, "metrics": '.encode() + b"[" * 500 + b"]" * 500 + b"}"
     (folder / "manifest.json").write_bytes(deep)
     assert "does not match its own seal" in refusal(folder)
 

@@ -43,6 +43,24 @@ def fit(
     )
 
 
+def fit_with_trees(n: int) -> tuple[ConfidenceModel, FloatArray, FloatArray, FloatArray]:
+    """Returns model, confidences, signals of which one is a good sign in the middle only, and labels."""
+    rng = np.random.default_rng(0)
+    values = np.full((n, N_SIGNALS), np.nan)
+    values[:, :6] = rng.normal(size=(n, 6))
+    labels = (np.abs(values[:, 0]) < 0.67).astype(float)
+    model, confidences = fit_confidence(
+        values=values,
+        estimates=np.full(n, 0.5),
+        labels=labels,
+        backend_of=np.arange(n) % 2,
+        folds=np.arange(n) % 3,
+        backends=BACKENDS,
+        n_trees=80,
+    )
+    return model, confidences, values, labels
+
+
 def auroc(scores: FloatArray, labels: FloatArray) -> float:
     right, wrong = scores[labels == 1], scores[labels == 0]
     return float(np.mean((right[:, None] > wrong) + 0.5 * (right[:, None] == wrong)))
@@ -69,6 +87,18 @@ def test_a_telling_estimate_is_learned_where_signals_are_silent() -> None:
     labels = (rng.random(600) < estimates).astype(float)
     _, confidences = fit(np.full((600, N_SIGNALS), np.nan), labels, rng.integers(0, 2, 600), estimates)
     assert np.corrcoef(confidences, estimates)[0, 1] > 0.9
+
+
+def test_trees_learn_what_no_line_can_tell() -> None:
+    model, confidences, values, labels = fit_with_trees(800)
+    assert auroc(confidences, labels) > 0.8
+    assert auroc(fit(values, labels, np.arange(800) % 2)[1], labels) < 0.6
+    alone = [model.judge(values[row : row + 1], np.array([0.5]), backend="small")[0] for row in range(5)]
+    assert model.judge(values[:5], np.full(5, 0.5), backend="small") == pytest.approx(alone)
+
+
+def test_few_answers_grow_no_trees() -> None:
+    assert fit_with_trees(200)[0].trees is None
 
 
 def test_that_a_signal_is_missing_can_itself_tell() -> None:
