@@ -23,7 +23,7 @@ class Estimates:
     latency_s: FloatArray  # (n_backends,)
     difficulty: float  # in [0, 1], of the query alone: the chance that a backend of average ability fails it
     input_tokens: int  # by the static encoder's tokenizer
-    source: str  # "trained" or "cold start"
+    source: str  # "trained", "cold start", or "asked for by name": then only cost is known
     familiarity: float = math.nan  # in (0, 1], see `Neighbours`; NaN: there is nothing to compare with
     mean_quality: FloatArray | None = None  # (n_backends,) what is expected of an average query
 

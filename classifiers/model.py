@@ -94,6 +94,10 @@ class QueryModel:
             for row in range(len(texts))
         ]
 
+    def count_tokens(self, text: str) -> int:
+        """Returns the tokens of a text, as estimates have them in `input_tokens`."""
+        return self._featurizer.count_tokens(text)
+
     def nearest(self, text: str, *, n: int = 5) -> list[Neighbour]:
         """Returns the training queries most like this one."""
         query = self._featurizer.transform_one(text)

@@ -44,7 +44,7 @@ class PriorModel:
 
     def estimate(self, text: str) -> Estimates:
         """Returns the estimates for one query."""
-        input_tokens = round(len(text.encode("utf-8", "replace")) / _BYTES_PER_TOKEN) + 1
+        input_tokens = self.count_tokens(text)
         quality = np.array([_QUALITY[spec.tier] + _EFFORT_QUALITY.get(spec.effort or "", 0.0) for spec in self.specs])
         tokens = np.array(
             [_OUTPUT_TOKENS[spec.tier] * _EFFORT_TOKENS.get(spec.effort or "", 1.0) for spec in self.specs]
@@ -66,6 +66,10 @@ class PriorModel:
             input_tokens=input_tokens,
             source="cold start",
         )
+
+    def count_tokens(self, text: str) -> int:
+        """Returns about how many tokens a text has."""
+        return round(len(text.encode("utf-8", "replace")) / _BYTES_PER_TOKEN) + 1
 
     def estimate_all(self, texts: Sequence[str]) -> list[Estimates]:
         """Returns the estimates for many queries."""

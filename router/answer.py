@@ -9,7 +9,7 @@ from typing import Any
 from ..backends import Completion
 from ..backends.sse import Event
 from .cascade import Outcome, Step
-from .decision import Decision
+from .decision import Decision, plain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +49,7 @@ class Answer:
 
     @property
     def confidence(self) -> float:
-        """P(this answer is correct)."""
+        """P(this answer is correct); NaN where its backend was asked for by name."""
         return self.outcome.step.confidence
 
     def as_dict(self) -> dict[str, Any]:
@@ -60,8 +60,8 @@ class Answer:
             "backend": self.backend,
             "path": self.path,
             "reason": self.decision.reason,
-            "quality": round(self._estimate(), 6),
-            "confidence": round(self.confidence, 6),
+            "quality": plain(round(self._estimate(), 6)),
+            "confidence": plain(round(self.confidence, 6)),
             "cost_usd": self.cost_usd,
             "latency_s": round(self.latency_s, 6),
             "steps": [_step_as_dict(step) for step in self.steps],
@@ -89,7 +89,7 @@ def _step_as_dict(step: Step) -> dict[str, Any]:
     usage = step.completion.usage if step.completion else None
     return {
         "backend": step.backend,
-        "confidence": round(step.confidence, 6),
+        "confidence": plain(round(step.confidence, 6)),
         "cost_usd": step.cost_usd,
         "input_tokens": usage.input_tokens if usage else 0,
         "output_tokens": usage.output_tokens if usage else 0,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..backends import BackendSpec, Query
+from .by_name import BY_NAME
 from .conversations import NO_PAST, Past, past_in_words, savings_usd, tier_drops, with_savings
 from .errors import NoFeasibleBackend
 from .feasible import needed_capabilities, wanted_tokens, why_excluded
@@ -41,8 +43,10 @@ class Decision:
         """Why this backend, in a few words."""
         place = self.estimates.backends.index(self.backend)
         quality, cost = self.estimates.quality[place], self.estimates.cost_usd[place]
-        price = f"${cost:.6f}" if np.isfinite(cost) else "unknown cost"
+        price = f"${cost:.6f}" if math.isfinite(cost) else "unknown cost"
         why = f"{self.policy.objective}: estimated quality {quality:.2f} for {price} ({self.estimates.source})"
+        if self.estimates.source == BY_NAME:
+            why = BY_NAME
         if self.is_unsure:
             why += f"; unlike the training queries, so {_WHEN_UNSURE[self.policy.when_unsure or '']}"
         if self.past.last:
@@ -65,17 +69,17 @@ class Decision:
             "backend": self.backend,
             "policy": self.policy.name,
             "reason": self.reason,
-            "difficulty": round(columns.difficulty, 6),
-            "familiarity": _plain(columns.familiarity),
+            "difficulty": plain(columns.difficulty),
+            "familiarity": plain(columns.familiarity),
             "is_unfamiliar": columns.is_unfamiliar,
             "source": columns.source,
             "estimates": [
                 {
                     "backend": name,
-                    "quality": _plain(columns.quality[place]),
-                    "cost_usd": _plain(columns.cost_usd[place]),
-                    "output_tokens": _plain(columns.output_tokens[place]),
-                    "latency_s": _plain(columns.latency_s[place]),
+                    "quality": plain(columns.quality[place]),
+                    "cost_usd": plain(columns.cost_usd[place]),
+                    "output_tokens": plain(columns.output_tokens[place]),
+                    "latency_s": plain(columns.latency_s[place]),
                     "excluded": self.excluded.get(name),
                 }
                 for place, name in enumerate(columns.backends)
@@ -83,9 +87,9 @@ class Decision:
             "neighbours": [
                 {
                     "query": neighbour.query,
-                    "similarity": _plain(neighbour.similarity),
+                    "similarity": plain(neighbour.similarity),
                     "quality": {
-                        name: _plain(score) for name, score in zip(columns.backends, neighbour.quality, strict=True)
+                        name: plain(score) for name, score in zip(columns.backends, neighbour.quality, strict=True)
                     },
                 }
                 for neighbour in self.neighbours
@@ -140,7 +144,7 @@ def decide(
         outlook=outlook,
         estimates=estimates,
         excluded=excluded,
-        unavailable={name: why for name, why in unavailable.items() if excluded[name] == why},
+        unavailable={name: why for name, why in unavailable.items() if excluded.get(name) == why},
         past=past,
         saved_usd=saved_usd,
     )
@@ -178,7 +182,8 @@ def _explanation(decision: Decision) -> list[str]:
     estimates = decision.estimates
     width = max(len(name) for name in estimates.backends)
     lines = [
-        f"{decision.backend}: {decision.reason}; policy {decision.policy.name}, difficulty {estimates.difficulty:.2f}",
+        f"{decision.backend}: {decision.reason}; policy {decision.policy.name},"
+        f" difficulty {_shown(estimates.difficulty, '.2f')}",
         f"{'backend':<{width}}  quality   cost_usd  tokens  latency_s",
     ]
     for place, name in enumerate(estimates.backends):
@@ -191,7 +196,7 @@ def _explanation(decision: Decision) -> list[str]:
         )
         cost, tokens = _shown(estimates.cost_usd[place], "9.6f"), _shown(estimates.output_tokens[place], "6.0f")
         latency = _shown(estimates.latency_s[place], "9.2f")
-        line = f"{name:<{width}}  {estimates.quality[place]:7.3f}  {cost}  {tokens}  {latency}  {mark}"
+        line = f"{name:<{width}}  {_shown(estimates.quality[place], '7.3f')}  {cost}  {tokens}  {latency}  {mark}"
         lines.append(line.rstrip())
     if estimates.source == "cold start":
         lines.append("cold start: no traces yet; quality is guessed from the tier, cost from the price")
@@ -216,9 +221,10 @@ def _explanation(decision: Decision) -> list[str]:
 
 
 def _shown(value: float, form: str) -> str:
-    width = int(form.partition(".")[0])
+    width = int(form.partition(".")[0] or 0)
     return format(value, form) if np.isfinite(value) else "?".rjust(width)
 
 
-def _plain(value: float) -> float | None:
+def plain(value: float) -> float | None:
+    """Returns a number as JSON has it: None where it is not known."""
     return float(value) if np.isfinite(value) else None

@@ -70,5 +70,5 @@ def _safe(value: str) -> bytes:
     return b"".join(bytes((octet,)) if 0x20 <= octet < 0x7F else b"%%%02X" % octet for octet in octets)
 
 
-def _number(value: float) -> str:
-    return f"{value:.9f}".rstrip("0").removesuffix(".") if math.isfinite(value) else ""
+def _number(value: float | None) -> str:
+    return "" if value is None or not math.isfinite(value) else f"{value:.9f}".rstrip("0").removesuffix(".")

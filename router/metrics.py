@@ -106,7 +106,9 @@ class Metrics:
                 if count:
                     self.tokens.add(count, step.backend, kind)
         outlook = answer.decision.outlook
-        self.cost_of_best.add(float(outlook.cost_usd[outlook.quality.argmax()]))
+        # Of a backend that was named, nothing is known but what it cost: no better one could have been asked.
+        is_chosen = answer.decision.policy.names_backend is None
+        self.cost_of_best.add(float(outlook.cost_usd[outlook.quality.argmax()]) if is_chosen else answer.cost_usd)
 
     def see_failure(self, error: Exception) -> None:
         """Counts the calls of a request that got no answer, or none that was whole."""

@@ -44,6 +44,13 @@ class Policy:
     certificate: Certificate | None = field(default=None, compare=False)  # of `within_of_best`, see `promise`
     options: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def names_backend(self) -> str | None:
+        """The backend that it stands for, where a caller named one and nothing hangs on what is expected of it."""
+        is_free = self.min_quality is None and self.max_cost_usd is None
+        is_free = is_free and self.max_latency_s is None and self.budget is None
+        return self.name if is_free and self.allow == (self.name,) else None
+
     def above(self, tier: Tier, *, rule: str) -> Policy:
         """Returns the policy with its floor raised to a tier by a rule; where it is as high already, as it is."""
         if self.floor is not None and TIERS.index(self.floor) >= TIERS.index(tier):
@@ -130,6 +137,8 @@ def read_wishes(values: Mapping[str, Any], *, where: str) -> Wishes:
     """
     if not isinstance(values, Mapping):
         raise ConfigError(f"{where}: expected an object with some of {', '.join(WISH_NAMES)}")
+    if not values:
+        return NO_WISHES
     read: dict[str, Any] = {}
     for name, value in values.items():
         if name not in WISH_NAMES:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ import numpy as np
 from ..backends import BackendError, BackendSpec, Completion, ConfigError, Query, cost_usd
 from ..backends.usage import estimated_tokens
 from ..classifiers import Escalation, Estimates, PriorModel, no_escalation, question_of
+from .by_name import ByName
 from .cascade import Assess, Outcome, Read, cascade, read_answer
 from .conversations import NO_PAST, Past
 from .decision import Decision, decide
@@ -43,6 +45,7 @@ class Pool:
         self._columns = np.array([learned.index(name) for name in self.backends if name in learned], dtype=np.int64)
         self._places = np.array([i for i, name in enumerate(self.backends) if name in learned], dtype=np.int64)
         self._is_whole = bool(trained) and not self.untrained and self.backends == learned
+        self._by_name: Mapping[str | None, ByName] = {name: ByName(spec) for name, spec in self.specs.items()}
         prices = [self.specs[name].price if name in self.specs else None for name in self.backends]
         self._input_price = np.array([p.usd_per_1m_input / 1e6 if p else np.nan for p in prices])
         self._output_price = np.array([p.usd_per_1m_output / 1e6 if p else np.nan for p in prices])
@@ -103,12 +106,15 @@ class Pool:
         floor = self._floors.of_query(query)
         if floor is not None:
             policy = policy.above(floor.tier, rule=floor.rule)
+        escalation = self.escalation
+        if estimates is None and (named := self._by_name.get(policy.names_backend)):
+            estimates, escalation = named.estimate(self._count_tokens(query)), named.escalation
         return decide(
             query,
             estimates or self.estimate_query(query),
             with_certificate(policy, self._trained, self.specs),
             specs=self.specs,
-            escalation=self.escalation,
+            escalation=escalation,
             unavailable=unavailable,
             past=past,
         )
@@ -134,6 +140,8 @@ class Pool:
 
         def judge(backend: str, completion: Completion) -> float:
             estimate = float(estimates.quality[estimates.backends.index(backend)])
+            if math.isnan(estimate):  # what was not estimated is not judged either
+                return math.nan
             return self.confidence(query, completion, backend=backend, estimate=estimate)
 
         return cascade(decision, assess=assess or judge, charge=self.charge, read=read)
@@ -187,6 +195,10 @@ class Pool:
             familiarity=learned.familiarity,
             mean_quality=mean_quality,
         )
+
+    def _count_tokens(self, query: Query) -> int:
+        model = self._prior if self._trained is None else self._trained.model
+        return model.count_tokens(query.text)
 
     def _with_prompt(self, expected: Estimates, question: str, query: Query) -> Estimates:
         """Returns the estimates for a question with the tokens and the price of the whole query."""

@@ -10,7 +10,7 @@ from ..backends import BackendError, Query
 from .answer import Answer
 from .cascade import Step
 from .content import Content, content_columns
-from .decision import Decision
+from .decision import Decision, plain
 
 WINNERS = ("this", "other", "tie")
 LEFT = "Left"  # in the column `error`: broken off before its end
@@ -90,8 +90,8 @@ def _record(step: Step, place: int, *, trace_id: str, decision: Decision, is_fin
         "step": place,
         "final": is_final,
         "cost_usd": step.cost_usd,
-        "confidence": round(step.confidence, 6),
-        "difficulty": round(decision.estimates.difficulty, 6),
+        "confidence": plain(round(step.confidence, 6)),
+        "difficulty": plain(round(decision.estimates.difficulty, 6)),
         "error": type(step.error).__name__ if step.error else None,
     }
     if step.completion is not None:

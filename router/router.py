@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from ..backends import Backend, ConfigError, PenstockError, Query
-from ..classifiers import load_artefact, question_of
+from ..classifiers import Estimates, load_artefact, question_of
 from .answer import Answer, AnswerChunk
 from .asked import Asked, takes_query
 from .background import CLOSED, aiterate, await_on, iterate, wait_for
@@ -55,6 +55,8 @@ class Router:
         self.pool = pool
         self.chat = Chat(self)
         self._clock = clock
+        named = {name: Policy(name=name, allow=(name,), max_calls=1) for name in pool.backends}
+        self._policies: Mapping[str, Policy] = {**named, **config.policies}
         self._fleet = Fleet(config.backends, given=backends, clock=clock)
         self._conversations = Conversations(open_turns(config.conversations))
         self._logbook = Logbook(
@@ -87,12 +89,12 @@ class Router:
             UnknownPolicy: neither a policy nor a backend has the name.
         """
         name = name or self.config.default_policy
-        found = self.config.policies.get(name)
-        if found is None and name in self.pool.backends:
-            found = Policy(name=name, allow=(name,), max_calls=1)
+        found = self._policies.get(name)
         if found is None:
             known = ", ".join((*self.config.policies, *self.pool.backends))
             raise UnknownPolicy(f"unknown model or policy {name!r}; expected one of {known}")
+        if wishes is NO_WISHES:
+            return found
         efforts = sorted({spec.effort for spec in self.pool.specs.values() if spec.effort})
         if wishes.effort is not None and wishes.effort not in efforts:
             known = f"one of {', '.join(efforts)}" if efforts else "none: no backend has efforts"
@@ -105,9 +107,16 @@ class Router:
         return wishes.on(found)
 
     def decide(
-        self, query: Query, policy: str | None = None, wishes: Wishes = NO_WISHES, *, asker: str = ""
+        self,
+        query: Query,
+        policy: str | None = None,
+        wishes: Wishes = NO_WISHES,
+        *,
+        asker: str = "",
+        estimates: Estimates | None = None,
     ) -> Decision:
         """Returns the decision for a query, quickly; calls nothing. Conversations of different askers never mix.
+        `estimates` are the query's, if known.
 
         Raises:
             NoFeasibleBackend: no backend is left; NoBackendFree where that may pass.
@@ -120,10 +129,10 @@ class Router:
             past = self._conversations.past_of(query, asker=asker, conversation=wishes.conversation)
         refusals = self.refusals()
         if not refusals:
-            return self.pool.decide(query, wanted, past=past)
+            return self.pool.decide(query, wanted, estimates, past=past)
         unavailable = {name: refusal.reason for name, refusal in refusals.items()}
         try:
-            return self.pool.decide(query, wanted, unavailable=unavailable, past=past)
+            return self.pool.decide(query, wanted, estimates, unavailable=unavailable, past=past)
         except NoFeasibleBackend as error:
             waits = [
                 refusal.retry_after_s or 0.0
@@ -147,7 +156,9 @@ class Router:
         self, query: Query, policy: str | None = None, wishes: Wishes = NO_WISHES, *, asker: str = ""
     ) -> Decision:
         """Returns the decision with its explanation, as `route` does."""
-        decision = self.decide(query, policy, wishes, asker=asker)
+        # Estimated even where a backend is named: whoever asks why wants to see them all.
+        estimates = self.pool.estimate_query(query)
+        decision = self.decide(query, policy, wishes, asker=asker, estimates=estimates)
         notes = tuple(f"{name}: not in the artefact; guessed from tier and price" for name in self.pool.untrained)
         if decision.estimates.source == "cold start":
             notes = ()

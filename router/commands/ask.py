@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Iterator
 
@@ -39,7 +40,9 @@ class AskCommand:
             return 0
         if options.no_stream:
             print(answer.text)
-        story = f"path {answer.path}, confidence {answer.confidence:.2f}, cost ${answer.cost_usd:.6f}"
+        # An answer of a backend that was asked for by name is not judged.
+        judged = "" if math.isnan(answer.confidence) else f"confidence {answer.confidence:.2f}, "
+        story = f"path {answer.path}, {judged}cost ${answer.cost_usd:.6f}"
         print(f"[{story}, {answer.latency_s:.2f} s]", file=sys.stderr)
         return 0
 

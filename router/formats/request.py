@@ -11,7 +11,7 @@ import orjson
 from ...backends import InvalidRequest, Original, Query
 from ..headers import wishes_in
 from ..http_error import HttpError
-from ..policy import Wishes, read_wishes
+from ..policy import NO_WISHES, Wishes, read_wishes
 from .format import Format, Request
 
 _FORWARDED = b"anthropic-"  # the beginning of headers that are part of a request, and no secret
@@ -91,5 +91,7 @@ def _forwarded(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
 
 def _over(first: Wishes, second: Wishes) -> Wishes:
     """Returns the second wishes with the first ones over them."""
+    if first is NO_WISHES:
+        return second
     given = {field.name: value for field in fields(first) if (value := getattr(first, field.name)) is not None}
     return replace(second, **given) if given else second
