@@ -1,31 +1,26 @@
-"""One backend's HTTP connections: bounded in number, time and size, with errors of our own.
-
-This is the only file that knows the HTTP client. `python benchmarks/http_client.py` shows why it is aiohttp: it
-spends less than half the CPU time on a call that httpx and httpx2 do.
-"""
+"""One backend's HTTP connections: bounded in number, time and size, with errors of our own."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import io
-import urllib.request
-from collections.abc import AsyncIterator, Mapping, Sequence
+import zlib
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from types import TracebackType
 from urllib.parse import urlsplit
 
-import aiohttp
-from multidict import CIMultiDict, CIMultiDictProxy
-
-from .errors import BackendError, BackendTimeout, BackendUnreachable, MalformedReply
+from .errors import BackendError, BackendTimeout, BackendUnreachable, InvalidRequest, MalformedReply
 from .failures import Refusal, failure, read_refusal, redact
 from .spec import BackendSpec, Timeouts
+from .wire import Wire, WireError
+from .wires import CONNECT_S, NoConnection, Wires
 
 MAX_REPLY_BYTES = 64 << 20
 MAX_REFUSAL_BYTES = 64 << 10  # of the body of an error
-LARGE_BYTES = 1 << 19  # of a request
 DRAIN_S = 0.2
-CONNECT_S = 10.0  # at most; a machine that is there answers sooner
+
+# What goes wrong below; of a host's name, what cannot be one is a ValueError.
+_BROKEN = (WireError, OSError, ValueError, zlib.error)
 
 
 class CallClock:
@@ -69,30 +64,36 @@ class CallClock:
 class Reply:
     """An accepted reply whose body is still to be read."""
 
-    def __init__(self, response: aiohttp.ClientResponse, connections: Connections, clock: CallClock) -> None:
-        self._response = response
+    def __init__(self, wire: Wire, connections: Connections, clock: CallClock) -> None:
+        self._wire = wire
         self._connections = connections
         self._clock = clock
         self._size = 0
+        coding = wire.header(b"content-encoding")
+        self._inflate = _inflater(coding, connections.backend) if coding else None
 
     @property
     def is_event_stream(self) -> bool:
         """Whether the body is a stream of events, as opposed to one JSON value."""
-        return self._response.headers.get("content-type", "").startswith("text/event-stream")
+        return self._wire.header(b"content-type").startswith("text/event-stream")
 
     def expect_whole(self) -> None:
         """Notes that no first token will come ahead of the rest."""
         self._clock.waits_for_first_token = False
 
     async def read(self) -> bytes:
-        """Returns the next piece of the body as it arrives; empty at the end.
+        """Returns what has arrived of the body, waiting for something; empty at the end.
 
         Raises:
             BackendError: it stops, takes too long or grows too large.
         """
         connections, clock = self._connections, self._clock
-        async with connections.translated(clock, has_begun=True), asyncio.timeout_at(clock.deadline):
-            piece = await self._response.content.readany()
+        try:
+            piece = await self._wire.read(deadline=clock.deadline)
+            if self._inflate is not None:
+                piece = await self._inflated(self._inflate, piece)
+        except _BROKEN as error:
+            raise connections.broken(error, clock, has_begun=True) from error
         self._size += len(piece)
         if self._size > MAX_REPLY_BYTES:
             raise MalformedReply(f"the reply is larger than {MAX_REPLY_BYTES >> 20} MB", backend=connections.backend)
@@ -100,10 +101,10 @@ class Reply:
 
     async def drain(self) -> None:
         """Reads what little follows the last event, so that the connection can serve another call."""
-        with contextlib.suppress(TimeoutError, aiohttp.ClientError, OSError):
-            async with asyncio.timeout(DRAIN_S):
-                while await self._response.content.readany():
-                    pass
+        end = asyncio.get_running_loop().time() + DRAIN_S
+        with suppress(*_BROKEN):
+            while await self._wire.read(deadline=end):
+                pass
 
     async def body(self) -> bytes:
         """Returns the whole body.
@@ -115,6 +116,15 @@ class Reply:
         while piece := await self.read():
             pieces.append(piece)
         return b"".join(pieces)
+
+    async def _inflated(self, inflate: zlib._Decompress, piece: bytes) -> bytes:
+        """Returns a piece as it was before it was compressed, and not much more than is allowed of a reply."""
+        text = b""
+        while piece and not text:  # else it would look like the end
+            text = inflate.decompress(inflate.unconsumed_tail + piece, MAX_REPLY_BYTES + 1)
+            if not text:
+                piece = await self._wire.read(deadline=self._clock.deadline)
+        return text
 
 
 class Connections:
@@ -129,48 +139,33 @@ class Connections:
         self._base_url = base_url
         self._headers = {
             "content-type": "application/json",
+            "accept": "*/*",
             "accept-encoding": "identity",  # a proxy that compresses a stream holds tokens back
             "user-agent": "penstock",
             **{name.lower(): value for name, value in headers.items()},
         }
         self._secrets = tuple(secret for secret in secrets if secret)
-        self._timeouts = spec.timeout
+        self._connect_s = min(CONNECT_S, spec.timeout.total_s)
+        self._heads: dict[str, bytes] = {}  # what requests begin with, by path
         self.slots = asyncio.Semaphore(spec.limits.concurrency)  # every call is made inside one of these
-        self._session: aiohttp.ClientSession | None = None
+        self._wires: Wires | None = None
 
-    @contextlib.asynccontextmanager
-    async def post(
-        self, path: str, body: bytes, clock: CallClock, *, headers: Mapping[str, str] | None = None
-    ) -> AsyncIterator[Reply]:
-        """Yields the reply to a request as soon as the provider has accepted it; leaving closes it.
+    def post(self, path: str, body: bytes, clock: CallClock, *, headers: Mapping[str, str] | None = None) -> _Posted:
+        """Returns a context in which there is the reply to a request, entered as soon as the provider has accepted it;
+        leaving it before the end of the reply closes the connection, which ends the call there too.
 
         `headers` go over those of the backend.
 
         Raises:
-            BackendError: there is no connection, no reply in time, or a refusal.
+            BackendError: on entering, where there is no connection, no reply in time, or a refusal.
         """
-        async with self.translated(clock, has_begun=False), asyncio.timeout_at(clock.deadline):
-            data = io.BytesIO(body) if len(body) >= LARGE_BYTES else body  # sent in pieces, others get their turn
-            response = await self._opened().post(
-                self._base_url + path,
-                data=data,
-                headers={**self._headers, **headers} if headers else self._headers,
-                allow_redirects=False,
-            )
-        try:
-            reply = Reply(response, self, clock)
-            if response.status != 200:
-                raise await self._refused(response, reply)
-            yield reply
-        finally:
-            # Closes the connection where the body was not read to its end: that is how a call is cancelled.
-            response.close()
+        return _Posted(self, self._head(path, headers) + b"content-length: %d\r\n\r\n" % len(body), body, clock)
 
     async def aclose(self) -> None:
         """Closes every connection; may be called twice."""
-        session, self._session = self._session, None
-        if session is not None:
-            await session.close()
+        wires, self._wires = self._wires, None
+        if wires is not None:
+            await wires.aclose()
 
     def hidden(self, text: str) -> str:
         """Returns `text` without secrets."""
@@ -180,87 +175,117 @@ class Connections:
         """Returns the error for a failure that a provider reports in a reply that began as a success."""
         return failure(refusal, backend=self.backend, status=None, secrets=self._secrets, format=self._format)
 
-    def translated(self, clock: CallClock, *, has_begun: bool) -> _Translation:
-        """Returns a context in which the client's errors become ours; `has_begun` where the reply has."""
-        return _Translation(self, clock, has_begun)
+    def broken(self, error: Exception, clock: CallClock, *, has_begun: bool) -> BackendError:
+        """Returns our error for what went wrong below; `has_begun` where the reply had."""
+        words = self.hidden(str(error)) or type(error).__name__
+        if isinstance(error, NoConnection):
+            return BackendUnreachable(words, backend=self.backend)
+        if isinstance(error, WireError | zlib.error):
+            what = "the reply was cut" if has_begun else "the reply is not HTTP"
+            return MalformedReply(f"{what}: {words}", backend=self.backend)
+        if isinstance(error, TimeoutError):
+            return clock.timeout(self.backend)
+        return BackendUnreachable(f"the connection was lost: {words}" if has_begun else words, backend=self.backend)
 
-    def _opened(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            connect_s = min(CONNECT_S, self._timeouts.total_s)
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0),  # the semaphore is the limit
-                cookie_jar=aiohttp.DummyCookieJar(),  # calls must not depend on earlier ones
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect_s),
-                # Not trust_env: it would look for a proxy and a .netrc again at every call, in a thread.
-                proxy=_proxy_of(self._base_url),
-            )
-        return self._session
+    def opened(self) -> Wires:
+        """Returns the connections, none of them opened before there is a call."""
+        if self._wires is None:
+            self._wires = Wires(self._base_url, connect_s=self._connect_s)
+        return self._wires
 
-    async def _refused(self, response: aiohttp.ClientResponse, reply: Reply) -> BackendError:
+    async def refused(self, wire: Wire, reply: Reply) -> BackendError:
         """Returns the error for a status other than 200."""
-        if 300 <= response.status < 400:
+        if 300 <= wire.status < 400:
             refusal = Refusal(message="redirects are not followed; give the final address as base_url")
         else:
             refusal = read_refusal(await _beginning(reply))
-        headers = {name.lower(): value for name, value in response.headers.items()}
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in wire.headers}
         return failure(
             refusal,
             backend=self.backend,
-            status=response.status,
+            status=wire.status,
             headers=headers,
             secrets=self._secrets,
             format=self._format,
         )
 
+    def _head(self, path: str, headers: Mapping[str, str] | None) -> bytes:
+        """Returns what a request begins with, but for the length of its body."""
+        if headers:
+            return self._encoded_head(path, {**self._headers, **headers})
+        head = self._heads.get(path)
+        if head is None:
+            head = self._heads[path] = self._encoded_head(path, self._headers)
+        return head
 
-class _Translation:
-    """An async context that turns the client's errors into ours; a class, since it is entered for every piece."""
+    def _encoded_head(self, path: str, headers: Mapping[str, str]) -> bytes:
+        wires = self.opened()
+        parts = urlsplit(self._base_url + path)
+        target = wires.target(parts.path + (f"?{parts.query}" if parts.query else ""))
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        if lines.count("\r") + lines.count("\n") > 2 * len(headers):
+            raise InvalidRequest("a header holds a line break", backend=self.backend)
+        text = f"POST {target} HTTP/1.1\r\n{wires.head}{lines}"
+        try:
+            return text.encode("latin-1")
+        except UnicodeEncodeError:
+            return text.encode()
 
-    __slots__ = ("_clock", "_connections", "_has_begun")
 
-    def __init__(self, connections: Connections, clock: CallClock, has_begun: bool) -> None:
+class _Posted:
+    """One request under way; a class, since it is entered for every call."""
+
+    __slots__ = ("_body", "_clock", "_connections", "_head", "_wire", "_wires")
+
+    def __init__(self, connections: Connections, head: bytes, body: bytes, clock: CallClock) -> None:
         self._connections = connections
+        self._head = head
+        self._body = body
         self._clock = clock
-        self._has_begun = has_begun
 
-    async def __aenter__(self) -> None: ...
+    async def __aenter__(self) -> Reply:
+        connections, clock = self._connections, self._clock
+        wires = self._wires = connections.opened()
+        try:
+            wire = self._wire = await wires.take()
+        except _BROKEN as error:
+            raise connections.broken(error, clock, has_begun=False) from error
+        try:
+            try:
+                await wire.ask(self._head, self._body, deadline=clock.deadline)
+            except _BROKEN as error:
+                raise connections.broken(error, clock, has_begun=False) from error
+            reply = Reply(wire, connections, clock)
+            if wire.status != 200:
+                raise await connections.refused(wire, reply)
+        except BaseException:
+            wires.give(wire)
+            raise
+        return reply
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if error is None or not isinstance(error, aiohttp.ClientError | OSError | ValueError):
-            return
-        backend = self._connections.backend
-        words = self._connections.hidden(str(error)) or type(error).__name__
-        if isinstance(error, aiohttp.ServerTimeoutError):
-            raise BackendUnreachable(f"no connection within {CONNECT_S:g} s", backend=backend) from error
-        if isinstance(error, TimeoutError):
-            raise self._clock.timeout(backend) from error
-        if isinstance(error, aiohttp.ClientPayloadError):
-            raise MalformedReply(f"the reply was cut: {words}", backend=backend) from error
-        if isinstance(error, aiohttp.ClientResponseError):
-            # It carries the request's headers, key included, into every repr of it.
-            info = error.request_info
-            error.request_info = aiohttp.RequestInfo(info.url, info.method, CIMultiDictProxy(CIMultiDict()))
-            error.args = ()
-            raise MalformedReply(f"the reply is not HTTP: {words}", backend=backend) from error
-        if self._has_begun:
-            raise BackendUnreachable(f"the connection was lost: {words}", backend=backend) from error
-        raise BackendUnreachable(words, backend=backend) from error
+        self._wires.give(self._wire)
 
 
-def _proxy_of(url: str) -> str | None:
-    """Returns the proxy that the environment asks for (`HTTPS_PROXY`, `NO_PROXY`, ...), if any."""
-    parts = urlsplit(url)
-    if urllib.request.proxy_bypass(parts.netloc):
+def _inflater(coding: str, backend: str) -> zlib._Decompress | None:
+    """Returns what undoes a compression that was not asked for.
+
+    Raises:
+        MalformedReply: it is another than gzip or deflate.
+    """
+    if coding == "identity":
         return None
-    return urllib.request.getproxies().get(parts.scheme)
+    if coding not in ("gzip", "deflate"):
+        raise MalformedReply(f"the reply is compressed as {coding!r:.40}, which was not asked for", backend=backend)
+    return zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)  # either, by what it begins with
 
 
 async def _beginning(reply: Reply) -> bytes:
     """Returns as much of an error's body as is worth reading, or what came before it broke off."""
     read = b""
-    with contextlib.suppress(BackendError):
+    with suppress(BackendError):
         while len(read) < MAX_REFUSAL_BYTES and (piece := await reply.read()):
             read += piece
     return read

@@ -162,12 +162,40 @@ async def aiohttp() -> AsyncIterator[Ask]:
         yield ask
 
 
+@contextlib.asynccontextmanager
+async def wires() -> AsyncIterator[Ask]:
+    """Our own, as the backends use it."""
+    module: Any = importlib.import_module("penstock.backends.wires")
+    loop = asyncio.get_running_loop()
+    known: dict[str, Any] = {}
+
+    async def ask(url: str) -> int:
+        origin, _, path = url.removeprefix("http://").partition("/")
+        pool = known.get(origin) or known.setdefault(origin, module.Wires(f"http://{origin}", connect_s=30.0))
+        lines = "".join(f"{name}: {value}\r\n" for name, value in HEADERS.items())
+        head = f"POST /{path} HTTP/1.1\r\n{pool.head}{lines}content-length: {len(BODY)}\r\n\r\n".encode()
+        deadline, size = loop.time() + 30.0, 0
+        wire = await pool.take()
+        try:
+            await wire.ask(head, BODY, deadline=deadline)
+            while piece := await wire.read(deadline=deadline):
+                size += len(piece)
+        finally:
+            pool.give(wire)
+        return size
+
+    yield ask
+    for pool in known.values():
+        await pool.aclose()
+
+
 CLIENTS: dict[str, tuple[str, Callable[[], contextlib.AbstractAsyncContextManager[Ask]]]] = {
     "raw asyncio": ("asyncio", raw),
     "httpx": ("httpx", httpx_like("httpx")),
     "httpx2": ("httpx2", httpx_like("httpx2")),
     "httpx2 transport": ("httpx2", httpx_transport("httpx2")),
     "aiohttp": ("aiohttp", aiohttp),
+    "penstock": ("penstock", wires),
 }
 
 
