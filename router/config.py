@@ -25,6 +25,7 @@ from .document import NAME_SIGNS, Section, is_name, read_yaml
 from .floor import NO_FLOORS, Floors, read_floors
 from .objectives import OBJECTIVES
 from .policy import WHEN_UNSURE, Policy
+from .shadow_share import ShadowShare, read_shadow
 from .targets import resolve_in
 from .trace_log import TraceLog, read_trace_log
 
@@ -38,16 +39,9 @@ _POLICY_KEYS = (
     "when_unsure", "margin", "risk",
 )  # fmt: skip
 _TOP_KEYS = (
-    "version",
-    "artefact",
-    "policies",
-    "default_policy",
-    "backends",
-    "floor",
-    "traces",
-    "keys",
+    "version", "artefact", "policies", "default_policy", "backends", "floor", "traces", "shadow", "keys",
     "conversations",
-)
+)  # fmt: skip
 _MOST_BACKENDS = 500
 # What a certificate knows nothing of.
 _UNCERTIFIED = (
@@ -66,6 +60,7 @@ class Config:
     default_policy: str
     artefact: Path | None
     traces: TraceLog = field(default_factory=TraceLog)
+    shadow: ShadowShare | None = None  # None: nobody is asked but for the answer
     keys: Path | None = None  # the file with the sidecar's API keys; None: it asks for none
     conversations: Path | None = None  # the file that processes share what they know of conversations by; None: memory
     floors: Floors = NO_FLOORS  # under the queries that its rules choose
@@ -105,13 +100,15 @@ def read_config(path: Path | str) -> Config:
     if default not in policies:
         raise top.error("default_policy", f"unknown {default!r}; expected one of {', '.join(policies)}")
     artefact = top.text("artefact", default="")
+    traces = read_trace_log(top.section("traces"), folder=path.parent)
     return Config(
         path=path,
         backends=backends,
         policies=policies,
         default_policy=default,
         artefact=path.parent / artefact if artefact else None,
-        traces=read_trace_log(top.section("traces"), folder=path.parent),
+        traces=traces,
+        shadow=read_shadow(top.section("shadow"), backends=backends, is_logged=traces.folder is not None),
         keys=_read_file(top, "keys", folder=path.parent),
         conversations=_read_file(top, "conversations", folder=path.parent),
         floors=read_floors(top, folder=path.parent),

@@ -9,7 +9,7 @@ import logging
 import random
 import threading
 import weakref
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any, TypeVar
 
 from ..backends import Backend, BackendSpec, PenstockError, create_backend
@@ -44,6 +44,7 @@ class Fleet:
         self._rng = random.Random()  # of waiting times only
         self._lock = threading.Lock()
         self._backends: dict[str, Backend] | None = None
+        self._errands: set[asyncio.Task[None]] = set()
         self._background = BackgroundLoop()
         self._home: asyncio.AbstractEventLoop | None = None  # None: the background's
         self.is_closed = False
@@ -74,7 +75,7 @@ class Fleet:
                     for name, spec in self._specs.items()
                 }
                 if self._home is None:
-                    self._background.at_end = functools.partial(_close_all, self._backends)
+                    self._background.at_end = functools.partial(_close_all, self._backends, self._errands)
                 self._callers = {name: self._caller(name, backend) for name, backend in self._backends.items()}
             return self._backends
 
@@ -82,6 +83,17 @@ class Fleet:
         """Returns what to call each backend with; raises as `backends` does."""
         self.backends()
         return self._callers
+
+    def gate(self, name: str) -> LocalGate:
+        """Returns the gate of a backend."""
+        return self._gates[name]
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Returns a task on the running loop, that of the backends; it is cancelled before these close."""
+        task = asyncio.create_task(coroutine)
+        self._errands.add(task)
+        task.add_done_callback(self._errands.discard)
+        return task
 
     def live_on(self, loop: asyncio.AbstractEventLoop) -> None:
         """Makes this loop the one that backends live on; to be called before the first use."""
@@ -112,7 +124,7 @@ class Fleet:
     async def aclose(self) -> None:
         """Frees connections and threads; may be called twice."""
         if self.is_home:
-            await _close_all(self._take_backends())
+            await _close_all(self._take_backends(), self._errands)
         # In a thread, since it waits for the background's.
         await asyncio.to_thread(self.close)
 
@@ -121,7 +133,7 @@ class Fleet:
         self.check_may_wait()
         backends = self._take_backends()
         if backends and self._home is not None and self._home.is_running():
-            wait_for(self.submit, _close_all(backends))
+            wait_for(self.submit, _close_all(backends, self._errands))
         self._background.close()
 
     def _caller(self, name: str, backend: Backend) -> Caller:
@@ -135,8 +147,12 @@ class Fleet:
         return backends or {}
 
 
-async def _close_all(backends: Mapping[str, Backend]) -> None:
-    """Closes every backend, whether or not another one resists."""
+async def _close_all(backends: Mapping[str, Backend], errands: Iterable[asyncio.Task[None]]) -> None:
+    """Ends the errands, then closes every backend, whether or not another one resists."""
+    ended = list(errands)
+    for task in ended:
+        task.cancel()
+    await asyncio.gather(*ended, return_exceptions=True)
     results = await asyncio.gather(*(backend.aclose() for backend in backends.values()), return_exceptions=True)
     for name, result in zip(backends, results, strict=True):
         if isinstance(result, Exception):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Protocol
@@ -39,6 +40,7 @@ class LocalGate:
         self._slots = asyncio.Semaphore(spec.limits.concurrency)
         self._n_inside = 0  # beside the semaphore, since other threads must not look into that
         self._n_waiting = 0
+        self._guests: list[Callable[[], object]] = []  # what makes each give way
 
     def refusal(self) -> BackendBusy | None:
         """Returns why no call would be let through now, None where one would."""
@@ -56,10 +58,31 @@ class LocalGate:
         """Returns a context to make one call in."""
         return _Passage(self, wait_s)
 
+    def has_room(self) -> bool:
+        """Returns whether a guest may come now: it is let through, nobody waits, and half of the slots stay free."""
+        most = self._spec.limits.concurrency // 2
+        return self._n_inside + len(self._guests) < most and not self._n_waiting and self.refusal() is None
+
+    @contextlib.asynccontextmanager
+    async def guest(self, give_way: Callable[[], object]) -> AsyncIterator[None]:
+        """A context for one call that nobody waits for; `give_way` is called as soon as another call has to wait.
+
+        Guests are not counted in `refusal`, and how they end tells the circuit nothing.
+        """
+        self._guests.append(give_way)
+        try:
+            async with self._slots:
+                yield
+        finally:
+            with contextlib.suppress(ValueError):  # it was made to give way
+                self._guests.remove(give_way)
+
     async def enter(self, wait_s: float) -> int:
         """Waits for a turn; returns the ticket of the circuit."""
         self._check()
         if self._slots.locked():
+            if self._guests:
+                self._guests.pop()()
             self._n_waiting += 1
             patience_s = min(wait_s, self._spec.limits.queue_s)
             try:

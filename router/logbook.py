@@ -15,12 +15,14 @@ from .conversations import Conversations
 from .decision import Decision
 from .records import (
     AnswerRef,
+    ShadowCall,
     comparison_record,
     failure_records,
     feedback_record,
     left_record,
     records_of,
     refusal_record,
+    shadow_record,
 )
 from .sink import TraceSink
 
@@ -46,6 +48,10 @@ class Logbook:
         if answer.decision.past.key:
             self._conversations.see(answer.decision.past, answer)
         self._write(records_of(query, answer, content=self._content))
+
+    def see_shadow(self, query: Query, answer: Answer, call: ShadowCall) -> None:
+        """Notes a call that was made beside those of a request."""
+        self._write([shadow_record(query, answer, call, content=self._content)])
 
     def see_failure(self, query: Query, decision: Decision, causes: Mapping[str, BackendError]) -> None:
         """Notes a request that got no answer; `causes` in the order of the calls."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..backends import BackendError, Query
+from ..backends import BackendError, Completion, Query
 from .answer import Answer
 from .cascade import Step
 from .content import Content, content_columns
@@ -14,6 +14,7 @@ from .decision import Decision, plain
 
 WINNERS = ("this", "other", "tie")
 LEFT = "Left"  # in the column `error`: broken off before its end
+GAVE_WAY = "GaveWay"  # likewise: a shadow call that was in the way of a request, or of the router's end
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +23,18 @@ class AnswerRef:
 
     trace_id: str
     backend: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShadowCall:
+    """One call whose answer nobody gets."""
+
+    backend: str
+    propensity: float  # the chance with which it was made
+    completion: Completion | None  # None: it failed
+    error: str | None  # how
+    confidence: float
+    cost_usd: float
 
 
 def records_of(query: Query, answer: Answer, *, content: Content) -> list[dict[str, Any]]:
@@ -47,6 +60,25 @@ def failure_records(
         | content_columns(content, query, None)
         for place, step in enumerate(steps)
     ]
+
+
+def shadow_record(query: Query, answer: Answer, call: ShadowCall, *, content: Content) -> dict[str, Any]:
+    """Returns the record of a shadow call, beside those of the request that it was made for."""
+    decision = answer.decision
+    return {
+        "query_id": answer.trace_id,
+        "backend": call.backend,
+        "policy": decision.policy.name,
+        "step": None,
+        "final": False,
+        "propensity": call.propensity,
+        "cost_usd": call.cost_usd,
+        "confidence": round(call.confidence, 6),
+        "difficulty": round(decision.estimates.difficulty, 6),
+        "error": call.error,
+        **_measured(call.completion),
+        **content_columns(content, query, call.completion),
+    }
 
 
 def left_record(backend: str, *, trace_id: str, decision: Decision) -> dict[str, Any]:
@@ -83,23 +115,27 @@ def comparison_record(this: AnswerRef, other: AnswerRef, winner: str) -> dict[st
 
 
 def _record(step: Step, place: int, *, trace_id: str, decision: Decision, is_final: bool) -> dict[str, Any]:
-    record: dict[str, Any] = {
+    return {
         "query_id": trace_id,
         "backend": step.backend,
         "policy": decision.policy.name,
         "step": place,
         "final": is_final,
+        "propensity": 1.0,  # the decision leaves nothing to chance
         "cost_usd": step.cost_usd,
         "confidence": plain(round(step.confidence, 6)),
         "difficulty": plain(round(decision.estimates.difficulty, 6)),
         "error": type(step.error).__name__ if step.error else None,
+        **_measured(step.completion),
     }
-    if step.completion is not None:
-        usage = step.completion.usage
-        record |= {
-            "input_tokens": usage.input_tokens,
-            "output_tokens": usage.output_tokens,
-            "reasoning_tokens": usage.reasoning_tokens,
-            "latency_s": step.completion.latency_s,
-        }
-    return record
+
+
+def _measured(completion: Completion | None) -> dict[str, Any]:
+    if completion is None:
+        return {}
+    return {
+        "input_tokens": completion.usage.input_tokens,
+        "output_tokens": completion.usage.output_tokens,
+        "reasoning_tokens": completion.usage.reasoning_tokens,
+        "latency_s": completion.latency_s,
+    }

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, M
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from ..backends import Backend, ConfigError, PenstockError, Query
 from ..classifiers import Estimates, load_artefact, question_of
@@ -30,6 +30,9 @@ from .records import WINNERS, AnswerRef
 from .rerouting import refuse_rerouting
 from .run import Run
 from .sink import NullSink, TraceSink
+
+if TYPE_CHECKING:
+    from .shadow import Shadow
 
 logger = logging.getLogger(__name__)
 
@@ -62,6 +65,7 @@ class Router:
         self._logbook = Logbook(
             sink or NullSink(), content=config.traces.open_content(), conversations=self._conversations
         )
+        self._shadow = self._open_shadow(config)
 
     @classmethod
     def from_config(cls, path: Path | str = "models.yaml", *, backends: Mapping[str, Backend] | None = None) -> Self:
@@ -273,12 +277,12 @@ class Router:
     async def aclose(self) -> None:
         """Frees connections, threads and files; may be called twice."""
         await self._fleet.aclose()
-        self._logbook.close()
+        self._close_books()
 
     def close(self) -> None:
         """Frees connections, threads and files; may be called twice."""
         self._fleet.close()
-        self._logbook.close()
+        self._close_books()
 
     def __enter__(self) -> Self:
         return self
@@ -327,4 +331,19 @@ class Router:
             logbook=self._logbook,
             clock=self._clock,
             started=started,
+            shadow=self._shadow,
         )
+
+    def _close_books(self) -> None:
+        if self._shadow is not None:
+            self._shadow.close()
+        self._logbook.close()
+
+    def _open_shadow(self, config: Config) -> Shadow | None:
+        if config.shadow is None:
+            return None
+        from .keys import MemoryStore, open_store  # only where there is something to count
+        from .shadow import Shadow
+
+        store = open_store(config.keys) if config.keys is not None else MemoryStore()
+        return Shadow(config.shadow, pool=self.pool, fleet=self._fleet, logbook=self._logbook, store=store)

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from ..backends import BackendError, Completion, Query
 from .answer import Answer, AnswerChunk
@@ -17,6 +18,9 @@ from .decision import Decision
 from .errors import AllBackendsFailed
 from .logbook import Logbook
 from .pool import Pool
+
+if TYPE_CHECKING:
+    from .shadow import Shadow
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +39,7 @@ class Run:
     logbook: Logbook
     clock: Callable[[], float]
     started: float  # by the clock
+    shadow: Shadow | None = None  # what also asks others, now and then
 
     async def answer(self) -> Answer:
         """Returns the answer."""
@@ -125,6 +130,8 @@ class Run:
             latency_s=self.clock() - self.started,
         )
         self.logbook.see_answer(self.query, answer)
+        if self.shadow is not None:
+            self.shadow.see_answer(self.query, answer)
         return answer
 
 

@@ -44,6 +44,7 @@ from penstock.router.cli import COMMANDS, main
 from penstock.router.metrics import Metrics
 from penstock.router.policy import WISH_NAMES
 from penstock.router.server import Sidecar
+from penstock.router.shadow_share import SHADOW_KEYS
 from penstock.router.trace_log import TRACES_KEYS
 from penstock.training import generate, metrics
 from penstock.training.preferences import PREFERENCE_COLUMNS
@@ -303,13 +304,14 @@ def test_reference_names_every_key_of_models_yaml() -> None:
     assert not missing(keys, text)
 
 
-@pytest.mark.parametrize("heading", ["## Top level", "## A policy", "## A backend", "## traces"])
+@pytest.mark.parametrize("heading", ["## Top level", "## A policy", "## A backend", "## traces", "## shadow"])
 def test_reference_names_no_key_that_models_yaml_lacks(heading: str) -> None:
     known = {
         "## Top level": config._TOP_KEYS,
         "## A policy": config._POLICY_KEYS,
         "## A backend": config._BACKEND_KEYS,
         "## traces": TRACES_KEYS,
+        "## shadow": SHADOW_KEYS,
     }
     table = section_of(text_of("models-yaml.md"), heading).partition("\n### ")[0]
     assert set(re.findall(r"^\| `(\w+)`", table, re.MULTILINE)) == set(known[heading])

@@ -39,6 +39,11 @@ def limits_of(key: Key, now: float) -> tuple[Limit, ...]:
     )
 
 
+def day_of(now: float) -> tuple[str, float]:
+    """Returns the name of the day of UTC that a moment is in, and its end."""
+    return _windows_of(int(now // _MINUTE_S))["day"]
+
+
 @functools.lru_cache(maxsize=2)
 def _windows_of(minute: int) -> Mapping[str, tuple[str, float]]:
     """Returns the label and the end of every window that a minute since 1970 is in."""

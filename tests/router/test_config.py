@@ -613,3 +613,29 @@ def test_one_style_keeps_the_name(tmp_path: Path) -> None:
 )
 def test_wrong_styles_are_told(tmp_path: Path, entry: str, said: str) -> None:
     assert backend_refusal(tmp_path, f"{{type: fake, {entry}}}").startswith(f"backends.small.{said}")
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        ("{share: 2, max_usd_per_day: 1}", "shadow.share: expected a number from 0 to 1, got 2"),
+        ("{share: 0.1}", "shadow.max_usd_per_day: missing; expected a number above 0"),
+        ("{max_usd_per_day: 1}", "shadow.share: missing; expected a number from 0 to 1"),
+        (
+            "{share: 0.1, max_usd_per_day: 1, backends: [huge]}",
+            "shadow.backends: unknown backend 'huge'; expected some of small",
+        ),
+        (
+            "{share: 0.1, max_usd_per_day: 1, epsilon: 1}",
+            "shadow.epsilon: unknown key; expected one of share, max_usd_per_day, backends, concurrency",
+        ),
+    ],
+)
+def test_a_wrong_shadow_is_refused(tmp_path: Path, entry: str, expected: str) -> None:
+    text = f"traces: {{folder: log}}\nshadow: {entry}\nbackends: {{small: {SMALL}}}"
+    assert refusal(tmp_path, text) == expected
+
+
+def test_a_shadow_without_a_log_is_refused(tmp_path: Path) -> None:
+    message = refusal(tmp_path, f"shadow: {{share: 0.1, max_usd_per_day: 1}}\nbackends: {{small: {SMALL}}}")
+    assert message == "shadow.share: its answers go to the trace log only; expected `traces: {folder: ...}` too"
