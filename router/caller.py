@@ -23,6 +23,10 @@ logger = logging.getLogger(__name__)
 NEVER = math.inf  # a deadline that does not come
 
 
+def _nothing() -> None:
+    """Does nothing."""
+
+
 class Caller:
     """One backend as the router calls it. Deadlines are told by `clock`.
 
@@ -41,8 +45,10 @@ class Caller:
         self._rng = rng
         self._clock = clock
 
-    async def complete(self, query: Query, *, deadline: float = NEVER) -> Completion:
-        """Returns the whole completion.
+    async def complete(
+        self, query: Query, *, deadline: float = NEVER, sent: Callable[[], None] = _nothing
+    ) -> Completion:
+        """Returns the whole completion; `sent` is called when the query leaves, its turn having come.
 
         Raises:
             BackendError: the last of so many failures, or one that asking again would not mend.
@@ -51,6 +57,7 @@ class Caller:
         while True:
             try:
                 async with self._gate.passage(wait_s=self._left_s(deadline)):
+                    sent()
                     started = self._clock()
                     if deadline == NEVER:
                         completion = await self._backend.complete(query)
@@ -65,8 +72,10 @@ class Caller:
             except BackendError as error:
                 await self._pause(attempts, error, deadline)
 
-    async def stream(self, query: Query, *, deadline: float = NEVER) -> AsyncGenerator[Chunk, None]:
-        """Yields pieces as they come and ends with the one that carries the `completion`.
+    async def stream(
+        self, query: Query, *, deadline: float = NEVER, sent: Callable[[], None] = _nothing
+    ) -> AsyncGenerator[Chunk, None]:
+        """Yields pieces as they come and ends with the one that carries the `completion`; `sent` as for `complete`.
 
         Raises:
             BackendError: as for `complete`; once a piece was yielded, there is no other attempt.
@@ -79,6 +88,7 @@ class Caller:
                     self._gate.passage(wait_s=self._left_s(deadline)),
                     aclosing(self._chunks(query, deadline)) as stream,
                 ):
+                    sent()
                     started = self._clock()
                     async for chunk in stream:
                         if not has_begun:

@@ -2,7 +2,8 @@
 
 PenstockError
 ├── BackendError
-│   └── BackendBusy       no call to the backend is let through now; `retry_after_s` says when to try again
+│   ├── BackendBusy       no call to the backend is let through now; `retry_after_s` says when to try again
+│   └── BrokenOff         the call was under way when its request ended, as when a client leaves; only in traces
 ├── NoFeasibleBackend     the wishes exclude every backend; `excluded` says which wish excluded which
 │   └── NoBackendFree     those that the wishes leave are busy or left alone; `retry_after_s` says for how long
 ├── AllBackendsFailed     every backend that was tried failed; `causes` holds each error
@@ -41,6 +42,13 @@ class BackendBusy(BackendError):
     def __init__(self, reason: str, *, backend: str, retry_after_s: float) -> None:
         super().__init__(reason, backend=backend, retry_after_s=retry_after_s)
         self.reason = reason
+
+
+class BrokenOff(BackendError):
+    """The call was under way when its request ended: the client had left, or another call was enough."""
+
+    def __init__(self, backend: str) -> None:
+        super().__init__("broken off before its end", backend=backend)
 
 
 class AllBackendsFailed(PenstockError):

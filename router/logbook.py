@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 import uuid
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ..backends import BackendError, PenstockError, Query
+from ..backends import PenstockError, Query
 from .answer import Answer
+from .cascade import Step
 from .content import Content
 from .conversations import Conversations
 from .decision import Decision
@@ -17,12 +18,11 @@ from .records import (
     AnswerRef,
     ShadowCall,
     comparison_record,
-    failure_records,
     feedback_record,
-    left_record,
     records_of,
     refusal_record,
     shadow_record,
+    unanswered_records,
 )
 from .sink import TraceSink
 
@@ -53,14 +53,10 @@ class Logbook:
         """Notes a call that was made beside those of a request."""
         self._write([shadow_record(query, answer, call, content=self._content)])
 
-    def see_failure(self, query: Query, decision: Decision, causes: Mapping[str, BackendError]) -> None:
-        """Notes a request that got no answer; `causes` in the order of the calls."""
+    def see_unanswered(self, query: Query, decision: Decision, steps: Sequence[Step]) -> None:
+        """Notes a request that got no answer, or not all of one: its calls failed, or it was broken off."""
         trace_id = query.id or uuid.uuid4().hex
-        self._write(failure_records(query, causes, trace_id=trace_id, decision=decision, content=self._content))
-
-    def see_left(self, query: Query, decision: Decision, backend: str) -> None:
-        """Notes a request that was broken off while it waited for a backend, as when its client leaves."""
-        self._write([left_record(backend, trace_id=query.id or uuid.uuid4().hex, decision=decision)])
+        self._write(unanswered_records(query, steps, trace_id=trace_id, decision=decision, content=self._content))
 
     def see_refusal(self, trace_id: str, kind: str, *, policy: str | None) -> None:
         """Notes a request that was turned away before any call."""
@@ -74,14 +70,18 @@ class Logbook:
         """Notes which of two answers was better."""
         self._write([comparison_record(this, other, winner)])
 
+    def backend_of(self, trace_id: str) -> str | None:
+        """Returns the backend whose answer was returned; None where it is not remembered."""
+        with self._lock:
+            return self._answered.get(trace_id)
+
     def find(self, trace_id: str, backend: str | None) -> AnswerRef:
         """Returns the answer of a trace, by the given backend or by the one whose answer was returned.
 
         Raises:
             PenstockError: the trace is not known here and `backend` is not given.
         """
-        with self._lock:
-            answered = backend or self._answered.get(trace_id)
+        answered = backend or self.backend_of(trace_id)
         if answered is None:
             raise PenstockError(f"feedback: unknown trace id {trace_id!r}; name the backend to record it all the same")
         return AnswerRef(trace_id=trace_id, backend=answered)

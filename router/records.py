@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..backends import BackendError, Completion, Query
+from ..backends import Completion, Query
 from .answer import Answer
 from .cascade import Step
 from .content import Content, content_columns
 from .decision import Decision, plain
 
 WINNERS = ("this", "other", "tie")
-LEFT = "Left"  # in the column `error`: broken off before its end
-GAVE_WAY = "GaveWay"  # likewise: a shadow call that was in the way of a request, or of the router's end
+GAVE_WAY = "GaveWay"  # in the column `error`: a shadow call that was in the way of a request, or of the router's end
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,16 +47,13 @@ def records_of(query: Query, answer: Answer, *, content: Content) -> list[dict[s
     ]
 
 
-def failure_records(
-    query: Query, causes: Mapping[str, BackendError], *, trace_id: str, decision: Decision, content: Content
+def unanswered_records(
+    query: Query, steps: Sequence[Step], *, trace_id: str, decision: Decision, content: Content
 ) -> list[dict[str, Any]]:
-    """Returns one record for every call of a request that got no answer; `causes` in the order of the calls."""
-    steps = [
-        Step(backend=name, completion=None, error=error, confidence=0.0, cost_usd=0.0) for name, error in causes.items()
-    ]
+    """Returns one record for every call of a request that got no answer."""
     return [
         _record(step, place, trace_id=trace_id, decision=decision, is_final=False)
-        | content_columns(content, query, None)
+        | content_columns(content, query, step.completion)
         for place, step in enumerate(steps)
     ]
 
@@ -78,18 +74,6 @@ def shadow_record(query: Query, answer: Answer, call: ShadowCall, *, content: Co
         "error": call.error,
         **_measured(call.completion),
         **content_columns(content, query, call.completion),
-    }
-
-
-def left_record(backend: str, *, trace_id: str, decision: Decision) -> dict[str, Any]:
-    """Returns the record of a request that was broken off while a backend was asked."""
-    return {
-        "query_id": trace_id,
-        "backend": backend,
-        "policy": decision.policy.name,
-        "final": False,
-        "difficulty": round(decision.estimates.difficulty, 6),
-        "error": LEFT,
     }
 
 

@@ -30,6 +30,7 @@ from .records import WINNERS, AnswerRef
 from .rerouting import refuse_rerouting
 from .run import Run
 from .sink import NullSink, TraceSink
+from .tally import Tally
 
 if TYPE_CHECKING:
     from .shadow import Shadow
@@ -235,6 +236,10 @@ class Router:
             raise PenstockError("compare: both are one answer; expected two, by their trace ids or their backends")
         self._logbook.see_comparison(this, other, winner)
 
+    def backend_of(self, trace_id: str) -> str | None:
+        """Returns the backend whose answer a trace id stands for; None where it is not remembered."""
+        return self._logbook.backend_of(trace_id)
+
     def refused(self, kind: str, *, trace_id: str = "", policy: str | None = None) -> None:
         """Records a request that was turned away before any call; `kind` says why, in a word."""
         self._logbook.see_refusal(trace_id or uuid.uuid4().hex, kind, policy=policy)
@@ -246,9 +251,13 @@ class Router:
         wishes: Wishes = NO_WISHES,
         *,
         decision: Decision | None = None,
+        tally: Tally | None = None,
     ) -> Answer:
-        """Returns a routed answer; runs on the loop that the backends live on. `decision` is the query's, if known."""
-        return await self._run(query, policy, wishes, decision).answer()
+        """Returns a routed answer; runs on the loop that the backends live on.
+
+        `decision` is the query's, if known; `tally` is filled with what the query uses, whichever way this ends.
+        """
+        return await self._run(query, policy, wishes, decision, tally).answer()
 
     def answer_stream(
         self,
@@ -257,9 +266,14 @@ class Router:
         wishes: Wishes = NO_WISHES,
         *,
         decision: Decision | None = None,
+        tally: Tally | None = None,
     ) -> AsyncGenerator[AnswerChunk, None]:
         """Returns a routed answer piece by piece, on the same loop; `Run.chunks` says what is held back."""
-        return self._run(query, policy, wishes, decision).chunks()
+        return self._run(query, policy, wishes, decision, tally).chunks()
+
+    def tally(self, decision: Decision) -> Tally:
+        """Returns an empty account of what a query uses."""
+        return Tally(decision, self.pool.charge)
 
     def backends(self) -> Mapping[str, Backend]:
         """Returns every backend of the pool, built on first use.
@@ -311,7 +325,9 @@ class Router:
         spec = self.config.backends.get(backend)
         return spec.mind if spec else ""
 
-    def _run(self, query: Query, policy: str | None, wishes: Wishes, decision: Decision | None) -> Run:
+    def _run(
+        self, query: Query, policy: str | None, wishes: Wishes, decision: Decision | None, tally: Tally | None
+    ) -> Run:
         started = self._clock()
         if decision is None:
             try:
@@ -329,6 +345,7 @@ class Router:
             pool=self.pool,
             callers=self._fleet.callers(),
             logbook=self._logbook,
+            tally=tally or self.tally(decision),
             clock=self._clock,
             started=started,
             shadow=self._shadow,

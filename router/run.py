@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import uuid
 from collections.abc import AsyncGenerator, Callable, Mapping
@@ -15,9 +14,9 @@ from .answer import Answer, AnswerChunk
 from .caller import NEVER, Caller
 from .cascade import Outcome, may_escalate
 from .decision import Decision
-from .errors import AllBackendsFailed
 from .logbook import Logbook
 from .pool import Pool
+from .tally import Tally
 
 if TYPE_CHECKING:
     from .shadow import Shadow
@@ -37,6 +36,7 @@ class Run:
     pool: Pool
     callers: Mapping[str, Caller]
     logbook: Logbook
+    tally: Tally
     clock: Callable[[], float]
     started: float  # by the clock
     shadow: Shadow | None = None  # what also asks others, now and then
@@ -49,19 +49,19 @@ class Run:
         try:
             while True:
                 name = next(flow) if reply is None else flow.send(reply)
+                entry = self.tally.begin(name)
                 try:
-                    reply = await self.callers[name].complete(self.query, deadline=deadline)
+                    reply = await self.callers[name].complete(self.query, deadline=deadline, sent=entry.sent)
                 except BackendError as error:
                     logger.info("%s", error)
                     reply = error
-                except asyncio.CancelledError:
-                    self.logbook.see_left(self.query, self.decision, name)
-                    raise
+                entry.reply = reply
         except StopIteration as end:
-            return self._finish(end.value)
-        except AllBackendsFailed as failure:
-            self.logbook.see_failure(self.query, self.decision, failure.causes)
+            outcome: Outcome = end.value
+        except BaseException:
+            self._see_unanswered()
             raise
+        return self._finish(outcome)
 
     async def chunks(self) -> AsyncGenerator[AnswerChunk, None]:
         """Yields the answer as it comes; the last piece carries all of it.
@@ -72,44 +72,42 @@ class Run:
         flow = self.pool.flow(self.query, self.decision)
         deadline = self._deadline()
         has_answer = is_streamed = False
-        failed: dict[str, BackendError] = {}
         reply: Completion | BackendError | None = None
-        while True:
-            try:
+        try:
+            while True:
                 name = next(flow) if reply is None else flow.send(reply)
-            except StopIteration as end:
-                answer = self._finish(end.value)
-                break
-            except AllBackendsFailed:
-                self.logbook.see_failure(self.query, self.decision, failed)
-                raise
-            try:
-                if has_answer or may_escalate(replace(self.decision, backend=name)):
-                    reply = await self.callers[name].complete(self.query, deadline=deadline)
-                else:
-                    reply = None
-                    async with aclosing(self.callers[name].stream(self.query, deadline=deadline)) as stream:
-                        async for chunk in stream:
-                            reply = chunk.completion or reply
-                            if chunk.text or chunk.reasoning or chunk.tool_calls or chunk.events:
-                                is_streamed = True
-                                yield AnswerChunk(
-                                    backend=name,
-                                    text=chunk.text,
-                                    reasoning=chunk.reasoning,
-                                    tool_calls=chunk.tool_calls,
-                                    events=chunk.events,
-                                )
-                has_answer = True
-            except BackendError as error:
-                logger.info("%s", error)
-                failed[name] = reply = error
-                if is_streamed:
-                    self.logbook.see_failure(self.query, self.decision, failed)
-                    raise
-            except (asyncio.CancelledError, GeneratorExit):
-                self.logbook.see_left(self.query, self.decision, name)
-                raise
+                entry, caller = self.tally.begin(name), self.callers[name]
+                try:
+                    if has_answer or may_escalate(replace(self.decision, backend=name)):
+                        reply = await caller.complete(self.query, deadline=deadline, sent=entry.sent)
+                    else:
+                        reply = None
+                        stream = caller.stream(self.query, deadline=deadline, sent=entry.sent)
+                        async with aclosing(stream):
+                            async for chunk in stream:
+                                entry.see(chunk)
+                                reply = entry.reply = chunk.completion
+                                if chunk.text or chunk.reasoning or chunk.tool_calls or chunk.events:
+                                    is_streamed = True
+                                    yield AnswerChunk(
+                                        backend=name,
+                                        text=chunk.text,
+                                        reasoning=chunk.reasoning,
+                                        tool_calls=chunk.tool_calls,
+                                        events=chunk.events,
+                                    )
+                    has_answer = True
+                except BackendError as error:
+                    logger.info("%s", error)
+                    entry.reply = reply = error
+                    if is_streamed:
+                        raise
+                entry.reply = reply
+        except StopIteration as end:
+            answer = self._finish(end.value)
+        except BaseException:
+            self._see_unanswered()
+            raise
         if not is_streamed:
             yield _whole_chunk(answer)
         yield AnswerChunk(backend=answer.backend, answer=answer)
@@ -118,6 +116,9 @@ class Run:
         """Returns by when there must be an answer."""
         deadline_s = self.decision.policy.deadline_s
         return NEVER if deadline_s is None else self.started + deadline_s
+
+    def _see_unanswered(self) -> None:
+        self.logbook.see_unanswered(self.query, self.decision, self.tally.steps())
 
     def _finish(self, outcome: Outcome) -> Answer:
         completion = outcome.step.completion
@@ -129,6 +130,7 @@ class Run:
             completion=completion,
             latency_s=self.clock() - self.started,
         )
+        self.tally.answer = answer
         self.logbook.see_answer(self.query, answer)
         if self.shadow is not None:
             self.shadow.see_answer(self.query, answer)

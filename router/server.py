@@ -14,18 +14,19 @@ from ..backends import PenstockError
 from ..backends.usage import estimated_tokens
 from .asgi import ClientGone, Receive, Scope, Send, UntilGone, read_body, taken_within
 from .decision import Decision
+from .errors import BrokenOff
 from .feedback import Comparison, read_feedback
 from .formats import FORMATS, Format, Request, read_request
 from .formats.events import encode_json
 from .headers import answer_headers, encode_headers, first_headers
 from .http_error import HttpError, http_error_of
-from .keys import ANYONE, Bill, Guard, Key, Store, check_scored, confined, open_store, permitted, refuse_cross_site
+from .keys import ANYONE, Guard, Key, Store, check_scored, confined, open_store, permitted, refuse_cross_site
 from .loopback import is_loopback
 from .metrics import CONTENT_TYPE, Metrics
 from .model_list import model_list
-from .records import LEFT
 from .reply import Reply
 from .router import Router
+from .tally import Tally
 
 logger = logging.getLogger(__name__)
 
@@ -102,7 +103,7 @@ class Sidecar:
             key = ANYONE if _is_open(scope) else self._guard.admit(scope["headers"], spends=scope["path"] in FORMATS)
             await handler(scope, receive, reply, key)
         except ClientGone:
-            self._see_refusal(scope, reply, LEFT)
+            self._see_refusal(scope, reply, BrokenOff.__name__)
             logger.info("trace %s: the client has gone", reply.trace_id)
         except PenstockError as error:
             self._seen.see_failure(error)
@@ -152,18 +153,17 @@ class Sidecar:
         request = await self._read(scope, receive, reply, key)
         decision = self._decide(request)
         reply.has_run = True
-        bill = Bill(decision, lambda backend: self._router.config.backends[backend].price)
+        tally = self._router.tally(decision)
         try:
-            with self._guard.billed(key, bill):
+            with self._guard.billed(key, tally):
                 if request.is_stream:
-                    await self._stream(request, decision, receive, reply, bill)
+                    await self._stream(request, decision, receive, reply, tally)
                     return
                 async with UntilGone(receive):
-                    answer = await self._router.answer(request.query, decision=decision)
-                    bill.close(answer)
+                    answer = await self._router.answer(request.query, decision=decision, tally=tally)
         finally:
-            if bill.answer is not None:
-                self._seen.see_answer(bill.answer)
+            if tally.answer is not None:
+                self._seen.see_answer(tally.answer)
         content = reply.format.writer(request, created=int(self._clock())).whole(answer)
         await reply.json(content, headers=answer_headers(content["penstock"]))
 
@@ -174,13 +174,12 @@ class Sidecar:
         request = read_request(reply.format, body, scope["headers"], trace_id=reply.trace_id)
         return confined(request, self._router.config, key)
 
-    async def _stream(self, request: Request, decision: Decision, receive: Receive, reply: Reply, bill: Bill) -> None:
+    async def _stream(self, request: Request, decision: Decision, receive: Receive, reply: Reply, tally: Tally) -> None:
         started = time.perf_counter()
         writer = reply.format.writer(request, created=int(self._clock()))
-        stream = self._router.answer_stream(request.query, decision=decision)
+        stream = self._router.answer_stream(request.query, decision=decision, tally=tally)
         async with UntilGone(receive), aclosing(stream):
             async for chunk in stream:
-                bill.see(chunk)
                 if not reply.is_started:
                     # Only now: an error before the first piece is still an HTTP status of its own.
                     headers = first_headers(decision, backend=chunk.backend, trace_id=reply.trace_id)
@@ -212,7 +211,7 @@ class Sidecar:
 
     async def _feedback(self, scope: Scope, receive: Receive, reply: Reply, key: Key) -> None:
         feedback = read_feedback(await read_body(scope, receive, limit=self._max_body_bytes))
-        check_scored(feedback, key)
+        check_scored(feedback, key, backend_of=self._router.backend_of)
         try:
             if isinstance(feedback, Comparison):
                 self._router.compare(

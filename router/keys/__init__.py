@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from .bill import Bill
 from .cross_site import refuse_cross_site
 from .guard import Guard
 from .key import ANYONE, Key, new_key
@@ -12,7 +11,6 @@ from .store import Claim, Store, open_store
 
 __all__ = [
     "ANYONE",
-    "Bill",
     "Claim",
     "Guard",
     "Key",

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from ...backends import PenstockError
 from ..http_error import HttpError
-from .bill import Bill
+from ..tally import Tally
 from .key import ANYONE, Key, id_in
 from .limits import Limit, limits_of
 from .store import Claim, Store
@@ -62,17 +62,13 @@ class Guard:
         return key
 
     @contextlib.contextmanager
-    def billed(self, key: Key, bill: Bill) -> Iterator[None]:
+    def billed(self, key: Key, tally: Tally) -> Iterator[None]:
         """A context whose end charges the key with what the request has used by then."""
-        error: BaseException | None = None
         try:
             yield
-        except BaseException as caught:
-            error = caught
-            raise
         finally:
             if self._store is not None:
-                tokens, cost_usd = bill.total(error)
+                tokens, cost_usd = tally.total()
                 self._settle(self._store, key, tokens=tokens, cost_usd=cost_usd)
 
     def close(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from ...backends import TIERS
@@ -59,18 +60,22 @@ def confined(request: Request, config: Config, key: Key) -> Request:
     return replace(request, wishes=replace(request.wishes, deny=(*(request.wishes.deny or ()), *others)))
 
 
-def check_scored(feedback: Feedback | Comparison, key: Key) -> None:
-    """Returns nothing where the key may score the backends that a feedback names.
+def check_scored(feedback: Feedback | Comparison, key: Key, *, backend_of: Callable[[str], str | None]) -> None:
+    """Returns nothing where the key may score the backends that a feedback is about.
 
-    One that names none is about an answer that we remember, whose trace id only its client was told.
+    `backend_of` tells the one whose answer a trace id stands for, None where that is not known.
 
     Raises:
         HttpError: the key may not use this backend.
     """
-    named = (feedback.backend, feedback.other_backend if isinstance(feedback, Comparison) else None)
-    for backend in named:
-        if key.backends and backend is not None and backend not in key.backends:
+    if not key.backends:
+        return
+    answers = [(feedback.trace_id, feedback.backend)]
+    if isinstance(feedback, Comparison):
+        answers.append((feedback.other_trace_id, feedback.other_backend))
+    for trace_id, named in answers:
+        backend = named or backend_of(trace_id)
+        if backend is not None and backend not in key.backends:
+            words = f"{backend!r:.80}" if named else "the backend whose answer this is"
             known = ", ".join(key.backends)
-            raise HttpError(
-                403, f"this key may not score {backend!r:.80}; expected one of {known}", code="model_not_allowed"
-            )
+            raise HttpError(403, f"this key may not score {words}; expected one of {known}", code="model_not_allowed")

@@ -160,7 +160,7 @@ def test_a_request_whose_client_leaves_leaves_one_trace(tmp_path: Path, is_strea
 
     asyncio.run(leave())
     assert [(record["backend"], record["final"], record["error"]) for record in read_log(tmp_path)] == [
-        ("small", False, "Left")
+        ("small", False, "BrokenOff")
     ]
 
 

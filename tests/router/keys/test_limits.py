@@ -14,7 +14,7 @@ import pytest
 
 from penstock.backends import Chunk, FakeBackend, PenstockError, ServerFailed
 from penstock.router import Router
-from penstock.router.keys import Claim, MemoryStore, open_store
+from penstock.router.keys import Claim, Key, MemoryStore, new_key, open_store
 from penstock.router.server import Sidecar
 
 from ..serving import (
@@ -22,6 +22,7 @@ from ..serving import (
     MODELS,
     PATIENCE_S,
     BreakingBackend,
+    ListSink,
     WaitingBackend,
     acall,
     call,
@@ -122,6 +123,58 @@ def test_a_client_that_hangs_up_pays_what_was_expected(tmp_path: Path, is_stream
 
     asyncio.run(leave())
     assert door.used["usd a day"] == expected > 0
+
+
+@pytest.mark.parametrize("is_stream", [False, True])
+def test_a_client_that_hangs_up_in_the_middle_of_a_cascade_pays_for_every_call(tmp_path: Path, is_stream: bool) -> None:
+    door, waiting, sink = Door(tmp_path), WaitingBackend(), ListSink()
+    router = make_judging_router(tmp_path, {"small": FakeBackend(answer="wrong"), "lrm": waiting}, sink=sink)
+    app = Sidecar(router, keys=door.store, clock=lambda: NOON)
+    expected = router.route("What is 17 * 23?").estimates.cost_usd
+
+    async def leave() -> None:
+        router.live_on(asyncio.get_running_loop())
+        gone = asyncio.Event()
+        body = {"messages": HELLO, "stream": is_stream}
+        asked = asyncio.create_task(
+            acall(app, "/v1/chat/completions", body, headers={"x-api-key": door.text}, gone=gone)
+        )
+        await asyncio.to_thread(waiting.has_begun.wait)
+        gone.set()
+        await asked
+
+    asyncio.run(leave())
+    paid, broken = sink.records
+    assert [record["error"] for record in sink.records] == [None, "BrokenOff"]
+    assert paid["cost_usd"] > 0
+    assert broken["cost_usd"] == expected[1]
+    assert door.used["usd a day"] == paid["cost_usd"] + broken["cost_usd"]
+
+
+def test_a_client_that_leaves_before_its_turn_pays_nothing(tmp_path: Path) -> None:
+    models = MODELS.replace("tools]}", "tools], limits: {concurrency: 1}}")
+    waiting, store = WaitingBackend(), MemoryStore()
+    (first, first_text), (second, second_text) = (new_key(Key(id="", name=n, digest="", created_at=0)) for n in "ab")
+    store.put(first)
+    store.put(second)
+    router = Router.from_config(write_models(tmp_path, models), backends={"lrm": waiting})
+    app = Sidecar(router, keys=store, clock=lambda: NOON)
+
+    async def leave() -> None:
+        router.live_on(asyncio.get_running_loop())
+        gone = asyncio.Event()
+        body = {"messages": HELLO, "model": "lrm"}
+        asked = [
+            asyncio.create_task(acall(app, "/v1/chat/completions", body, headers={"x-api-key": text}, gone=gone))
+            for text in (first_text, second_text)
+        ]
+        await asyncio.to_thread(waiting.has_begun.wait)
+        gone.set()
+        await asyncio.gather(*asked)
+
+    asyncio.run(leave())
+    assert used(store, first, NOON)["usd a day"] > 0
+    assert used(store, second, NOON)["usd a day"] == 0
 
 
 def test_a_stream_that_breaks_pays_for_what_came(tmp_path: Path) -> None:

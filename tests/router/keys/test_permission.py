@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from penstock.backends import FakeBackend, RateLimited
+from penstock.router.keys import Key, new_key
 from penstock.router.server import Sidecar
 
 from ..serving import HELLO, call, make_router
@@ -72,6 +73,18 @@ def test_a_key_scores_no_backend_that_it_may_not_use(tmp_path: Path) -> None:
     assert door.call("/v1/feedback", {"trace_id": "a", "score": 0, "backend": "small"}).status == 200
     answered = door.chat().headers["x-penstock-trace-id"]
     assert door.call("/v1/feedback", {"trace_id": answered, "score": 1}).status == 200
+
+
+def test_feedback_that_names_no_backend_is_held_to_the_one_whose_answer_it_is(tmp_path: Path) -> None:
+    door = Door(tmp_path)
+    answered = door.chat(model="lrm").headers["x-penstock-trace-id"]
+    narrow, text = new_key(Key(id="", name="narrow", digest="", created_at=0.0, backends=("small",)))
+    door.store.put(narrow)
+    body = {"trace_id": answered, "score": 0}
+    got = call(door.app, "/v1/feedback", body, headers={"x-api-key": text})
+    assert (got.status, got.json["error"]["code"]) == (403, "model_not_allowed")
+    assert "lrm" not in got.json["error"]["message"]
+    assert door.call("/v1/feedback", body).status == 200
 
 
 def test_a_key_for_all_backends_scores_all(tmp_path: Path) -> None:

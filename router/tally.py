@@ -1,0 +1,97 @@
+"""What one request has used, call by call, whichever way it ends: bills and traces are written from it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from ..backends import BackendError, Chunk, Completion, Usage
+from ..backends.usage import BYTES_PER_TOKEN
+from .answer import Answer
+from .cascade import Step
+from .decision import Decision
+from .errors import BrokenOff
+
+
+class Entry:
+    """One call. It is `sent` once it has left for the provider: until then it costs nothing."""
+
+    __slots__ = ("backend", "has_begun", "is_sent", "n_signs", "reply")
+
+    def __init__(self, backend: str) -> None:
+        self.backend = backend
+        self.is_sent = False
+        self.has_begun = False  # whether anything has come of a stream
+        self.n_signs = 0  # in that
+        self.reply: Completion | BackendError | None = None  # None: still under way, or broken off
+
+    def sent(self) -> None:
+        """Notes that the call leaves."""
+        self.is_sent = True
+
+    def see(self, chunk: Chunk) -> None:
+        """Takes a piece of a stream."""
+        self.has_begun = True
+        self.n_signs += len(chunk.text) + len(chunk.reasoning)
+        if chunk.tool_calls:
+            self.n_signs += len(str(chunk.tool_calls))
+
+
+class Tally:
+    """Tokens and cost of one request: those that providers told, and a guess for calls that were broken off.
+
+    What a provider charges for a call that is broken off, nobody says. It counts as what the decision expected it to
+    cost, or as what came of it where that is more: a client that hangs up before the end must not be served for free.
+    A call that failed counts nothing, unless a part of its answer had come.
+    """
+
+    def __init__(self, decision: Decision, charge: Callable[[str, Completion], float]) -> None:
+        self._decision = decision
+        self._charge = charge
+        self._entries: list[Entry] = []
+        self.answer: Answer | None = None  # what came of them
+
+    def begin(self, backend: str) -> Entry:
+        """Returns the entry of a call that begins."""
+        entry = Entry(backend)
+        self._entries.append(entry)
+        return entry
+
+    def total(self) -> tuple[int, float]:
+        """Returns tokens and cost in USD of all calls so far."""
+        used = [self._used(entry) for entry in self._entries]
+        return sum(tokens for tokens, _ in used), sum(cost_usd for _, cost_usd in used)
+
+    def steps(self) -> tuple[Step, ...]:
+        """Returns every call so far, for a request that has ended without an answer."""
+        return tuple(
+            Step(
+                backend=entry.backend,
+                completion=entry.reply if isinstance(entry.reply, Completion) else None,
+                error=None if isinstance(entry.reply, Completion) else entry.reply or BrokenOff(entry.backend),
+                confidence=0.0,
+                cost_usd=self._used(entry)[1],
+            )
+            for entry in self._entries
+        )
+
+    def _used(self, entry: Entry) -> tuple[int, float]:
+        if isinstance(entry.reply, Completion):
+            usage = entry.reply.usage
+            return usage.input_tokens + usage.output_tokens, self._charge(entry.backend, entry.reply)
+        if not entry.is_sent or (entry.reply is not None and not entry.has_begun):
+            return 0, 0.0
+        return self._guess(entry)
+
+    def _guess(self, entry: Entry) -> tuple[int, float]:
+        estimates = self._decision.estimates
+        place = estimates.backends.index(entry.backend)
+        came = Usage(input_tokens=estimates.input_tokens, output_tokens=-(-entry.n_signs // BYTES_PER_TOKEN))
+        costs = [float(estimates.cost_usd[place]), self._charge(entry.backend, Completion(text="", usage=came))]
+        tokens = [float(estimates.output_tokens[place]), float(came.output_tokens)]
+        return came.input_tokens + round(_most(tokens)), _most(costs)
+
+
+def _most(values: list[float]) -> float:
+    """Returns the greatest of what is known."""
+    return max((value for value in values if math.isfinite(value)), default=0.0)
