@@ -12,11 +12,8 @@ from .encoders import Encoder, create_encoder
 from .encoders.static import StaticEncoder, load_static, shorten
 from .errors import FitError
 from .sparse import CsrMatrix, Float32Array, IntArray
-from .surface import SURFACE_NAMES, SurfaceReader
+from .surface import SURFACE_NAMES, SURFACE_SCALE, SurfaceReader, standardize
 from .terms import KeyArray, TermVocabulary, term_keys
-
-_SURFACE_SCALE = 0.1  # of a standardised surface feature beside an embedding of unit length
-_SURFACE_CLIP = 4.0  # standard deviations; an outlier must not outvote the words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +86,7 @@ class Featurizer:
         tokenized, embedding, surface = self._read(texts)
         self.surface_mean_ = surface.mean(0)
         spread = surface.std(0)
-        self.surface_scale_ = np.where(spread > 1e-6, _SURFACE_SCALE / np.maximum(spread, 1e-6), 0).astype(np.float32)
+        self.surface_scale_ = np.where(spread > 1e-6, SURFACE_SCALE / np.maximum(spread, 1e-6), 0).astype(np.float32)
         keys = [term_keys(tokens) for tokens in tokenized]
         self._vocabulary = TermVocabulary.learn(keys)
         self.term_keys_, self.term_idf_ = self._vocabulary.keys, self._vocabulary.idf
@@ -149,11 +146,7 @@ class Featurizer:
         return tokenized, embedding, surface
 
     def _standardize(self, surface: Float32Array) -> Float32Array:
-        limit = _SURFACE_CLIP * _SURFACE_SCALE
-        standardized = (surface - self.surface_mean_) * self.surface_scale_
-        np.maximum(standardized, -limit, out=standardized)
-        np.minimum(standardized, limit, out=standardized)
-        return standardized
+        return standardize(surface, self.surface_mean_, self.surface_scale_)
 
     def _assemble(self, embedding: Float32Array, surface: Float32Array, terms: CsrMatrix) -> Features:
         dense = np.concatenate([embedding, self._standardize(surface)], axis=1)

@@ -1,28 +1,21 @@
-"""The cold start: estimates from each backend's tier and price alone, until there are traces."""
+"""The cold start: estimates from the query's text and each backend's tier and price, until there are traces."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..backends import BackendSpec, Usage, cost_usd
-from .difficulty import difficulty_of
 from .estimates import Estimates
 
-# Guesses, not measurements: what a tier usually gets right of mixed questions, and how much it writes.
-_QUALITY: Mapping[str, float] = {"small": 0.55, "mid": 0.70, "lrm": 0.85}
+if TYPE_CHECKING:
+    from .public_prior import PublicPrior
+
+# Guesses, not measurements: how much a tier writes, and how fast.
 _OUTPUT_TOKENS: Mapping[str, float] = {"small": 250.0, "mid": 350.0, "lrm": 2000.0}
-_EFFORT_QUALITY: Mapping[str, float] = {
-    "none": -0.10,
-    "minimal": -0.08,
-    "low": -0.05,
-    "medium": 0.0,
-    "high": 0.03,
-    "xhigh": 0.04,
-    "max": 0.05,
-}
 _EFFORT_TOKENS: Mapping[str, float] = {
     "none": 0.2,
     "minimal": 0.25,
@@ -38,14 +31,19 @@ _BYTES_PER_TOKEN = 4.0  # of UTF-8: Chinese has more tokens to a character than 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PriorModel:
-    """Stands in for a `QueryModel` where nothing was learned yet; it knows queries by their length only."""
+    """Stands in for a `QueryModel` where nothing was learned yet: it knows what public traces tell."""
 
     specs: tuple[BackendSpec, ...]
+    prior: PublicPrior | None = None  # None: the one that ships with the package
 
     def estimate(self, text: str) -> Estimates:
         """Returns the estimates for one query."""
+        from .public_prior import load_prior  # with the encoder's table, for those who have a query
+
+        prior = self.prior or load_prior()
         input_tokens = self.count_tokens(text)
-        quality = np.array([_QUALITY[spec.tier] + _EFFORT_QUALITY.get(spec.effort or "", 0.0) for spec in self.specs])
+        difficulty = prior.difficulty_of(text)
+        ability = np.array([prior.ability_of(spec) for spec in self.specs])
         tokens = np.array(
             [_OUTPUT_TOKENS[spec.tier] * _EFFORT_TOKENS.get(spec.effort or "", 1.0) for spec in self.specs]
         )
@@ -58,11 +56,11 @@ class PriorModel:
         )
         return Estimates(
             backends=tuple(spec.name for spec in self.specs),
-            quality=quality,
+            quality=prior.quality(ability, difficulty),
             cost_usd=cost,
             output_tokens=tokens,
             latency_s=tokens / speed,
-            difficulty=float(difficulty_of(quality, np.zeros(len(quality)))),
+            difficulty=1 - float(prior.quality(ability.mean(keepdims=True), difficulty)[0]),
             input_tokens=input_tokens,
             source="cold start",
         )

@@ -9,6 +9,9 @@ import numpy as np
 
 from .sparse import Float32Array, IntArray
 
+SURFACE_SCALE = 0.1  # of a standardised surface feature beside an embedding of unit length
+_SURFACE_CLIP = 4.0  # standard deviations; an outlier must not outvote the words
+
 _BYTE_CLASSES: dict[str, bytes] = {
     "digits": b"0123456789",
     "capitals": b"ABCDEFGHIJKLMNOPQRSTUVWXYZ",
@@ -126,3 +129,12 @@ class SurfaceReader:
         out[_N_COUNTS:-1] = counts[_RATIO_PLACES] / (len(text) + 1)
         out[-1] = cues[_ENGLISH] / (n_tokens + 1)
         return out
+
+
+def standardize(surface: Float32Array, mean: Float32Array, scale: Float32Array) -> Float32Array:
+    """Returns surface features, (..., n_surface), on the scale that weights are fitted to."""
+    limit = _SURFACE_CLIP * SURFACE_SCALE
+    standardized: Float32Array = (surface - mean) * scale
+    np.maximum(standardized, -limit, out=standardized)
+    np.minimum(standardized, limit, out=standardized)
+    return standardized

@@ -199,7 +199,9 @@ def _explanation(decision: Decision) -> list[str]:
         line = f"{name:<{width}}  {_shown(estimates.quality[place], '7.3f')}  {cost}  {tokens}  {latency}  {mark}"
         lines.append(line.rstrip())
     if estimates.source == "cold start":
-        lines.append("cold start: no traces yet; quality is guessed from the tier, cost from the price")
+        lines.append(
+            "cold start: no traces yet; quality is guessed from text, tier and price, by what public traces show"
+        )
     if np.isfinite(estimates.familiarity):
         lines.append(f"familiarity {estimates.familiarity:.3f}: the share of training queries as far from the others")
     if estimates.is_unfamiliar:

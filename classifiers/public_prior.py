@@ -1,0 +1,120 @@
+"""What public traces tell before there are any of one's own: how hard a text looks, and how able a tier is.
+
+The Rasch model (Rasch 1960) with the difficulty read off the text, as in IRT-Router (arXiv:2506.01048, eq. 3 with one
+dimension): logit P(correct) = ability of the backend - difficulty of the query. `python -m penstock.training.prior`
+fits it, `data/prior/README.md` is its card.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..backends.spec import TIERS
+from .encoders.static import load_static, shorten
+from .errors import ArtefactError
+from .sparse import Float32Array
+from .surface import SURFACE_NAMES, SurfaceReader, standardize
+
+if TYPE_CHECKING:
+    from ..backends import BackendSpec
+    from .ridge import FloatArray
+
+LEAST_PRICE = 0.01  # USD per million tokens; what runs at home is no less able for being free
+
+# Guesses, in logits: the public traces hold no model at several efforts.
+_EFFORT: Mapping[str, float] = {
+    "none": -0.6,
+    "minimal": -0.5,
+    "low": -0.3,
+    "medium": 0.0,
+    "high": 0.2,
+    "xhigh": 0.25,
+    "max": 0.3,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublicPrior:
+    """Difficulty of texts and ability of tiers, in logits; 0 is the mean difficulty of the public queries."""
+
+    surface_mean: Float32Array  # (n_surface,)
+    surface_scale: Float32Array  # (n_surface,) 0 for a feature that never varies
+    weights: Float32Array  # (n_surface,) of the difficulty
+    intercept: float
+    ability: FloatArray  # (3,) of each of TIERS at its typical price
+    log_price: FloatArray  # (3,) logarithm of that, USD per million output tokens
+    price_slope: float  # logits of ability for each e-fold of the price
+    spread: float  # standard deviation of a backend's ability around that
+    _reader: SurfaceReader = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_reader", SurfaceReader(load_static().vocabulary))
+
+    def difficulty_of(self, text: str) -> float:
+        """Returns the difficulty of a text in logits, greater is harder."""
+        short = shorten(text)
+        surface = self._reader.read(short.encode(), load_static().tokenize(short), len(text))
+        return float(self.difficulty(surface))
+
+    def difficulty(self, surface: Float32Array) -> FloatArray:
+        """Returns the difficulty in logits of texts whose surface features, (..., n_surface), were read already."""
+        standard = standardize(surface, self.surface_mean, self.surface_scale)
+        return standard.astype(np.float64) @ self.weights + self.intercept
+
+    def ability_of(self, spec: BackendSpec) -> float:
+        """Returns the ability in logits that tier, price and effort suggest."""
+        tier = TIERS.index(spec.tier)
+        ability = float(self.ability[tier]) + _EFFORT.get(spec.effort or "", 0.0)
+        if spec.price is None:
+            return ability
+        log_price = math.log(max(spec.price.usd_per_1m_output, LEAST_PRICE))
+        return ability + self.price_slope * (log_price - float(self.log_price[tier]))
+
+    def quality(self, ability: FloatArray, difficulty: float) -> FloatArray:
+        """Returns P(correct) of backends of which no more than that is known, (n_backends,).
+
+        Averaged over how able such backends turn out to be, by the approximation of MacKay 1992 ("The evidence
+        framework applied to classification networks", eq. 11): being unsure draws towards one half.
+        """
+        flattened = (ability - difficulty) / math.sqrt(1 + math.pi / 8 * self.spread**2)
+        quality: FloatArray = 0.5 + 0.5 * np.tanh(0.5 * flattened)
+        return quality
+
+
+_ARRAYS = ("surface_mean", "surface_scale", "weights", "ability", "log_price")
+_NUMBERS = ("intercept", "price_slope", "spread")
+
+
+def save_prior(prior: PublicPrior, path: Path) -> None:
+    """Writes the prior as safetensors; the same prior, the same bytes."""
+    from safetensors.numpy import save
+
+    arrays = {name: np.ascontiguousarray(getattr(prior, name)) for name in _ARRAYS}
+    path.write_bytes(save({**arrays, "numbers": np.array([getattr(prior, name) for name in _NUMBERS])}))
+
+
+@cache
+def load_prior() -> PublicPrior:
+    """Returns the prior that ships with the package.
+
+    Raises:
+        ArtefactError: it does not fit the code around it.
+    """
+    from safetensors.numpy import load
+
+    arrays = load((resources.files(__package__) / "data" / "prior" / "prior.safetensors").read_bytes())
+    if arrays["weights"].shape != (len(SURFACE_NAMES),):
+        raise ArtefactError(
+            f"the difficulty of public queries was learned from {len(arrays['weights'])} surface features, and there"
+            f" are {len(SURFACE_NAMES)} now; make it anew with `python -m penstock.training.prior`"
+        )
+    intercept, price_slope, spread = arrays.pop("numbers").tolist()
+    return PublicPrior(**arrays, intercept=intercept, price_slope=price_slope, spread=spread)

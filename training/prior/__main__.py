@@ -1,0 +1,62 @@
+"""Fits what ships for the cold start, and writes its card beside it.
+
+    python -m penstock.training.prior --data ../shared/data --out classifiers/data/prior
+
+Queries marked test are left out, so that what is measured on them stays unseen.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Collection
+from pathlib import Path
+
+from ...classifiers.public_prior import save_prior
+from ..dataset import Dataset, build_dataset
+from ..split import normalised, split_queries
+from ..traces import read_traces
+from .card import prior_card
+from .fitting import PublicSet, fit_prior
+from .models import spec_of
+
+SETS = (
+    "farel_bench",
+    "gsm_9",
+    "math_l5",
+    "mixed_9_open_models",
+    "routellm_gsm8k",
+    "routellm_mmlu",
+    "routellm_mt_bench",
+)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Returns the exit code of the command."""
+    parser = argparse.ArgumentParser(
+        prog="python -m penstock.training.prior", description=(__doc__ or "").splitlines()[0]
+    )
+    parser.add_argument("--data", type=Path, required=True, help="folder of the public traces")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write prior.safetensors and its card to")
+    options = parser.parse_args(arguments)
+    sets = {name: public_set(build_dataset(read_traces([options.data / f"{name}.parquet"])), name) for name in SETS}
+    prior = fit_prior(list(sets.values()))
+    options.out.mkdir(parents=True, exist_ok=True)
+    path = options.out / "prior.safetensors"
+    save_prior(prior, path)
+    (options.out / "README.md").write_text(prior_card(prior, sets, path, options.data), encoding="utf-8")
+    print(f"{path}: {path.stat().st_size / 1e3:.1f} kB")  # noqa: T201 a command says what it wrote
+    return 0
+
+
+def public_set(dataset: Dataset, name: str, *, without: Collection[str] = ()) -> PublicSet:
+    """Returns the queries of a set that may be learned from, but for those whose folded text is among `without`."""
+    texts = dataset.texts
+    rows = split_queries(dataset, seed=0).learned.tolist()
+    part = dataset.take([row for row in rows if normalised(texts[row]) not in without])
+    specs = [spec_of(backend, name) for backend in part.backends]
+    return PublicSet(texts=part.texts, specs=specs, quality=part.quality)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,75 @@
+"""The card of the shipped prior: what it is, what it was made from, how to make it again."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+from ...backends.spec import TIERS
+from ...classifiers.public_prior import PublicPrior
+from .fitting import PublicSet
+
+_SOURCES: Mapping[str, tuple[str, str]] = {  # project whose published results they are, its licence
+    "farel_bench": ("farel-bench", "MIT"),
+    "gsm_9": ("ZeroEval", "Apache-2.0"),
+    "math_l5": ("ZeroEval", "Apache-2.0"),
+    "mixed_9_open_models": ("LLMRouter", "MIT"),
+    "routellm_gsm8k": ("RouteLLM", "Apache-2.0"),
+    "routellm_mmlu": ("RouteLLM", "Apache-2.0"),
+    "routellm_mt_bench": ("RouteLLM", "Apache-2.0"),
+}
+
+
+def prior_card(prior: PublicPrior, sets: Mapping[str, PublicSet], path: Path, data: Path) -> str:
+    """Returns the card as Markdown."""
+    lines = [
+        "# What public traces tell before there are traces of one's own",
+        "",
+        "`prior.safetensors` holds the difficulty of a text as a linear map over its surface counts (digits, names,",
+        "length, ...), and the ability of a tier at its price: P(correct) = sigmoid(ability - difficulty), in logits.",
+        "No prompt and no answer is in it. `classifiers/public_prior.py` reads it.",
+        "",
+        "| tier | ability | typical price, USD per 1M output tokens |",
+        "|---|---|---|",
+    ]
+    lines += [
+        f"| {tier} | {ability:.2f} | {math.exp(price):.2f} |"
+        for tier, ability, price in zip(TIERS, prior.ability, prior.log_price, strict=True)
+    ]
+    lines += [
+        "",
+        f"Within a tier, a price e times as high goes with {prior.price_slope:+.2f} logits of ability. Backends spread",
+        f"around that with a standard deviation of {prior.spread:.2f}.",
+        "",
+        "## Data",
+        "",
+        "Published results of public models, the queries marked test left out:",
+        "",
+        "| set | queries | backends | project | licence | SHA-256 |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, each in sets.items():
+        project, licence = _SOURCES[name]
+        digest = hashlib.sha256((data / f"{name}.parquet").read_bytes()).hexdigest()[:16]
+        lines.append(f"| {name} | {len(each.texts)} | {len(each.specs)} | {project} | {licence} | {digest} |")
+    lines += [
+        "",
+        "Both licences allow works that are derived from the material; this is a table of numbers fitted to it, under",
+        "the licence of the package, Apache-2.0.",
+        "",
+        "## Making it again",
+        "",
+        "    python -m penstock.training.prior --data DATA --out classifiers/data/prior",
+        "",
+        f"SHA-256 of `prior.safetensors`: {hashlib.sha256(path.read_bytes()).hexdigest()}",
+        "",
+        "## Limits",
+        "",
+        "English questions with one right answer, mostly mathematics, knowledge and logic, and models of 2023 to 2025.",
+        "It tells harder from easier a little (`benchmarks/cold_start.py`), and nothing about one backend in",
+        "particular.",
+        "",
+    ]
+    return "\n".join(lines)
