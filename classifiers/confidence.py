@@ -48,12 +48,14 @@ class ConfidenceModel:
             then, now = ", ".join(self.signals), ", ".join(signal_names())
             raise ArtefactError(f"trained with signals {then}, which are now {now}; train again")
 
-    def confidence(self, query: Query, completion: Completion, *, backend: str, estimate: float) -> float:
+    def confidence(
+        self, query: Query, completion: Completion, *, backend: str, estimate: float, run_code: bool = False
+    ) -> float:
         """Returns P(correct) of one completion by `backend`, whose estimated quality was `estimate`, NaN = unknown.
 
         A backend that the model never saw is judged by what all share.
         """
-        values = read_signals(query, completion)
+        values = read_signals(query, completion, run_code=run_code)
         return float(self.judge(values[None], np.array([estimate]), backend=backend)[0])
 
     def judge(self, values: FloatArray, estimates: FloatArray, *, backend: str) -> FloatArray:

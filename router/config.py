@@ -40,7 +40,7 @@ _POLICY_KEYS = (
 )  # fmt: skip
 _TOP_KEYS = (
     "version", "artefact", "policies", "default_policy", "backends", "floor", "traces", "shadow", "keys",
-    "conversations",
+    "verify", "conversations",
 )  # fmt: skip
 _MOST_BACKENDS = 500
 # What a certificate knows nothing of.
@@ -64,6 +64,7 @@ class Config:
     keys: Path | None = None  # the file with the sidecar's API keys; None: it asks for none
     conversations: Path | None = None  # the file that processes share what they know of conversations by; None: memory
     floors: Floors = NO_FLOORS  # under the queries that its rules choose
+    run_code: bool = False  # whether Python in answers is run, in a sandbox, to judge them by it
 
 
 DEFAULT_POLICIES: Mapping[str, Policy] = {
@@ -112,6 +113,7 @@ def read_config(path: Path | str) -> Config:
         keys=_read_file(top, "keys", folder=path.parent),
         conversations=_read_file(top, "conversations", folder=path.parent),
         floors=read_floors(top, folder=path.parent),
+        run_code=_read_verify(top),
     )
 
 
@@ -273,6 +275,12 @@ def _read_policy(name: str, section: Section, backends: Mapping[str, BackendSpec
         risk=section.number("risk", default=base.risk, above=0.0, most=0.5),
         options={key: section.raw(key) for key in section if key not in _POLICY_KEYS},
     )
+
+
+def _read_verify(top: Section) -> bool:
+    section = top.section("verify")
+    section.only(("run_code",))
+    return section.flag("run_code", default=False)
 
 
 def _read_file(top: Section, key: str, *, folder: Path) -> Path | None:

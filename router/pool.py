@@ -33,11 +33,17 @@ class Pool:
     """
 
     def __init__(
-        self, specs: Mapping[str, BackendSpec], trained: Trained | None, *, floors: Floors = NO_FLOORS
+        self,
+        specs: Mapping[str, BackendSpec],
+        trained: Trained | None,
+        *,
+        floors: Floors = NO_FLOORS,
+        run_code: bool = False,
     ) -> None:
         self.specs = dict(specs)
         self._trained = trained
         self._floors = floors
+        self.run_code = run_code  # in answers, in a sandbox, to judge them by it
         learned = trained.model.backends if trained else ()
         self.backends: tuple[str, ...] = tuple(specs) if specs else learned
         self.untrained: tuple[str, ...] = tuple(name for name in self.backends if name not in learned)
@@ -150,7 +156,9 @@ class Pool:
         """Returns P(this completion is correct); without a confidence model, what was expected before the call."""
         if self._trained is None or self._trained.confidence is None:
             return estimate
-        return self._trained.confidence.confidence(query, completion, backend=backend, estimate=estimate)
+        return self._trained.confidence.confidence(
+            query, completion, backend=backend, estimate=estimate, run_code=self.run_code
+        )
 
     def charge(self, backend: str, completion: Completion) -> float:
         """Returns what a call cost; 0 where neither the completion nor models.yaml tells."""

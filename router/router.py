@@ -82,7 +82,7 @@ class Router:
             trained, _ = load_artefact(config.artefact)
         elif config.artefact is not None:
             logger.warning("%s does not exist yet: cold start, quality is guessed from tiers", config.artefact)
-        pool = Pool(config.backends, trained, floors=config.floors)
+        pool = Pool(config.backends, trained, floors=config.floors, run_code=config.run_code)
         if trained is not None and pool.untrained:
             logger.warning("not in the artefact, guessed from their tier: %s", ", ".join(pool.untrained))
         return cls(config, pool, sink=config.traces.open_sink(), backends=backends)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import uuid
 from collections.abc import AsyncGenerator, Callable, Mapping
@@ -56,6 +57,7 @@ class Run:
                     logger.info("%s", error)
                     reply = error
                 entry.reply = reply
+                await self._run_code(reply)
         except StopIteration as end:
             outcome: Outcome = end.value
         except BaseException:
@@ -103,6 +105,7 @@ class Run:
                     if is_streamed:
                         raise
                 entry.reply = reply
+                await self._run_code(reply)
         except StopIteration as end:
             answer = self._finish(end.value)
         except BaseException:
@@ -111,6 +114,13 @@ class Run:
         if not is_streamed:
             yield _whole_chunk(answer)
         yield AnswerChunk(backend=answer.backend, answer=answer)
+
+    async def _run_code(self, reply: Completion | BackendError | None) -> None:
+        """Runs the code of an answer where that is allowed, in a thread: judged later, the answer holds nobody up."""
+        if self.pool.run_code and isinstance(reply, Completion):
+            from ..classifiers.signals.code_tests import run_answer  # only for those who run code
+
+            await asyncio.to_thread(run_answer, self.query, reply)
 
     def _deadline(self) -> float:
         """Returns by when there must be an answer."""

@@ -50,13 +50,15 @@ def fit(
     classifier: str = "auto",
     seed: int = 0,
     budget_s: float | None = None,
+    run_code: bool = False,
     clock: Callable[[], float] = time.perf_counter,
     progress: Progress | None = None,
 ) -> Fitted:
     """Returns the router learned from the train and validation queries; the test queries are not touched.
 
     With `budget_s`, the classifier `auto` begins no fit once the earlier ones took that long by `clock`. Where that
-    leaves one out, the notes say so, and the result depends on the speed of the machine.
+    leaves one out, the notes say so, and the result depends on the speed of the machine. With `run_code`, Python in the
+    answers is run, in a sandbox, and its tests are a signal.
 
     Everything is chosen on out-of-fold predictions over train and validation together, which is validation that wastes
     no label: each query is judged by fits that saw neither it nor a twin of it.
@@ -69,11 +71,18 @@ def fit(
 
     # One thread: sums come out the same on any machine, and many small products are not slowed by waiting for threads.
     with threadpool_limits(limits=1, user_api="blas"):
-        return _fit(dataset, split, encoder, classifier, seed, Timer(budget_s, clock), progress or Silent())
+        return _fit(dataset, split, encoder, classifier, seed, Timer(budget_s, clock), run_code, progress or Silent())
 
 
 def _fit(
-    dataset: Dataset, split: Split, encoder: str, classifier: str, seed: int, timer: Timer, progress: Progress
+    dataset: Dataset,
+    split: Split,
+    encoder: str,
+    classifier: str,
+    seed: int,
+    timer: Timer,
+    run_code: bool,
+    progress: Progress,
 ) -> Fitted:
     learned = dataset.take(split.learned)
     if learned.n_queries < N_FOLDS:
@@ -93,7 +102,7 @@ def _fit(
     trials, chosen = choose(candidates, learned, expected[:, 0], seed=seed, asked_for=None if is_auto else classifier)
 
     progress.stage("fitting confidence")
-    answers = fit_answers(learned, chosen.quality, folds)
+    answers = fit_answers(learned, chosen.quality, folds, run_code=run_code)
     references = choose_references(features, seed=seed)
     model = QueryModel(
         backends=learned.backends,

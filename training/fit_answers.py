@@ -39,15 +39,15 @@ class FittedAnswers:
     signals: tuple[SignalWorth, ...]
 
 
-def fit_answers(dataset: Dataset, estimates: FloatArray, folds: IntArray) -> FittedAnswers:
+def fit_answers(dataset: Dataset, estimates: FloatArray, folds: IntArray, *, run_code: bool = False) -> FittedAnswers:
     """Returns confidence and escalation; `estimates` are out of fold, (n_queries, n_backends)."""
-    confidence, confidences, signals = _fit_confidence(dataset, estimates, folds)
+    confidence, confidences, signals = _fit_confidence(dataset, estimates, folds, run_code)
     escalation = fit_escalation(dataset.as_answered().quality, estimates, confidences, _answers(dataset))
     return FittedAnswers(confidence=confidence, confidences=confidences, escalation=escalation, signals=signals)
 
 
 def _fit_confidence(
-    dataset: Dataset, estimates: FloatArray, folds: IntArray
+    dataset: Dataset, estimates: FloatArray, folds: IntArray, run_code: bool
 ) -> tuple[ConfidenceModel | None, FloatArray, tuple[SignalWorth, ...]]:
     """Returns the model, None without enough answers, out-of-fold confidences, (n_queries, n_backends), and what each
     signal adds.
@@ -67,7 +67,9 @@ def _fit_confidence(
     labels = np.array([dataset.completion_score(row, column) for row, column, _ in calls])
     if np.ptp(labels) < 1e-9:
         return None, confidences, ()
-    values = np.stack([read_signals(dataset.queries[row], completion) for row, _, completion in calls])
+    values = np.stack(
+        [read_signals(dataset.queries[row], completion, run_code=run_code) for row, _, completion in calls]
+    )
     answers: GradedAnswers = {
         "values": values,
         "estimates": estimates[rows, columns],

@@ -5,6 +5,7 @@ A signal reads a query and a completion and returns a few numbers; NaN where it 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from functools import cache
 from typing import Protocol
@@ -32,6 +33,7 @@ SIGNALS = {
     "json": "penstock.classifiers.signals.json_form:JsonVerifier",
     "tool_calls": "penstock.classifiers.signals.tool_calls:ToolCallVerifier",
     "code": "penstock.classifiers.signals.code:CodeVerifier",
+    "code_tests": "penstock.classifiers.signals.code_tests:CodeTestVerifier",
     "quotes": "penstock.classifiers.signals.quotes:QuoteVerifier",
 }
 
@@ -40,7 +42,7 @@ class Signal(Protocol):
     """Turns one completion into the numbers called `names`. A verifier is a signal that checks a fact."""
 
     names: tuple[str, ...]
-    needs: str  # "text" or "logprobs": what a completion must have for it to say anything
+    needs: str  # "text" or "logprobs": what a completion must have; "sandbox": it runs code, where that is allowed
 
     def read(self, query: Query, completion: Completion) -> tuple[float, ...]:
         """Returns one number a name; NaN where the signal does not apply."""
@@ -58,11 +60,15 @@ def signal_names() -> tuple[str, ...]:
     return tuple(f"{name}.{number}" for name, signal in create_signals().items() for number in signal.names)
 
 
-def read_signals(query: Query, completion: Completion) -> NDArray[np.float64]:
-    """Returns every signal's numbers, (n_numbers,), NaN where one does not apply."""
+def read_signals(query: Query, completion: Completion, *, run_code: bool = False) -> NDArray[np.float64]:
+    """Returns every signal's numbers, (n_numbers,), NaN where one does not apply.
+
+    Signals that run what an answer holds are read with `run_code` only, and say nothing otherwise.
+    """
     values: list[float] = []
     for signal in create_signals().values():
-        values.extend(signal.read(query, completion))
+        may_read = run_code or signal.needs != "sandbox"
+        values.extend(signal.read(query, completion) if may_read else (math.nan,) * len(signal.names))
     return np.array(values, dtype=np.float64)
 
 

@@ -22,15 +22,7 @@ class CodeVerifier:
 
     def read(self, query: Query, completion: Completion) -> tuple[float, ...]:
         """Returns the numbers in the order of `names`; NaN where there is no Python."""
-        text = completion.text[:_MAX_CHARACTERS]
-        if "```" not in text:
-            return (math.nan,) * len(self.names)
-        asks_python = _PYTHON.search(query.text[:_MAX_CHARACTERS]) is not None
-        blocks = [
-            code
-            for language, code in _FENCE.findall(text)
-            if language.lower() in ("python", "py", "python3") or (not language and asks_python)
-        ]
+        blocks = python_blocks(query.text[:_MAX_CHARACTERS], completion.text[:_MAX_CHARACTERS])
         if not blocks:
             return (math.nan,) * len(self.names)
         n_lines = sum(code.count("\n") for code in blocks)
@@ -39,6 +31,18 @@ class CodeVerifier:
             math.log1p(n_lines),
             float(completion.text.count("```") % 2 == 0),
         )
+
+
+def python_blocks(question: str, answer: str) -> list[str]:
+    """Returns the fenced Python of an answer; fences without a language count where the question speaks of Python."""
+    if "```" not in answer:
+        return []
+    asks_python = _PYTHON.search(question) is not None
+    return [
+        code
+        for language, code in _FENCE.findall(answer)
+        if language.lower() in ("python", "py", "python3") or (not language and asks_python)
+    ]
 
 
 def _parses(code: str) -> bool:

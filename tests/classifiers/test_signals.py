@@ -40,7 +40,7 @@ def test_gives_one_number_a_name(signal: Signal) -> None:
 
 
 def test_says_what_it_needs(signal: Signal) -> None:
-    assert signal.needs in ("text", "logprobs")
+    assert signal.needs in ("text", "logprobs", "sandbox")
 
 
 @pytest.mark.parametrize("name", sorted(HOSTILE))

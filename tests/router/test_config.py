@@ -284,6 +284,7 @@ def test_the_commented_out_examples_of_models_yaml_are_valid(tmp_path: Path) -> 
         ("backends: {small: {type: fake, timeout: {total_ms: 1}}}", "backends.small.timeout.total_ms", "total_s"),
         ("policies: {auto: {lambda: 1}}\nbackends: {small: {type: fake}}", "policies.auto.lambda", "lam"),
         ("traces: {path: x}\nbackends: {small: {type: fake}}", "traces.path", "folder"),
+        ("verify: {run: true}\nbackends: {small: {type: fake}}", "verify.run", "run_code"),
         ("keys: {path: x}\nbackends: {small: {type: fake}}", "keys.path", "file"),
         ("1: x\nbackends: {small: {type: fake}}", "1", "version"),
         ("on: x\nbackends: {small: {type: fake}}", "True", "version"),
@@ -293,6 +294,11 @@ def test_an_unknown_key_is_named_with_those_allowed(tmp_path: Path, text: str, w
     message = refusal(tmp_path, text)
     assert message.startswith(f"{where}: unknown key; expected one of ")
     assert allowed in message.partition("expected one of ")[2].split(", ")
+
+
+def test_code_is_run_only_where_models_yaml_says_so(tmp_path: Path) -> None:
+    assert not read(tmp_path, "backends: {small: {type: fake}}").run_code
+    assert read(tmp_path, "verify: {run_code: true}\nbackends: {small: {type: fake}}").run_code
 
 
 def test_the_file_of_keys_is_relative_to_models_yaml(tmp_path: Path) -> None:

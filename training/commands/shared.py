@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...classifiers import Manifest, load_artefact
+from ...classifiers import Manifest, Trained, load_artefact
 from ...classifiers.encoders.static import load_static
 from ...router import Config, Policy, Pool, read_config
 from ...router.config import DEFAULT_POLICIES
-from ...router.floor import NO_FLOORS
 from ..dataset import Dataset, build_dataset
 from ..errors import TraceError
 from ..progress import Progress
@@ -79,6 +78,13 @@ def read_models(path: Path | None) -> Config | None:
     return None if path is None else read_config(path)
 
 
+def pool_of(config: Config | None, trained: Trained) -> Pool:
+    """Returns the pool of the configuration, or of all backends that were trained."""
+    if config is None:
+        return Pool({}, trained)
+    return Pool(config.backends, trained, floors=config.floors, run_code=config.run_code)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
     """A trained router as a command asked for it."""
@@ -97,7 +103,7 @@ def open_artefact(options: argparse.Namespace) -> Opened:
     config = read_models(options.models)
     trained, manifest = load_artefact(options.artefact)
     return Opened(
-        pool=Pool(config.backends if config else {}, trained, floors=config.floors if config else NO_FLOORS),
+        pool=pool_of(config, trained),
         config=config,
         manifest=manifest,
     )

@@ -7,15 +7,13 @@ import math
 from pathlib import Path
 
 from ...classifiers import HEADS, save_artefact
-from ...router import Pool
 from ...router.commands.shared import add_json, print_json
-from ...router.floor import NO_FLOORS
 from ..evaluate import evaluate
 from ..fit import fit
 from ..progress import quiet_or_shown
 from ..report import write_report
 from ..split import split_queries
-from .shared import add_models, add_quiet, add_traces, policies_of, read_dataset, read_models, seed
+from .shared import add_models, add_quiet, add_traces, policies_of, pool_of, read_dataset, read_models, seed
 
 
 class TrainCommand:
@@ -55,6 +53,7 @@ class TrainCommand:
                 classifier=options.classifier,
                 seed=options.seed,
                 budget_s=options.budget,
+                run_code=config is not None and config.run_code,
                 progress=progress,
             )
             save_artefact(
@@ -73,9 +72,7 @@ class TrainCommand:
             elif not options.no_report:
                 policies, default = policies_of(config)
                 evaluation = evaluate(
-                    Pool(
-                        config.backends if config else {}, fitted.trained, floors=config.floors if config else NO_FLOORS
-                    ),
+                    pool_of(config, fitted.trained),
                     dataset.take(split.test),
                     policies=policies,
                     default_policy=default,
