@@ -52,6 +52,16 @@ class Answer:
         """P(this answer is correct); NaN where its backend was asked for by name."""
         return self.outcome.step.confidence
 
+    @property
+    def best_cost_usd(self) -> float:
+        """What one call of the backend with the best estimate was expected to cost.
+
+        Of a backend that was named, nothing is known but what it cost: no better one could have been asked.
+        """
+        outlook = self.decision.outlook
+        is_chosen = self.decision.policy.names_backend is None
+        return float(outlook.cost_usd[outlook.quality.argmax()]) if is_chosen else self.cost_usd
+
     def as_dict(self) -> dict[str, Any]:
         """Returns what the sidecar puts under `penstock` and the command line prints as JSON."""
         return {

@@ -8,6 +8,7 @@ PATIENCE_S = 1.0  # a wait that a provider asks for is waited for up to this; ab
 _LONGEST_REST_S = 60.0
 _LONGEST_ASKED_S = 600.0  # of the waits that providers ask for
 _PROBE_S = 1.0  # when to come back while a single call tries the backend
+CIRCUIT_STATES = ("closed", "half_open", "open")
 
 
 class Circuit:
@@ -32,6 +33,11 @@ class Circuit:
     def is_open(self) -> bool:
         """Whether the last thing known of the backend is that it fails."""
         return self._until is not None
+
+    @property
+    def state(self) -> str:
+        """Which of CIRCUIT_STATES it is in."""
+        return "closed" if self._until is None else "half_open" if self._is_probed else "open"
 
     def wait_s(self, now: float) -> float:
         """Returns for how long no call is let through, 0 where one is."""

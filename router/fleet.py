@@ -16,7 +16,7 @@ from ..backends import Backend, BackendSpec, PenstockError, create_backend
 from .background import CLOSED, BackgroundLoop, wait_for
 from .caller import Caller
 from .errors import BackendBusy
-from .gate import LocalGate
+from .gate import GateState, LocalGate
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +58,10 @@ class Fleet:
     def refusals(self) -> Mapping[str, BackendBusy]:
         """Returns the backends that no call would be let through to now, and why."""
         return {name: refusal for name, gate in self._gates.items() if (refusal := gate.refusal()) is not None}
+
+    def gates(self) -> Mapping[str, GateState]:
+        """Returns of every backend how its gate stands."""
+        return {name: gate.state() for name, gate in self._gates.items()}
 
     def backends(self) -> Mapping[str, Backend]:
         """Returns every backend.

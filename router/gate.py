@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol
 
@@ -16,11 +17,25 @@ from .errors import BackendBusy
 _SOON_S = 1.0  # when to come back to a backend that has as many calls as it takes
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateState:
+    """How a gate stands at one moment."""
+
+    in_flight: int
+    waiting: int
+    concurrency: int  # most calls at once
+    circuit: str  # one of CIRCUIT_STATES
+    refusal: str | None  # why no call would be let through
+
+
 class Gate(Protocol):
     """Lets calls to one backend through. Its state is in this process here; replicas might share it."""
 
     def refusal(self) -> BackendBusy | None:
         """Returns why no call would be let through now, None where one would."""
+
+    def state(self) -> GateState:
+        """Returns how it stands, for people to see."""
 
     def passage(self, *, wait_s: float) -> AbstractAsyncContextManager[None]:
         """Returns a context to make one call in, entered within `wait_s` and left with what comes of the call.
@@ -53,6 +68,17 @@ class LocalGate:
         if self._n_inside >= limits.concurrency and self._n_waiting >= limits.queue:
             return self._busy(f"busy with {limits.concurrency} calls, and {limits.queue} wait")
         return None
+
+    def state(self) -> GateState:
+        """Returns how it stands, for people to see."""
+        refusal = self.refusal()
+        return GateState(
+            in_flight=self._n_inside,
+            waiting=self._n_waiting,
+            concurrency=self._spec.limits.concurrency,
+            circuit=self._circuit.state,
+            refusal=refusal.reason if refusal else None,
+        )
 
     def passage(self, *, wait_s: float) -> AbstractAsyncContextManager[None]:
         """Returns a context to make one call in."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 
+from .asgi import Scope
+
 
 def is_loopback(host: str) -> bool:
     """Returns whether a host, by name or address, is this very machine."""
@@ -11,3 +13,9 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:  # a name, or the path of a Unix socket
         return host.lower() == "localhost"
+
+
+def is_local(scope: Scope) -> bool:
+    """Returns whether both ends of a request's connection are on this very machine."""
+    ends = (scope.get("client"), scope.get("server"))
+    return all(end is not None and is_loopback(str(end[0])) for end in ends)

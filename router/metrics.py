@@ -6,11 +6,12 @@ Written by hand, since it is this little: every label has few values, all of the
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from ..backends import BackendError
-from .answer import Answer
-from .errors import AllBackendsFailed
+from .cascade import Step
+from .circuit import CIRCUIT_STATES
+from .exchange import Exchange
+from .gate import GateState
 
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0)
@@ -65,16 +66,33 @@ class Histogram:
             yield f"{self._name}_count{_shown(self._labels, values)} {total}"
 
 
-class Metrics:
-    """Everything that is counted of one sidecar, on its event loop."""
+class Gauge:
+    """What is so at the moment it is looked at: `read` gives the value for each combination of labels."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self, name: str, meaning: str, *labels: str, read: Callable[[], Mapping[tuple[str, ...], float]]
+    ) -> None:
+        self._head = _head(name, meaning, "gauge")
+        self._name, self._labels, self._read = name, labels, read
+
+    def lines(self) -> Iterator[str]:
+        """Yields the lines that tell it."""
+        yield from self._head
+        for values, value in self._read().items():
+            yield f"{self._name}{_shown(self._labels, values)} {value!r}"
+
+
+class Metrics:
+    """An observer that counts everything of one sidecar, on its event loop; `gates` gives the state of its backends."""
+
+    def __init__(self, gates: Callable[[], Mapping[str, GateState]] = dict) -> None:
         self.requests = Counter(
             "penstock_requests_total", "Requests by path and status; 499: the client left.", "path", "status"
         )
         self.latency = Histogram("penstock_request_seconds", "From a request's head to its reply's end.", "path")
         self.first_piece = Histogram("penstock_first_piece_seconds", "To the first piece of a streamed answer.")
         self.decision = Histogram("penstock_decision_seconds", "To decide whom to ask.", bounds=_SHORT_SECONDS)
+        self.call = Histogram("penstock_call_seconds", "Calls that gave an answer, by backend.", "backend")
         self.answers = Counter("penstock_answers_total", "Answers by who gave them.", "policy", "backend")
         self.calls = Counter("penstock_calls_total", "Calls to backends by how they ended.", "backend", "result")
         self.moves = Counter("penstock_moves_total", "Further calls for one request: escalate or fall_back.", "kind")
@@ -83,18 +101,49 @@ class Metrics:
         self.cost_of_best = Counter(
             "penstock_best_cost_usd_total", "What the best backend for each query was expected to cost."
         )
+        self.in_flight = Gauge(
+            "penstock_backend_in_flight",
+            "Calls under way.",
+            "backend",
+            read=lambda: {(name,): gate.in_flight for name, gate in gates().items()},
+        )
+        self.waiting = Gauge(
+            "penstock_backend_waiting",
+            "Calls that wait for their turn.",
+            "backend",
+            read=lambda: {(name,): gate.waiting for name, gate in gates().items()},
+        )
+        self.circuit = Gauge(
+            "penstock_backend_circuit",
+            "1 for the state that a backend's circuit breaker is in.",
+            "backend",
+            "state",
+            read=lambda: {
+                (name, state): int(gate.circuit == state) for name, gate in gates().items() for state in CIRCUIT_STATES
+            },
+        )
 
-    def see_answer(self, answer: Answer) -> None:
-        """Counts an answer, and every call that was made for it."""
-        self.answers.add(1, answer.decision.policy.name, answer.backend)
-        steps = answer.steps
+    def see(self, exchange: Exchange) -> None:
+        """Counts a request, its answer, and every call that was made for it."""
+        self.requests.add(1, exchange.path, str(exchange.status))
+        self.latency.see(exchange.latency_s, exchange.path)
+        if exchange.first_piece_s is not None:
+            self.first_piece.see(exchange.first_piece_s)
+        if exchange.answer is not None:
+            self.answers.add(1, exchange.answer.decision.policy.name, exchange.answer.backend)
+            self.cost_of_best.add(exchange.answer.best_cost_usd)
+        self._see_steps(exchange.steps)
+
+    def _see_steps(self, steps: Sequence[Step]) -> None:
         for place, step in enumerate(steps):
             self.calls.add(1, step.backend, type(step.error).__name__ if step.error else "ok")
             if place:
                 self.moves.add(1, "fall_back" if steps[place - 1].error else "escalate")
+            if step.cost_usd:
+                self.cost.add(step.cost_usd, step.backend)
             if step.completion is None:
                 continue
-            self.cost.add(step.cost_usd, step.backend)
+            self.call.see(step.completion.latency_s, step.backend)
             usage = step.completion.usage
             for kind, count in (
                 ("input", usage.input_tokens),
@@ -105,21 +154,10 @@ class Metrics:
             ):
                 if count:
                     self.tokens.add(count, step.backend, kind)
-        outlook = answer.decision.outlook
-        # Of a backend that was named, nothing is known but what it cost: no better one could have been asked.
-        is_chosen = answer.decision.policy.names_backend is None
-        self.cost_of_best.add(float(outlook.cost_usd[outlook.quality.argmax()]) if is_chosen else answer.cost_usd)
-
-    def see_failure(self, error: Exception) -> None:
-        """Counts the calls of a request that got no answer, or none that was whole."""
-        causes = error.causes.values() if isinstance(error, AllBackendsFailed) else [error]
-        for cause in causes:
-            if isinstance(cause, BackendError) and cause.backend:
-                self.calls.add(1, cause.backend, type(cause).__name__)
 
     def text(self) -> bytes:
         """Returns everything, as `GET /metrics` replies."""
-        families = [value for value in vars(self).values() if isinstance(value, Counter | Histogram)]
+        families = [value for value in vars(self).values() if isinstance(value, Counter | Histogram | Gauge)]
         return "".join(f"{line}\n" for family in families for line in family.lines()).encode()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .asgi import Headers, Send
+from .exchange import Exchange
 from .formats import Format, Writer
 from .formats.events import encode_json
 from .headers import encode_headers
@@ -21,13 +22,13 @@ _EVENTS = (
 class Reply:
     """Sends one reply and knows how far it has come, so that an error is told in the way that is still open."""
 
-    def __init__(self, send: Send, format: Format) -> None:
+    def __init__(self, send: Send, format: Format, exchange: Exchange) -> None:
         self._send = send
+        self.exchange = exchange  # what is noted of the request for those who watch
         self._writer: Writer | None = None  # of a stream
         self.format = format  # in which errors are told
         self.is_started = False
         self.status = 0  # 0: none was sent
-        self.has_run = False  # whether the request got as far as its backends, and so leaves a trace by itself
         self.trace_id = "-"  # of the request, where it has one; errors tell it
 
     async def json(self, body: Any, *, status: int = 200, headers: Headers = ()) -> None:
@@ -35,9 +36,9 @@ class Reply:
         content = body if isinstance(body, bytes) else encode_json(body)
         await self._whole(content, status=status, headers=[_JSON, *headers])
 
-    async def text(self, content: bytes, *, content_type: bytes) -> None:
+    async def text(self, content: bytes, *, content_type: bytes, headers: Headers = ()) -> None:
         """Sends the whole reply."""
-        await self._whole(content, status=200, headers=[(b"content-type", content_type)])
+        await self._whole(content, status=200, headers=[(b"content-type", content_type), *headers])
 
     async def begin_events(self, headers: Headers, writer: Writer) -> None:
         """Sends what goes before the first event; `writer` puts an error that comes later."""

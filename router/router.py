@@ -23,6 +23,7 @@ from .conversations import NO_PAST, Conversations, open_turns
 from .decision import Decision
 from .errors import BackendBusy, NoBackendFree, NoFeasibleBackend, UnknownPolicy
 from .fleet import Fleet
+from .gate import GateState
 from .logbook import Logbook
 from .policy import NO_WISHES, Policy, Wishes
 from .pool import Pool
@@ -151,6 +152,10 @@ class Router:
     def refusals(self) -> Mapping[str, BackendBusy]:
         """Returns the backends that no call would be let through to now, and why."""
         return self._fleet.refusals()
+
+    def gates(self) -> Mapping[str, GateState]:
+        """Returns of every backend how busy it is, and whether it is left alone after failures."""
+        return self._fleet.gates()
 
     @takes_query
     def route(self, asked: Asked) -> Decision:

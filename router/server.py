@@ -6,22 +6,24 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from typing import Any
 
 from ..backends import PenstockError
 from ..backends.usage import estimated_tokens
+from . import page
 from .asgi import ClientGone, Receive, Scope, Send, UntilGone, read_body, taken_within
 from .decision import Decision
 from .errors import BrokenOff
+from .exchange import GONE, Exchange, Observer
 from .feedback import Comparison, read_feedback
 from .formats import FORMATS, Format, Request, read_request
 from .formats.events import encode_json
 from .headers import answer_headers, encode_headers, first_headers
 from .http_error import HttpError, http_error_of
 from .keys import ANYONE, Guard, Key, Store, check_scored, confined, open_store, permitted, refuse_cross_site
-from .loopback import is_loopback
+from .loopback import is_local
 from .metrics import CONTENT_TYPE, Metrics
 from .model_list import model_list
 from .reply import Reply
@@ -35,9 +37,9 @@ _SEND_S = 60.0  # for a client to take a piece of a stream; as long as it does n
 _CHAT, _MESSAGES, _MODELS = "/v1/chat/completions", "/v1/messages", "/v1/models"
 
 _METRICS = "/metrics"
-_OPEN = ("/healthz", "/readyz")  # to whoever can reach us, since those who watch over processes have no key
 _OUTSIDE = ("missing_api_key", "invalid_api_key", "cross_site")  # refusals of those who were never let in
-_GONE = 499  # as nginx calls it when the client left before there was a status
+# To whoever can reach us: those who watch over processes have no key, and the page asks for it itself.
+_OPEN = ("/healthz", "/readyz", *page.OPEN)
 
 _Handler = Callable[[Scope, Receive, Reply, Key], Awaitable[None]]
 
@@ -46,7 +48,8 @@ class Sidecar:
     """An ASGI application over one router, which lives and is closed with it.
 
     Where models.yaml names a file of keys, requests need one. `keys` is a store in its place, and is closed with the
-    application too. `clock` gives the `created` of replies, in seconds since 1970, and the windows of keys' limits.
+    application too. `observers` are told of every request when it has ended. `clock` gives the `created` of replies, in
+    seconds since 1970, and the windows of keys' limits.
     """
 
     def __init__(
@@ -55,13 +58,16 @@ class Sidecar:
         *,
         keys: Store | None = None,
         max_body_bytes: int = MAX_BODY_BYTES,
+        observers: Sequence[Observer] = (),
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._router = router
         if keys is None and router.config.keys is not None:
             keys = open_store(router.config.keys)
         self._guard = Guard(keys, clock=clock)
-        self._seen = Metrics()
+        self._seen = Metrics(router.gates)
+        self._page = page.Page(router, is_for_all=not self._guard.has_keys, clock=clock)
+        self._observers: tuple[Observer, ...] = (self._seen, self._page.recent, *observers)
         self._max_body_bytes = max_body_bytes
         self._clock = clock
         self._created = int(clock())
@@ -76,6 +82,8 @@ class Sidecar:
             "/healthz": ("GET", self._healthz),
             "/readyz": ("GET", self._readyz),
             _METRICS: ("GET", self._metrics),
+            page.ACTIVITY: ("GET", self._page.activity),
+            **dict.fromkeys(page.OPEN, ("GET", self._page.file)),
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -85,14 +93,16 @@ class Sidecar:
             return
         if scope["type"] != "http":
             raise ValueError(f"expected an ASGI scope of type http or lifespan, got {scope['type']!r}")
-        reply = Reply(send, _format_of(scope))
+        exchange = Exchange(method=scope["method"], path=self._path(scope), began_at=self._clock())
+        reply = Reply(send, _format_of(scope), exchange)
         started = time.perf_counter()
         try:
             await self._serve(scope, receive, reply)
         finally:
-            path = self._path(scope)
-            self._seen.requests.add(1, path, str(reply.status or _GONE))
-            self._seen.latency.see(time.perf_counter() - started, path)
+            exchange.status, exchange.trace_id = reply.status or GONE, reply.trace_id.strip("-")
+            exchange.latency_s = time.perf_counter() - started
+            for observer in self._observers:
+                observer.see(exchange)
 
     async def _serve(self, scope: Scope, receive: Receive, reply: Reply) -> None:
         try:
@@ -100,16 +110,16 @@ class Sidecar:
             if scope["method"] == "POST" and not self._guard.has_keys:
                 refuse_cross_site(scope)
             # Before the body is read: whoever may not ask need not send it.
-            key = ANYONE if _is_open(scope) else self._guard.admit(scope["headers"], spends=scope["path"] in FORMATS)
+            reply.exchange.key = key = self._admitted(scope, path=reply.exchange.path)
             await handler(scope, receive, reply, key)
         except ClientGone:
-            self._see_refusal(scope, reply, BrokenOff.__name__)
+            self._see_refusal(reply, BrokenOff.__name__)
             logger.info("trace %s: the client has gone", reply.trace_id)
         except PenstockError as error:
-            self._seen.see_failure(error)
+            reply.exchange.error = error
             told = http_error_of(error, format=reply.format.name)
             if told.status != 405 and told.code not in _OUTSIDE:
-                self._see_refusal(scope, reply, told.code or type(error).__name__)
+                self._see_refusal(reply, told.code or type(error).__name__)
             level = logging.WARNING if told.status >= 500 else logging.INFO
             logger.log(level, "trace %s: %d: %s", reply.trace_id, told.status, " ".join(str(error).split()))
             await reply.fail(told)
@@ -117,15 +127,24 @@ class Sidecar:
             if not self.is_stopping:
                 raise
             await reply.fail(HttpError(503, "the sidecar is being stopped"))
-        except Exception:  # the outer edge: whatever it was, the next request must be served
-            self._see_refusal(scope, reply, "InternalError")
+        except Exception as error:  # the outer edge: whatever it was, the next request must be served
+            reply.exchange.error = error
+            self._see_refusal(reply, "InternalError")
             logger.exception("trace %s: 500", reply.trace_id)
             await reply.fail(HttpError(500, "internal error; the log of the sidecar says more"))
 
-    def _see_refusal(self, scope: Scope, reply: Reply, kind: str) -> None:
+    def _see_refusal(self, reply: Reply, kind: str) -> None:
         """Leaves a trace of a request for an answer that has not left one itself."""
-        if scope["path"] in FORMATS and not reply.has_run:
+        if reply.exchange.path in FORMATS and reply.exchange.decision is None:
             self._router.refused(kind, trace_id=reply.trace_id.strip("-"))
+
+    def _admitted(self, scope: Scope, *, path: str) -> Key:
+        """Returns the key of a request, which may have it; the page looks so often that it is not counted."""
+        if path in _OPEN or (path == _METRICS and is_local(scope)):
+            return ANYONE
+        if path == page.ACTIVITY:
+            return self._guard.identify(scope["headers"])
+        return self._guard.admit(scope["headers"], spends=path in FORMATS)
 
     def _handler(self, scope: Scope) -> _Handler:
         path, method = self._path(scope), scope["method"]
@@ -139,8 +158,9 @@ class Sidecar:
     def _path(self, scope: Scope) -> str:
         """Returns the path that serves a request, `other` where none does."""
         path: str = scope["path"]
-        if path.startswith(f"{_MODELS}/"):
-            return _MODELS
+        for prefix in (_MODELS, page.FILES):
+            if path.startswith(f"{prefix}/"):
+                return prefix
         return path if path in self._routes else "other"
 
     def _decide(self, request: Request) -> Decision:
@@ -151,19 +171,17 @@ class Sidecar:
 
     async def _answer(self, scope: Scope, receive: Receive, reply: Reply, key: Key) -> None:
         request = await self._read(scope, receive, reply, key)
-        decision = self._decide(request)
-        reply.has_run = True
-        tally = self._router.tally(decision)
-        try:
-            with self._guard.billed(key, tally):
-                if request.is_stream:
-                    await self._stream(request, decision, receive, reply, tally)
-                    return
-                async with UntilGone(receive):
-                    answer = await self._router.answer(request.query, decision=decision, tally=tally)
-        finally:
-            if tally.answer is not None:
-                self._seen.see_answer(tally.answer)
+        exchange = reply.exchange
+        exchange.model, exchange.is_stream = request.model or "", request.is_stream
+        exchange.text = self._page.beginning_of(request.query)
+        exchange.decision = decision = self._decide(request)
+        exchange.tally = tally = self._router.tally(decision)
+        with self._guard.billed(key, tally):
+            if request.is_stream:
+                await self._stream(request, decision, receive, reply, tally)
+                return
+            async with UntilGone(receive):
+                answer = await self._router.answer(request.query, decision=decision, tally=tally)
         content = reply.format.writer(request, created=int(self._clock())).whole(answer)
         await reply.json(content, headers=answer_headers(content["penstock"]))
 
@@ -185,7 +203,7 @@ class Sidecar:
                     headers = first_headers(decision, backend=chunk.backend, trace_id=reply.trace_id)
                     async with taken_within(_SEND_S):
                         await reply.begin_events(headers, writer)
-                    self._seen.first_piece.see(time.perf_counter() - started)
+                    reply.exchange.first_piece_s = time.perf_counter() - started
                 async with taken_within(_SEND_S):
                     await reply.events(writer.piece(chunk))
         async with taken_within(_SEND_S):
@@ -245,7 +263,7 @@ class Sidecar:
     async def _readyz(self, scope: Scope, receive: Receive, reply: Reply, key: Key) -> None:
         is_ready = self.is_ready and not self.is_stopping
         told: dict[str, Any] = {"status": "ready" if is_ready else "not ready"}
-        if (not self._guard.has_keys or _is_local(scope)) and (refusals := self._router.refusals()):
+        if (not self._guard.has_keys or is_local(scope)) and (refusals := self._router.refusals()):
             told["unavailable"] = {name: refusal.reason for name, refusal in refusals.items()}
         await reply.json(told, status=200 if is_ready else 503)
 
@@ -268,17 +286,6 @@ class Sidecar:
         await self._router.aclose()
         self._guard.close()
         await send({"type": "lifespan.shutdown.complete"})
-
-
-def _is_open(scope: Scope) -> bool:
-    """Returns whether a request needs no key: one after our health, or for figures from this very machine."""
-    return scope["path"] in _OPEN or (scope["path"] == _METRICS and _is_local(scope))
-
-
-def _is_local(scope: Scope) -> bool:
-    """Returns whether a connection begins and ends on this machine."""
-    ends = (scope.get("client"), scope.get("server"))
-    return all(end is not None and is_loopback(str(end[0])) for end in ends)
 
 
 def _estimated_tokens(request: Request, decision: Decision) -> int:

@@ -18,6 +18,8 @@ DATA = {
     "classifiers/encoders/data/static/table.safetensors",
     "classifiers/encoders/data/static/tokenizer.json",
     "training/report_template.html",
+    "router/page/assets/index.html",
+    "router/page/assets/main.js",
     *(
         f"backends/embedded/{name}/{file}"
         for name in ("small", "mid", "lrm")

@@ -43,6 +43,7 @@ class KeysCommand:
         for name, what in _BUDGETS.items():
             option = f"--{name.replace('_', '-')}"
             create.add_argument(option, metavar="X", type=_amount, help=f"most to spend {what}, in USD")
+        create.add_argument("--sees-all", action="store_true", help="may see the requests of every key on the page")
         _add_action(actions, "list", _list, "show keys, and what they have spent", example="penstock keys list")
         revoke = _add_action(
             actions, "revoke", _revoke, "end a key at once", example="penstock keys revoke team-search"
@@ -85,7 +86,7 @@ def _create(options: argparse.Namespace, config: Config, store: Store) -> None:
                 raise ConfigError(f"--{option}: unknown {name!r:.80}; expected some of {', '.join(known)}")
     if any(key.name == options.name and key.revoked_at is None for key in store.all_keys()):
         raise ConfigError(f"a key named {options.name!r} is there already; revoke it, or take another name")
-    given = {name: getattr(options, name) for name in ("policies", "backends", *_LIMITS, *_BUDGETS)}
+    given = {name: getattr(options, name) for name in ("policies", "backends", "sees_all", *_LIMITS, *_BUDGETS)}
     key, text = new_key(Key(id="", name=options.name, digest="", created_at=time.time(), **given))
     store.put(key)
     if options.json:
@@ -144,6 +145,8 @@ def _line(row: dict[str, Any]) -> str:
     for name, what in _BUDGETS.items():
         most = "" if row[name] is None else f" of ${row[name]:g}"
         parts.append(f"${row[name.replace('budget', 'spent')]:.6f}{most} {what}")
+    if row["sees_all"]:
+        parts.append("sees all")
     if row["revoked_at"] is not None:
         parts.append(f"revoked {_day(row['revoked_at'])}")
     return "; ".join(parts)

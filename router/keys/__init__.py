@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .cross_site import refuse_cross_site
+from .cross_site import refuse_cross_site, refuse_from_afar
 from .guard import Guard
 from .key import ANYONE, Key, new_key
 from .memory import MemoryStore
@@ -22,4 +22,5 @@ __all__ = [
     "open_store",
     "permitted",
     "refuse_cross_site",
+    "refuse_from_afar",
 ]

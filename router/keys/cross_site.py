@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from ..asgi import Scope
 from ..http_error import HttpError
-from ..loopback import is_loopback
+from ..loopback import is_local, is_loopback
 
 
 def refuse_cross_site(scope: Scope) -> None:
@@ -32,6 +32,17 @@ def refuse_cross_site(scope: Scope) -> None:
             raise _refusal(f"origin: {text:.80}")
         if name == b"host" and is_local and not _names_loopback(f"//{text}"):
             raise _refusal(f"host: {text:.80}")
+
+
+def refuse_from_afar(scope: Scope) -> None:
+    """Returns nothing where a request is of this machine's own programs and pages, and comes from this machine.
+
+    Raises:
+        HttpError: it comes from elsewhere, or for a page from elsewhere.
+    """
+    if not is_local(scope):
+        raise HttpError(403, "without API keys, this is told to this very machine only", code="not_local")
+    refuse_cross_site(scope)
 
 
 def _names_loopback(address: str) -> bool:

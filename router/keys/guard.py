@@ -44,21 +44,27 @@ class Guard:
         Raises:
             HttpError: there is no key, it is not known or revoked, or what it may use is used up.
         """
+        key = self.identify(headers)
+        if self._store is not None:
+            with _looked_up():
+                self._count(self._store, key, spends=spends)
+        return key
+
+    def identify(self, headers: Iterable[tuple[bytes, bytes]]) -> Key:
+        """Returns the key of a request, and counts nothing.
+
+        Raises:
+            HttpError: there is no key, or it is not known or revoked.
+        """
         if self._store is None:
             return ANYONE
         texts = _keys_in(headers)
         if not texts:
             raise _unknown("no key; send one as `authorization: Bearer ...` or `x-api-key`", code="missing_api_key")
-        try:
+        with _looked_up():
             key = self._find(self._store, texts)
-            if key is None:
-                raise _unknown("the key is not one of this sidecar, or was revoked", code="invalid_api_key")
-            self._count(self._store, key, spends=spends)
-        except HttpError:
-            raise
-        except PenstockError as error:
-            logger.error("%s", error)
-            raise HttpError(503, "keys cannot be looked up just now; try again", code="keys_unavailable") from error
+        if key is None:
+            raise _unknown("the key is not one of this sidecar, or was revoked", code="invalid_api_key")
         return key
 
     @contextlib.contextmanager
@@ -113,6 +119,18 @@ class Guard:
             self._unwritten.clear()
         except PenstockError as error:
             logger.error("what %r used is not written yet: %s", key.name, error)
+
+
+@contextlib.contextmanager
+def _looked_up() -> Iterator[None]:
+    """A context in which a store that cannot be reached becomes what the client is told."""
+    try:
+        yield
+    except HttpError:
+        raise
+    except PenstockError as error:
+        logger.error("%s", error)
+        raise HttpError(503, "keys cannot be looked up just now; try again", code="keys_unavailable") from error
 
 
 def _claim(limit: Limit, amount: float, *, held: bool) -> Claim:

@@ -31,6 +31,7 @@ class Key:
     tpm: int | None = None  # tokens a minute, in and out
     budget_usd_day: float | None = None
     budget_usd_month: float | None = None
+    sees_all: bool = False  # may see the requests of every key on the page
 
     def is_held_by(self, text: str) -> bool:
         """Returns whether a text is this key, and it may still be used; how long that takes tells nothing."""
@@ -38,7 +39,7 @@ class Key:
         return is_same and self.revoked_at is None
 
 
-ANYONE = Key(id="", name="", digest="", created_at=0.0)  # whoever asks where no keys are configured
+ANYONE = Key(id="", name="", digest="", created_at=0.0, sees_all=True)  # whoever asks where no keys are configured
 
 
 def new_key(key: Key) -> tuple[Key, str]:

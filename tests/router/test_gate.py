@@ -136,3 +136,26 @@ def test_after_the_rest_one_call_tries_it_and_opens_it_to_all() -> None:
         "left alone after a failure (ServerFailed), tried again just now",
         "done",
     ]
+
+
+def test_the_state_tells_who_is_inside_who_waits_and_whether_it_is_left_alone() -> None:
+    loop = VirtualLoop()
+    door = Door(loop, concurrency=1)
+
+    async def work() -> None:
+        calls = [asyncio.create_task(door.outcome(fails=True)), asyncio.create_task(door.outcome())]
+        await asyncio.sleep(0.5)
+        state = door.gate.state()
+        assert (state.in_flight, state.waiting, state.concurrency, state.circuit) == (1, 1, 1, "closed")
+        await asyncio.gather(*calls)
+        state = door.gate.state()
+        assert (state.in_flight, state.waiting, state.circuit) == (0, 0, "open")
+        assert "left alone" in (state.refusal or "")
+        await asyncio.sleep(5)
+        probe = asyncio.create_task(door.outcome())
+        await asyncio.sleep(0.5)
+        assert door.gate.state().circuit == "half_open"
+        await probe
+        assert door.gate.state().circuit == "closed"
+
+    run_virtually(work(), loop)

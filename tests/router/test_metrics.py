@@ -8,13 +8,26 @@ from pathlib import Path
 
 import httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from penstock.backends import FakeBackend, ServerFailed
+from penstock.router import Router
 from penstock.router.keys import Key, MemoryStore, new_key
 from penstock.router.metrics import Counter, Histogram
 from penstock.router.server import Sidecar
 
-from .serving import HELLO, WaitingBackend, acall, call, chat, make_judging_router, make_router, serving
+from .serving import (
+    HELLO,
+    MODELS,
+    WaitingBackend,
+    acall,
+    call,
+    chat,
+    make_judging_router,
+    make_router,
+    serving,
+    write_models,
+)
 
 _SAMPLE = re.compile(r"(\w+)(\{(?:\w+=\"(?:[^\"\\]|\\.)*\",?)+\})? (\S+)")
 
@@ -123,6 +136,32 @@ def test_with_keys_only_this_machine_may_see_it_without_one(tmp_path: Path) -> N
         assert httpx.get(f"{url}/v1/models").status_code == 401
     assert call(app, "/metrics").status == 401  # nobody knows from where
     assert call(app, "/metrics", headers={"x-api-key": text}).status == 200
+
+
+def test_the_state_of_backends_is_told(tmp_path: Path) -> None:
+    models = MODELS.replace('answer: "It is 391."', "breaker: {failures: 1, rest_s: 60}")
+    small = FakeBackend(answer=ServerFailed("down", backend="small"))
+    app = Sidecar(Router.from_config(write_models(tmp_path, models), backends={"small": small}))
+    assert samples(app)['penstock_backend_circuit{backend="small",state="closed"}'] == 1
+    chat(app)
+    told = samples(app)
+    assert told['penstock_backend_circuit{backend="small",state="open"}'] == 1
+    assert told['penstock_backend_circuit{backend="small",state="closed"}'] == 0
+    assert told['penstock_backend_circuit{backend="lrm",state="closed"}'] == 1
+    assert told['penstock_backend_in_flight{backend="small"}'] == 0
+    assert told['penstock_backend_waiting{backend="small"}'] == 0
+    assert told['penstock_call_seconds_count{backend="lrm"}'] == 1
+
+
+def test_the_client_library_of_prometheus_reads_it(tmp_path: Path) -> None:
+    app = Sidecar(make_router(tmp_path))
+    chat(app)
+    chat(app, stream=True)
+    chat(app, model="nobody")
+    families = {family.name: family for family in text_string_to_metric_families(call(app, "/metrics").body.decode())}
+    assert {family.type for family in families.values()} == {"counter", "histogram", "gauge"}
+    assert {name for name, family in families.items() if not family.samples} == {"penstock_moves"}
+    assert all(family.documentation for family in families.values())
 
 
 def test_buckets_add_up_to_the_count() -> None:

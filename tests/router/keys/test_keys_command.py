@@ -59,6 +59,12 @@ def test_create_keeps_every_limit(shell: Shell) -> None:
     assert (listed["spent_usd_day"], listed["spent_usd_month"]) == (0.0, 0.0)
 
 
+def test_create_keeps_who_sees_all(shell: Shell) -> None:
+    assert not shell.json("create", "me")["sees_all"]
+    assert shell.json("create", "caretaker", "--sees-all")["sees_all"]
+    assert shell("list").splitlines()[1].endswith("; sees all")
+
+
 def test_list_shows_what_a_key_may_do_but_no_secret(shell: Shell) -> None:
     assert "penstock keys create NAME" in shell("list")
     text = shell("create", "me", "--backends", "small", "--rpm", "3", "--budget-usd-day", "0.5").strip()

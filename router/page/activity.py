@@ -1,0 +1,136 @@
+"""What the page shows, as JSON: requests, sums over them, and how the backends are; only what the key may see."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+from urllib.parse import parse_qs
+
+import numpy as np
+
+from ...backends import InvalidRequest, Query
+from ...backends.types import text_of
+from ..content import Content, content_columns
+from ..decision import plain
+from ..gate import GateState
+from ..keys import Key, permitted
+from ..router import Router
+from .recent import Call, Recent, Request
+
+_MOST_SIGNS = 200  # of a query
+_MOST_DIGITS = 18
+
+
+def activity(recent: Recent, router: Router, key: Key, *, after: int, started_at: float, now: float) -> dict[str, Any]:
+    """Returns what a key may see; of the requests, those with a number above `after`."""
+    requests = recent.requests_for(key)
+    totals = recent.totals_for(key)
+    config = permitted(router.config, key)
+    return {
+        "now": now,
+        "started_at": started_at,  # numbers begin again when it changes
+        "sees_all": key.sees_all,
+        "key": key.name,
+        "is_trained": not set(router.pool.backends) <= set(router.pool.untrained),
+        "default_policy": router.config.default_policy,
+        "models": [*config.policies, *config.backends],
+        "totals": {**asdict(totals), "saved_usd": totals.best_cost_usd - totals.cost_usd},
+        "backends": _backends(requests, router, key),
+        "requests": [_told(request) for request in requests if request.number > after],
+    }
+
+
+def beginning_of(query: Query, content: Content) -> str:
+    """Returns how the user's last message begins, as it may be written to the trace log; nothing where it may not."""
+    messages = content_columns(content, query, None).get("messages", ())
+    said = next((text_of(message) for message in reversed(messages) if message.get("role") == "user"), "")
+    return " ".join(said[: 2 * _MOST_SIGNS].split())[:_MOST_SIGNS]
+
+
+def read_after(query_string: bytes) -> int:
+    """Returns the number in `after=12`, 0 without one.
+
+    Raises:
+        InvalidRequest: it is no number.
+    """
+    (text, *_) = parse_qs(query_string.decode("latin-1")).get("after", ["0"])
+    if not (text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS):
+        raise InvalidRequest(f"after: expected the number of a request, got {text!r:.80}")
+    return int(text)
+
+
+def _told(request: Request) -> dict[str, Any]:
+    decision = request.decision
+    told = {
+        "number": request.number,
+        "began_at": request.began_at,
+        "key": request.key.name,
+        "trace_id": request.trace_id,
+        "endpoint": request.path,
+        "status": request.status,
+        "model": request.model,
+        "is_stream": request.is_stream,
+        "text": request.text,
+        "error": request.error,
+        "latency_s": request.latency_s,
+        "cost_usd": request.cost_usd,
+        "calls": [{**asdict(call), "confidence": plain(call.confidence)} for call in request.calls],
+        "chosen": request.chosen,
+    }
+    if decision is None:
+        return told
+    estimates = decision.estimates
+    return told | {
+        "policy": decision.policy.name,
+        "reason": decision.reason,
+        "difficulty": plain(estimates.difficulty),
+        "best_cost_usd": request.best_cost_usd,
+        "estimates": {
+            name: {"quality": plain(quality), "cost_usd": plain(cost)}
+            for name, quality, cost in zip(estimates.backends, estimates.quality, estimates.cost_usd, strict=True)
+        },
+    }
+
+
+def _backends(requests: Sequence[Request], router: Router, key: Key) -> list[dict[str, Any]]:
+    """Returns how every backend is that a key may use, from its requests alone."""
+    calls: defaultdict[str, list[Call]] = defaultdict(list)
+    answered: Counter[str] = Counter()
+    for request in requests:
+        for call in request.calls:
+            calls[call.backend].append(call)
+        if request.chosen is not None:
+            answered[request.calls[request.chosen].backend] += 1
+    return [
+        {
+            "name": name,
+            "type": spec.type,
+            "tier": spec.tier,
+            "answered": answered[name],
+            **_health(calls[name]),
+            **_state(state, is_whole=key.sees_all),
+        }
+        for (name, spec), state in zip(router.config.backends.items(), router.gates().values(), strict=True)
+        if not key.backends or name in key.backends
+    ]
+
+
+def _state(state: GateState, *, is_whole: bool) -> dict[str, Any]:
+    """Returns the state of a gate; how busy others keep a backend is for those who may see their requests."""
+    busy = {"in_flight": state.in_flight, "waiting": state.waiting, "concurrency": state.concurrency}
+    return {"circuit": state.circuit, "refusal": state.refusal} | (busy if is_whole else dict.fromkeys(busy))
+
+
+def _health(calls: Sequence[Call]) -> dict[str, Any]:
+    """Returns how the latest calls to one backend went."""
+    latencies = [call.latency_s for call in calls if call.error is None]
+    median, slow = np.quantile(latencies, (0.5, 0.95)).tolist() if latencies else (None, None)
+    return {
+        "calls": len(calls),
+        "failed": sum(call.error is not None for call in calls),
+        "last_error": next((call.error for call in reversed(calls) if call.error), None),
+        "latency_s": {"median": median, "p95": slow},
+        "cost_usd": sum(call.cost_usd for call in calls),
+    }
