@@ -109,8 +109,11 @@ def _turns_of(messages: Sequence[Message]) -> list[Block]:
             continue
         turn: Block
         if role == "user":
-            turn = {"role": "user", "content": _blocks_of(message.get("content"))}
+            turn = {"role": "user", "content": _spoken_by(message) + _blocks_of(message.get("content"))}
         elif role == "assistant":
+            for field in ("function_call", "audio"):
+                if message.get(field):
+                    raise InvalidRequest(f"messages: {field} has no counterpart in the Messages API")
             turn = {"role": "assistant", "content": _blocks_of(message.get("content")) + _tool_uses_of(message)}
         elif role == "tool":
             turn = {"role": "user", "content": [_tool_result_of(message)]}
@@ -125,6 +128,11 @@ def _turns_of(messages: Sequence[Message]) -> list[Block]:
         if len(turn["content"]) == 1 and turn["content"][0].keys() == {"type", "text"}:
             turn["content"] = turn["content"][0]["text"]
     return turns
+
+
+def _spoken_by(message: Message) -> list[Block]:
+    """Returns who speaks, where the message tells: there is no field for it, and it may matter who said what."""
+    return [{"type": "text", "text": f"{message['name']}:"}] if message.get("name") else []
 
 
 def _blocks_of(content: Any) -> list[Block]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, contextmanager
+from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
 
-from .upstreams import CLAUDE, GPT, Between, Says, between
+from .upstreams import CLAUDE, GPT, MODELS, Between, Says, between
 
 
 class Talk(Protocol):
@@ -18,12 +19,12 @@ class Talk(Protocol):
     def __call__(self, what: Callable[[Between], Awaitable[Any]], *, gpt: Says = GPT, claude: Says = CLAUDE) -> Any: ...
 
 
-@pytest.fixture(scope="module")
-def talk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Talk]:
-    """Returns a way to talk through one sidecar."""
+@contextmanager
+def talking(folder: Path, *, models: str = MODELS) -> Iterator[Talk]:
+    """Yields a way to talk through one sidecar."""
     with asyncio.Runner() as runner:
         stack = AsyncExitStack()
-        sidecar = runner.run(stack.enter_async_context(between(tmp_path_factory.mktemp("sidecar"))))
+        sidecar = runner.run(stack.enter_async_context(between(folder, models=models)))
 
         def talk(what: Callable[[Between], Awaitable[Any]], *, gpt: Says = GPT, claude: Says = CLAUDE) -> Any:
             async def run() -> Any:
@@ -36,3 +37,10 @@ def talk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Talk]:
 
         yield talk
         runner.run(stack.aclose())
+
+
+@pytest.fixture(scope="module")
+def talk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Talk]:
+    """Returns a way to talk through one sidecar."""
+    with talking(tmp_path_factory.mktemp("sidecar")) as talk:
+        yield talk

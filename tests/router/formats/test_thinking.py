@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack
-from typing import Any, Protocol
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
 
 import pytest
 
 from ...backends.loopback import Asked, Canned, event_reply, json_reply
-from .upstreams import Between, Says, between, chat_events, chat_reply, message_events, message_reply
+from .conftest import Talk, talking
+from .upstreams import Between, chat_events, chat_reply, message_events, message_reply
 
 MODELS = """
 policies:
@@ -26,7 +26,6 @@ ASKED: dict[str, Any] = {"role": "user", "content": "What is 17 * 23?"}
 AGAIN: dict[str, Any] = {"role": "user", "content": "And 18 * 23?"}
 TOOL = {"name": "add", "description": "adds", "input_schema": {"type": "object"}}
 THINK = {"type": "enabled", "budget_tokens": 2000}
-NOTHING = Canned()
 numbers = itertools.count()
 
 
@@ -66,31 +65,11 @@ def signing(asked: Asked) -> Canned:
     return event_reply(*message_events(*blocks))
 
 
-class Talk(Protocol):
-    """Returns what comes of a conversation, with a provider of chat completions that says so and so."""
-
-    def __call__(self, what: Callable[[Between], Awaitable[Any]], *, gpt: Says = NOTHING) -> Any: ...
-
-
 @pytest.fixture(scope="module")
 def talk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Talk]:
-    """Returns a way to talk through one sidecar over four backends."""
-    with asyncio.Runner() as runner:
-        stack = AsyncExitStack()
-        sidecar = runner.run(stack.enter_async_context(between(tmp_path_factory.mktemp("sidecar"), models=MODELS)))
-
-        def talk(what: Callable[[Between], Awaitable[Any]], *, gpt: Says = NOTHING) -> Any:
-            sidecar.claude.says, sidecar.gpt.says = signing, gpt
-            sidecar.gpt.asked.clear()
-            sidecar.claude.asked.clear()
-
-            async def run() -> Any:
-                return await what(sidecar)
-
-            return runner.run(run())
-
-        yield talk
-        runner.run(stack.aclose())
+    """Returns a way to talk through one sidecar over four backends, those of Anthropic's kind behind `signing`."""
+    with talking(tmp_path_factory.mktemp("sidecar"), models=MODELS) as talk:
+        yield partial(talk, claude=signing)
 
 
 async def message(sidecar: Between, to: str, *messages: Any, is_stream: bool = False, **fields: Any) -> Any:
