@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from .errors import BackendError
+from .samples import sample_name
 from .types import Completion, Query, Usage
 
 
@@ -21,7 +22,7 @@ class BadRecording(ValueError):
 def read_recordings(paths: Sequence[Path], backend: str) -> dict[str, Completion]:
     """Returns the completions of `backend`, each by its query's id and by its text.
 
-    Of several draws of one query the first one counts.
+    Of several draws of one query the first one counts, but for a sample (`small#2`), which is the draw of its number.
 
     Raises:
         BadRecording: a row is wrong, or there is none for `backend`.
@@ -30,7 +31,7 @@ def read_recordings(paths: Sequence[Path], backend: str) -> dict[str, Completion
     for path in paths:
         for line, row in _rows_of(path):
             try:
-                if row["backend"] != backend:
+                if sample_name(row["backend"], row.get("draw") or 0) != backend and row["backend"] != backend:
                     continue
                 keys = _keys_of(row)
                 completion = _completion_of(row)

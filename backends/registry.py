@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib
+from functools import partial
 from typing import Any
 
 from .errors import ConfigError
+from .rewriting import RewritingBackend
+from .samples import resampled
 from .spec import BackendSpec
-from .styles import StyledBackend
+from .styles import instructed
 from .types import Backend
 
 BACKENDS = {
@@ -44,4 +47,8 @@ def create_backend(spec: BackendSpec) -> Backend:
     """
     backend_type = resolve(spec.type, BACKENDS, what=f"backends.{spec.name}.type")
     backend: Backend = backend_type(spec)
-    return StyledBackend(backend, spec.instruction) if spec.instruction else backend
+    if spec.instruction:
+        backend = RewritingBackend(backend, partial(instructed, instruction=spec.instruction))
+    if spec.draw:
+        backend = RewritingBackend(backend, partial(resampled, draw=spec.draw))
+    return backend

@@ -74,6 +74,7 @@ class BackendSpec:
     tier: Tier = "mid"
     effort: str | None = None
     instruction: str = ""  # of its prompt style: what it is told beside the query
+    draw: int = 0  # which sample of the model this is; all but the first are drawn with chance
     price: Price | None = None
     limits: Limits = Limits()
     supports: frozenset[str] | None = None  # of CAPABILITIES; None: nobody said, so it is tried

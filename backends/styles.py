@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from .types import Backend, Chunk, Completion, Message, Query
+from .types import Message, Query
 
 PLAIN = "plain"  # the query as it came
 STYLES: Mapping[str, str] = {
@@ -40,34 +40,6 @@ def instructed(query: Query, instruction: str) -> Query:
         body = {**original.body, "system": _appended(original.body.get("system"), instruction)}
         query = replace(query, original=replace(original, body=body))
     return replace(query, messages=_with_system(query.messages, instruction))
-
-
-class StyledBackend:
-    """A backend that is told how to reason with every query."""
-
-    def __init__(self, inner: Backend, instruction: str) -> None:
-        self.spec = inner.spec
-        self._inner = inner
-        self._instruction = instruction
-        if hasattr(inner, "count_tokens"):
-            self.count_tokens = self._count_tokens
-
-    async def complete(self, query: Query) -> Completion:
-        """Returns the whole completion."""
-        return await self._inner.complete(instructed(query, self._instruction))
-
-    def stream(self, query: Query) -> AsyncIterator[Chunk]:
-        """Yields pieces as they come and ends with the one that carries the `completion`."""
-        return self._inner.stream(instructed(query, self._instruction))
-
-    async def aclose(self) -> None:
-        """Frees connections and threads; may be called twice."""
-        await self._inner.aclose()
-
-    async def _count_tokens(self, query: Query) -> int:
-        inner: Any = self._inner
-        n_tokens: int = await inner.count_tokens(instructed(query, self._instruction))
-        return n_tokens
 
 
 def _with_system(messages: tuple[Message, ...], instruction: str) -> tuple[Message, ...]:

@@ -18,6 +18,7 @@ from ..backends import (
     Price,
     Timeouts,
 )
+from ..backends.samples import sample_name
 from ..backends.spec import DEFAULT_RETRIES
 from ..backends.styles import KNOWN as KNOWN_STYLES
 from ..backends.styles import PLAIN, instruction_of
@@ -30,8 +31,8 @@ from .targets import resolve_in
 from .trace_log import TraceLog, read_trace_log
 
 _BACKEND_KEYS = (
-    "type", "model", "base_url", "api_key_env", "tier", "effort", "efforts", "style", "styles", "price", "limits",
-    "supports", "timeout", "retries", "breaker",
+    "type", "model", "base_url", "api_key_env", "tier", "effort", "efforts", "style", "styles", "samples", "price",
+    "limits", "supports", "timeout", "retries", "breaker",
 )  # fmt: skip
 _POLICY_KEYS = (
     "objective", "lam", "quality", "max_calls",
@@ -43,6 +44,7 @@ _TOP_KEYS = (
     "verify", "conversations",
 )  # fmt: skip
 _MOST_BACKENDS = 500
+_MOST_SAMPLES = 9
 # What a certificate knows nothing of.
 _UNCERTIFIED = (
     "lam", "quality", "max_calls", "max_cost_usd", "max_latency_s", "min_quality", "effort", "budget", "floor", "allow",
@@ -118,7 +120,7 @@ def read_config(path: Path | str) -> Config:
 
 
 def _read_backend(name: str, section: Section, *, folder: Path) -> list[BackendSpec]:
-    """Returns the backends of one entry: one, or one for each of its styles and efforts."""
+    """Returns the backends of one entry: one, or one for each of its styles, efforts and samples."""
     kind = section.text("type")
     known_options = getattr(resolve_in(section, "type", kind, BACKENDS), "OPTIONS", None)
     if known_options is not None:
@@ -131,6 +133,9 @@ def _read_backend(name: str, section: Section, *, folder: Path) -> list[BackendS
         if not is_name(effort):
             raise section.error("efforts", f"{effort!r} is not a name; expected {NAME_SIGNS}")
     styles = _read_styles(section)
+    samples = section.integer("samples", default=1, least=1)
+    if samples > _MOST_SAMPLES:
+        raise section.error("samples", f"{samples} are too many; expected at most {_MOST_SAMPLES}")
     supports = section.names("supports") if section.has("supports") else None
     for capability in supports or ():
         if capability not in CAPABILITIES:
@@ -172,9 +177,12 @@ def _read_backend(name: str, section: Section, *, folder: Path) -> list[BackendS
         ("", section.text("effort") or None)
     ]
     return [
-        BackendSpec(name=f"{name}{style}{at}", effort=effort, instruction=instruction, **common)
+        BackendSpec(
+            name=sample_name(f"{name}{style}{at}", draw), effort=effort, instruction=instruction, draw=draw, **common
+        )
         for style, instruction in styles
         for at, effort in named
+        for draw in range(samples)
     ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..backends import BackendSpec, Completion, Query, Usage
+from ..backends.samples import sample_name
 from ..classifiers import question_of
 from .costs import CountTokens, price_traces
 from .errors import TraceError
@@ -143,7 +144,7 @@ def build_dataset(
         TraceError: no row has a score, a cost cannot be had, the backends do not match, or rows
             contradict each other.
     """
-    rows = traces.rows if isinstance(traces, Traces) else tuple(traces)
+    rows = _as_samples(traces.rows if isinstance(traces, Traces) else traces, {*(specs or ()), *(backends or ())})
     notes = list(traces.notes) if isinstance(traces, Traces) else []
     if specs is not None:
         _check_known({row.backend for row in rows}, specs)
@@ -167,6 +168,15 @@ def build_dataset(
     priced, cost_notes = price_traces(scored, specs=specs, count_tokens=count_tokens)
     dataset = _fill(priced, tuple(backends) if backends is not None else tuple(sorted(traced)))
     return replace(dataset, notes=(*notes, *cost_notes, *_one_sided(dataset)))
+
+
+def _as_samples(rows: Sequence[Trace], known: Set[str]) -> tuple[Trace, ...]:
+    """Returns the rows, repeated draws being those of a backend of their own (`small#2`) where that is known."""
+    names = [sample_name(row.backend, row.draw) for row in rows]
+    return tuple(
+        replace(row, backend=name, draw=0) if row.draw and name in known else row
+        for row, name in zip(rows, names, strict=True)
+    )
 
 
 def _check_known(traced: Iterable[str], specs: Mapping[str, BackendSpec]) -> None:

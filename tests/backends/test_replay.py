@@ -37,6 +37,19 @@ def ask(path: Path, query: Query, **options: Any) -> Completion:
     return asyncio.run(backend.complete(query))
 
 
+def test_a_sample_replays_the_draw_of_its_number(tmp_path: Path) -> None:
+    path = write(tmp_path / "traces.jsonl", ROW, {**ROW, "draw": 1, "response": "It is 392."})
+    answers = {
+        name: asyncio.run(
+            create_backend(BackendSpec(name=name, type="replay", options={"traces": str(path)}, draw=draw)).complete(
+                Query.from_text("17 * 23?")
+            )
+        ).text
+        for draw, name in enumerate(("small", "small#2"))
+    }
+    assert answers == {"small": "It is 391.", "small#2": "It is 392."}
+
+
 @pytest.mark.parametrize("name", ["traces.jsonl", "traces.jsonl.gz"])
 def test_row_becomes_a_completion(tmp_path: Path, name: str) -> None:
     completion = ask(write(tmp_path / name, ROW), Query.from_text("another text", id="q1"))

@@ -3,12 +3,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 
 from penstock.backends import BackendSpec, Chunk, Completion, Original, Query, create_backend
-from penstock.backends.styles import StyledBackend, instructed, instruction_of
+from penstock.backends.rewriting import RewritingBackend
+from penstock.backends.styles import instructed, instruction_of
 
 ASKED = {"role": "user", "content": "What is 17 * 23?"}
 
@@ -102,7 +104,7 @@ def test_a_request_of_the_messages_api_is_told_in_its_own_words(system: Any, tol
 
 def test_every_way_of_asking_is_styled() -> None:
     inner = Counter()
-    backend = StyledBackend(inner, "Be brief.")
+    backend = RewritingBackend(inner, partial(instructed, instruction="Be brief."))
     query = Query.from_messages([ASKED])
 
     async def ask() -> tuple[str, str, int]:
@@ -117,11 +119,11 @@ def test_every_way_of_asking_is_styled() -> None:
 
 
 def test_a_backend_that_cannot_count_does_not_learn_it() -> None:
-    assert not hasattr(StyledBackend(Recorder(), "Be brief."), "count_tokens")
+    assert not hasattr(RewritingBackend(Recorder(), partial(instructed, instruction="Be brief.")), "count_tokens")
 
 
 def test_a_spec_with_an_instruction_makes_a_styled_backend() -> None:
     spec = BackendSpec(name="small~draft", type="fake", instruction="Be brief.")
-    assert isinstance(create_backend(spec), StyledBackend)
+    assert isinstance(create_backend(spec), RewritingBackend)
     assert create_backend(spec).spec is spec
-    assert not isinstance(create_backend(replace(spec, instruction="")), StyledBackend)
+    assert not isinstance(create_backend(replace(spec, instruction="")), RewritingBackend)

@@ -108,3 +108,9 @@ def test_traces_are_left_where_models_yaml_says(tmp_path: Path) -> None:
     record = json.loads(line)
     assert (record["backend"], record["final"]) == ("small", True)
     assert "391" not in line
+
+
+def test_each_sample_can_be_asked_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = FAKE.replace("type: fake,", "type: fake, samples: 2,")
+    assert ask(tmp_path, text, "What is 17 * 23?", "--policy", "small#2", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["path"] == "small#2"

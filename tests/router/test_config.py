@@ -579,6 +579,25 @@ def test_a_wrong_trace_log_is_refused(tmp_path: Path, entry: str, expected: str)
     assert refusal(tmp_path, f"traces: {{{entry}}}\nbackends: {{small: {SMALL}}}") == expected
 
 
+# Samples
+
+
+def test_samples_make_numbered_backends_of_one_entry(tmp_path: Path) -> None:
+    entry = "{type: fake, samples: 2, efforts: [low, high], price: {input: 1, output: 2}}"
+    made = read(tmp_path, f"backends:\n  lrm: {entry}\n").backends
+    assert {name: spec.draw for name, spec in made.items()} == {
+        "lrm@low": 0, "lrm@low#2": 1, "lrm@high": 0, "lrm@high#2": 1
+    }  # fmt: skip
+    assert made["lrm@low#2"].price == made["lrm@low"].price
+
+
+@pytest.mark.parametrize("samples", ["0", "10", "two"])
+def test_an_odd_number_of_samples_is_refused(tmp_path: Path, samples: str) -> None:
+    assert refusal(tmp_path, f"backends: {{small: {{type: fake, samples: {samples}}}}}").startswith(
+        "backends.small.samples: "
+    )
+
+
 # Prompt styles
 
 

@@ -52,6 +52,14 @@ def test_cells_hold_means_over_draws_and_nan_where_nothing_was_observed() -> Non
     assert np.isnan(dataset.reasoning_tokens).all()
 
 
+def test_draws_are_backends_of_their_own_where_these_are_known() -> None:
+    rows = [trace(score=1.0), trace(score=0.0, draw=1), trace(score=0.5, draw=2)]
+    dataset = build_dataset(rows, specs=specs("small", "small#2"))
+    assert dataset.backends == ("small", "small#2")
+    np.testing.assert_array_equal(dataset.quality, [[0.75, 0.0]])
+    np.testing.assert_array_equal(dataset.n_draws, [[2, 1]])
+
+
 def test_backends_are_sorted_whatever_the_order_of_the_rows() -> None:
     rows = [trace(backend=name) for name in ("mid", "lrm@low", "small", "lrm@high")]
     assert build_dataset(rows).backends == build_dataset(rows[::-1]).backends == ("lrm@high", "lrm@low", "mid", "small")
