@@ -79,15 +79,19 @@ async def _ask(session: aiohttp.ClientSession, number: int, seen: Seen) -> None:
     is_stream = number // 3 % 2 == 0
     leaves = number % round(1 / _LEAVES) == 7
     question = f"{LEAVE if leaves else 'say'} <{number}>"
-    patience_s = 0.05 + number % 7 / 50 if leaves else _PATIENCE_S
+    is_sent = asyncio.Event()
+    body = _body(path, question, is_stream=is_stream)
     try:
-        async with asyncio.timeout(patience_s):
-            async with session.post(path, json=_body(path, question, is_stream=is_stream)) as reply:
+        async with asyncio.timeout(_PATIENCE_S) as limit, asyncio.TaskGroup() as group:
+            if leaves:
+                group.create_task(_leave(is_sent, limit, after_s=0.05 + number % 7 / 50))
+            async with session.post(path, json=body, trace_request_ctx=is_sent) as reply:
                 content = await reply.read()
     except TimeoutError:
-        seen.outcomes["left"] += 1
-        if not leaves:
-            seen.lose(f"{question}: no reply within {patience_s:g} s")
+        if leaves:
+            seen.outcomes["left"] += 1
+        else:
+            seen.lose(f"{question}: no reply within {_PATIENCE_S:g} s")
         return
     except aiohttp.ClientError as error:
         seen.lose(f"{question}: {type(error).__name__}: {error}")
@@ -96,6 +100,16 @@ async def _ask(session: aiohttp.ClientSession, number: int, seen: Seen) -> None:
         _judge_stream(seen, question, content, _ENDS[path])
     else:
         _judge_whole(seen, question, content, reply.status)
+
+
+async def _leave(is_sent: asyncio.Event, limit: asyncio.Timeout, *, after_s: float) -> None:
+    """Ends the patience of a client soon after its request was sent: before that, there would be nothing to lose."""
+    await is_sent.wait()
+    limit.reschedule(asyncio.get_running_loop().time() + after_s)
+
+
+async def _see_sent(session: object, context: Any, params: object) -> None:
+    context.trace_request_ctx.set()
 
 
 def _judge_whole(seen: Seen, question: str, content: bytes, status: int) -> None:
@@ -148,8 +162,9 @@ async def _ask_all(url: str, key: str, server: Server, seen: Seen, *, n: int, n_
     """Returns how many requests were sent; fewer than n where the time was over."""
     end, sent = time.monotonic() + seconds, 0
     headers = {"authorization": f"Bearer {key}"}
-    connector = aiohttp.TCPConnector(limit=0)
-    async with aiohttp.ClientSession(url, headers=headers, connector=connector) as session:
+    connector, tracing = aiohttp.TCPConnector(limit=0), aiohttp.TraceConfig()
+    tracing.on_request_chunk_sent.append(_see_sent)
+    async with aiohttp.ClientSession(url, headers=headers, connector=connector, trace_configs=[tracing]) as session:
 
         async def client() -> None:
             nonlocal sent
