@@ -59,7 +59,14 @@ class Assembly:
         reasoning, text = self._splitter.close()
         return self._chunk(text, reasoning, ())
 
-    def completion(self, query: Query, *, latency_s: float, first_token_s: float | None) -> Completion:
+    def completion(
+        self,
+        query: Query,
+        *,
+        latency_s: float,
+        first_token_s: float | None,
+        body: Mapping[str, Any] | None = None,
+    ) -> Completion:
         """Returns the completion, with the usage estimated where the provider did not report it."""
         text = "".join(self._text)
         calls = tuple(self._calls[index].as_message() for index in sorted(self._calls))
@@ -75,8 +82,10 @@ class Assembly:
             model=self.model,
             latency_s=latency_s,
             first_token_s=first_token_s,
+            usage=self.usage or Usage(),
+            body=body,
         )
-        return replace(completion, usage=self.usage or estimated_usage(query, completion))
+        return completion if self.usage else replace(completion, usage=estimated_usage(query, completion))
 
     def _chunk(self, text: str, reasoning: str, tool_calls: tuple[Mapping[str, Any], ...]) -> Chunk | None:
         if not text and not reasoning and not tool_calls:

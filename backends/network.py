@@ -164,9 +164,13 @@ class NetworkBackend(ABC):
         return self._connections.post(self.path, self._encoded(payload), clock, headers=headers)
 
     def _completion(self, reader: ReplyReader, query: Query, clock: CallClock) -> Completion:
-        completion = reader.assembly.completion(query, latency_s=clock.elapsed_s, first_token_s=clock.first_token_s)
         is_verbatim = query.original_in(self.spec.format) is not None and not reader.assembly.has_split
-        return replace(completion, body=reader.body) if is_verbatim else completion
+        return reader.assembly.completion(
+            query,
+            latency_s=clock.elapsed_s,
+            first_token_s=clock.first_token_s,
+            body=reader.body if is_verbatim else None,
+        )
 
     def _leave_out(self, field: str, error: BackendError) -> None:
         """Notes that the provider refuses `field`."""

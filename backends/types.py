@@ -53,7 +53,12 @@ class Query:
 
     @classmethod
     def from_messages(
-        cls, messages: Sequence[Message], *, params: Mapping[str, Any] | None = None, id: str = ""
+        cls,
+        messages: Sequence[Message],
+        *,
+        params: Mapping[str, Any] | None = None,
+        id: str = "",
+        original: Original | None = None,
     ) -> Query:
         """Returns the query of a conversation.
 
@@ -71,7 +76,7 @@ class Query:
             for place, part in enumerate(content if isinstance(content, list | tuple) else ()):
                 if not isinstance(part, str | Mapping):
                     raise InvalidRequest(f"messages[{position}].content[{place}]: expected text or an object")
-        return cls(messages=tuple(messages), params=dict(params or {}), id=id)
+        return cls(messages=tuple(messages), params=dict(params or {}), id=id, original=original)
 
     @property
     def text(self) -> str:

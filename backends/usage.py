@@ -95,5 +95,5 @@ def usage_of_anthropic(counts: Mapping[str, Any]) -> Usage | None:
 
 def count_of(counts: Any, key: str) -> int:
     """Returns `counts[key]` as a number of tokens; 0 where it is missing, null or nonsense."""
-    value = counts.get(key) if isinstance(counts, Mapping) else None
-    return int(value) if isinstance(value, int | float) and 0 <= value < 1e12 else 0
+    value = counts.get(key) if isinstance(counts, dict) else None
+    return int(value) if value and isinstance(value, int | float) and 0 <= value < 1e12 else 0

@@ -16,6 +16,8 @@ Receive = Callable[[], Awaitable[Event]]
 Send = Callable[[Event], Awaitable[None]]
 Headers = Sequence[tuple[bytes, bytes]]
 
+_UNWATCHED_S = 0.02  # for so long nobody looks whether the client is still there
+
 
 class ClientGone(Exception):
     """The client closed the connection; there is nobody left to answer."""
@@ -65,23 +67,30 @@ class UntilGone:
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
         self._is_gone = False
+        self._watcher: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> None:
         task = asyncio.current_task()
         assert task is not None  # coroutines run in tasks
         self._task = task
         self._n_cancels = task.cancelling()
-        self._watcher = asyncio.create_task(self._watch())
+        # Most calls of a mock, a cache or a small model are over before a task would have been worth making.
+        self._timer = asyncio.get_running_loop().call_later(_UNWATCHED_S, self._begin)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._watcher.cancel()
+        self._timer.cancel()
+        if self._watcher is not None:
+            self._watcher.cancel()
         if not self._is_gone:
             return
         is_cancelled_by_others_too = self._task.uncancel() > self._n_cancels
         if not is_cancelled_by_others_too and (error is None or isinstance(error, asyncio.CancelledError)):
             raise ClientGone from None
+
+    def _begin(self) -> None:
+        self._watcher = asyncio.create_task(self._watch())
 
     async def _watch(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":

@@ -23,6 +23,7 @@ class ByName:
         expected = PriorModel(specs=(spec,)).estimate("")
         price = spec.price
         self._backends = (spec.name,)
+        self.has_window = spec.limits.context_tokens is not None
         self._output_tokens, self._latency_s = expected.output_tokens, expected.latency_s
         self._usd_per_token = price.usd_per_1m_input / 1e6 if price else math.nan
         self._usd_beside = price.usd_per_1m_output / 1e6 * float(expected.output_tokens[0]) if price else math.nan

@@ -98,6 +98,8 @@ def cascade(
 
 def _outcome(outlook: Outlook, steps: list[Step], tried: tuple[Tried, ...]) -> Outcome:
     """Returns the outcome, with the confidence in each answer that all answers together give."""
+    if len(steps) == 1:
+        return Outcome(steps=tuple(steps), chosen=0)
     together = [tried[0].confidence]
     if len(tried) > 1:
         together = [round(chance, 12) for chance in believe(outlook, tried).confidence().tolist()]

@@ -134,7 +134,9 @@ def decide(
     )
     excluded |= tier_drops(past, specs, excluded, unavailable)
     outlook = outlook_of(believed, escalation, policy, excluded)
-    if unsure:
+    if len(outlook.backends) == 1:
+        place = 0
+    elif unsure:
         place = best_place(outlook.quality if unsure == "safe" else -outlook.cost_usd, outlook)
     else:
         place = create_objective(policy.objective).start(outlook, policy)

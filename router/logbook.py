@@ -24,7 +24,7 @@ from .records import (
     shadow_record,
     unanswered_records,
 )
-from .sink import TraceSink
+from .sink import NullSink, TraceSink
 
 _REMEMBERED = 10_000  # answers whose backend is known to feedback
 
@@ -34,6 +34,7 @@ class Logbook:
 
     def __init__(self, sink: TraceSink, *, content: Content, conversations: Conversations) -> None:
         self._sink = sink
+        self._is_silent = isinstance(sink, NullSink)
         self._content = content
         self._conversations = conversations
         self._lock = threading.Lock()
@@ -47,7 +48,8 @@ class Logbook:
                 self._answered.popitem(last=False)
         if answer.decision.past.key:
             self._conversations.see(answer.decision.past, answer)
-        self._write(records_of(query, answer, content=self._content))
+        if not self._is_silent:
+            self._write(records_of(query, answer, content=self._content))
 
     def see_shadow(self, query: Query, answer: Answer, call: ShadowCall) -> None:
         """Notes a call that was made beside those of a request."""

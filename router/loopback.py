@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
 
 from .asgi import Scope
 
 
+@lru_cache(maxsize=64)  # the same few addresses, again and again
 def is_loopback(host: str) -> bool:
     """Returns whether a host, by name or address, is this very machine."""
     try:

@@ -114,7 +114,7 @@ class Pool:
             policy = policy.above(floor.tier, rule=floor.rule)
         escalation = self.escalation
         if estimates is None and (named := self._by_name.get(policy.names_backend)):
-            estimates, escalation = named.estimate(self._count_tokens(query)), named.escalation
+            estimates, escalation = named.estimate(self._count_tokens(query, named)), named.escalation
         return decide(
             query,
             estimates or self.estimate_query(query),
@@ -204,8 +204,10 @@ class Pool:
             mean_quality=mean_quality,
         )
 
-    def _count_tokens(self, query: Query) -> int:
-        model = self._prior if self._trained is None else self._trained.model
+    def _count_tokens(self, query: Query, named: ByName) -> int:
+        """Returns the tokens of a query; roughly, where nothing hangs on them but a guess of its cost."""
+        is_rough = self._trained is None or not named.has_window
+        model = self._prior if self._trained is None or is_rough else self._trained.model
         return model.count_tokens(query.text)
 
     def _with_prompt(self, expected: Estimates, question: str, query: Query) -> Estimates:

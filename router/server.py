@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 import time
-import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from typing import Any
@@ -187,7 +187,7 @@ class Sidecar:
 
     async def _read(self, scope: Scope, receive: Receive, reply: Reply, key: Key) -> Request:
         """Returns a request in the format of its reply, which then knows its trace id, within what the key may use."""
-        reply.trace_id = uuid.uuid4().hex
+        reply.trace_id = secrets.token_hex(16)
         body = await read_body(scope, receive, limit=self._max_body_bytes)
         request = read_request(reply.format, body, scope["headers"], trace_id=reply.trace_id)
         return confined(request, self._router.config, key)
@@ -297,5 +297,7 @@ def _estimated_tokens(request: Request, decision: Decision) -> int:
 def _format_of(scope: Scope) -> Format:
     """Returns the format in which a request is read, and its errors are told: by its path, else by its headers."""
     path = scope["path"]
+    if (format := FORMATS.get(path)) is not None:
+        return format
     is_anthropics = path.startswith(_MESSAGES) or any(name == b"anthropic-version" for name, _ in scope["headers"])
-    return FORMATS.get(path) or FORMATS[_MESSAGES if is_anthropics else _CHAT]
+    return FORMATS[_MESSAGES if is_anthropics else _CHAT]

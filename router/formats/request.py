@@ -32,8 +32,8 @@ def read_request(format: Format, body: bytes, headers: Iterable[tuple[bytes, byt
     wishes = _over(read_wishes(given.pop("penstock", None) or {}, where="penstock"), wishes_in(headers))
     reading = format.read(given)
     original = Original(format=format.name, body=given, headers=_forwarded(headers), unsayable=reading.unsayable)
-    query = Query.from_messages(reading.messages, params=reading.params, id=trace_id)
-    return Request(query=replace(query, original=original), model=model, wishes=wishes, is_stream=bool(is_stream))
+    query = Query.from_messages(reading.messages, params=reading.params, id=trace_id, original=original)
+    return Request(query=query, model=model, wishes=wishes, is_stream=bool(is_stream))
 
 
 def read_object(body: bytes) -> dict[str, Any]:

@@ -7,6 +7,7 @@ sidecar for a part of the page's site, and only `Host` still shows the name.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from ..asgi import Scope
@@ -45,6 +46,7 @@ def refuse_from_afar(scope: Scope) -> None:
     refuse_cross_site(scope)
 
 
+@lru_cache(maxsize=64)
 def _names_loopback(address: str) -> bool:
     try:
         return is_loopback(urlsplit(address).hostname or "")
