@@ -23,10 +23,11 @@ from pathlib import Path
 
 from .contenders import PEERS, Contender, Missing, sidecars, upstream
 from .growth import print_growth
-from .material import questions_of, trained_router
+from .material import trained_router, write_questions
 from .measure import Asker, Figures, Round, measure, table
 from .process import Server
 
+_N_QUESTIONS = 2000
 _N_STARTS = 3  # of which the median counts
 
 
@@ -46,8 +47,9 @@ def main() -> int:
         folder = options.work or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         folder.mkdir(parents=True, exist_ok=True)
         router = trained_router(folder, n_traces=300 if options.quick else 3000)
-        direct = upstream()
-        ours = sidecars(folder, direct.port, router, questions_of(2000))
+        questions = write_questions(folder, _N_QUESTIONS)
+        direct = upstream(questions)
+        ours = sidecars(folder, direct.port, router, questions)
         asker = Asker(stack.enter_context(get_context("spawn").Pool(1)))
         bare, _ = _started(direct, folder, stack)
         if options.growth:

@@ -73,14 +73,14 @@ class Contender:
         return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 
-def upstream() -> Contender:
-    """Returns the mock itself, to be asked directly."""
+def upstream(questions: Path) -> Contender:
+    """Returns the mock itself, to be asked directly; it knows the answers in a file."""
     port = free_port()
-    command = [sys.executable, "-m", "benchmarks.sidecar.upstream", "--port", str(port)]
+    command = [sys.executable, "-m", "benchmarks.sidecar.upstream", "--port", str(port), "--answers", str(questions)]
     return Contender(name="direct", command=command, port=port, model="mock")
 
 
-def sidecars(folder: Path, port: int, artefact: Path, questions: Sequence[str]) -> list[Contender]:
+def sidecars(folder: Path, port: int, artefact: Path, questions: Path) -> list[Contender]:
     """Returns the sidecar with a backend named, and with the choice left to it."""
     models = folder / "models.yaml"
     backends = "".join(
@@ -95,7 +95,10 @@ def sidecars(folder: Path, port: int, artefact: Path, questions: Sequence[str]) 
         command = [sys.executable, "-m", "penstock.router.cli", "serve", "--models", str(models), "--port", str(port)]
         return Contender(name=name, command=command, port=port, model=model, questions=questions)
 
-    return [served("penstock", "small", (QUESTION,)), served("penstock, routed", "auto", questions)]
+    return [
+        served("penstock", "small", (QUESTION,)),
+        served("penstock, routed", "auto", list(json.loads(questions.read_text()))),
+    ]
 
 
 def litellm(folder: Path, port: int, place: Path) -> Contender:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import subprocess
 import sys
@@ -23,12 +24,14 @@ def trained_router(folder: Path, *, n_traces: int) -> Path:
     return artefact
 
 
-def questions_of(n: int, *, seed: int = 1, shortest: int = 18, longest: int = 22) -> list[str]:
-    """Returns n questions, all different, of about 20 tokens each."""
+def write_questions(folder: Path, n: int, *, seed: int = 1, shortest: int = 18, longest: int = 22) -> Path:
+    """Returns a file of n questions, all different, of about 20 tokens each, with right answers."""
     rng, encoder = random.Random(seed), load_static()
-    found: set[str] = set()
+    found: dict[str, str] = {}
     while len(found) < n:
-        text = make_question(rng, kind=rng.choice(list(KINDS)), level=rng.choice(LEVELS)).text
-        if shortest <= len(encoder.tokenize(text)) <= longest:
-            found.add(text)
-    return sorted(found)
+        question = make_question(rng, kind=rng.choice(list(KINDS)), level=rng.choice(LEVELS))
+        if shortest <= len(encoder.tokenize(question.text)) <= longest:
+            found[question.text] = "\n".join([*question.right.steps, f"The answer is {question.right.answer}."])
+    path = folder / "questions.json"
+    path.write_text(json.dumps(found), encoding="utf-8")
+    return path

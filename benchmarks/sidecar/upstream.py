@@ -11,7 +11,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-from collections.abc import Callable
+import json
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import uvloop
 
@@ -30,16 +33,17 @@ _LAST = (
 )
 _WHOLE = (
     b'{"id":"chatcmpl-1","object":"chat.completion","created":1700000000,"model":"mock","choices":[{"index":0,'
-    b'"message":{"role":"assistant","content":"The answer is 391."},"logprobs":null,"finish_reason":"stop"}],'
-    b'"usage":{"prompt_tokens":20,"completion_tokens":6,"total_tokens":26}}'
+    b'"message":{"role":"assistant","content":%s},"logprobs":null,"finish_reason":"stop"}],'
+    b'"usage":{"prompt_tokens":20,"completion_tokens":30,"total_tokens":50}}'
 )
+_QUESTION = re.compile(rb'"content": ?("(?:[^"\\]|\\.)*")')  # the first one, as JSON
 
 
 def _whole(body: bytes) -> bytes:
     return b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body) + body
 
 
-_REPLY = _whole(_WHOLE)
+_REPLY = _whole(_WHOLE % b'"The answer is 391."')
 _STREAM = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 
 
@@ -54,6 +58,7 @@ class Upstream(asyncio.Protocol):
     """One connection; requests come one after the other."""
 
     n_calls = 0  # of all connections
+    replies: Mapping[bytes, bytes] = {}  # by question
 
     def __init__(self) -> None:
         self._received = b""
@@ -84,7 +89,8 @@ class Upstream(asyncio.Protocol):
             self._write(_STREAM + _FRAMED)
             self._timer = asyncio.get_running_loop().call_later(CHUNK_S, self._go_on, N_CHUNKS - 1)
         else:
-            self._write(_REPLY)
+            asked = _QUESTION.search(body)
+            self._write(Upstream.replies.get(asked[1], _REPLY) if asked else _REPLY)
 
     def _go_on(self, n_left: int) -> None:
         if n_left:
@@ -112,7 +118,15 @@ def main() -> None:
     """Runs the mock from the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--answers", type=Path, help="JSON file: by question, what to answer")
     options = parser.parse_args()
+    known = json.loads(options.answers.read_text(encoding="utf-8")) if options.answers else {}
+    # As senders write JSON: with signs outside ASCII escaped, or as they are.
+    Upstream.replies = {
+        json.dumps(question, ensure_ascii=is_ascii).encode(): _whole(_WHOLE % json.dumps(answer).encode())
+        for question, answer in known.items()
+        for is_ascii in (True, False)
+    }
     with contextlib.suppress(KeyboardInterrupt):
         uvloop.run(serve(options.port))
 
