@@ -60,32 +60,48 @@ class ReplyReader(ABC):
 
 
 class _Wording:
-    """The provider's own events, handed out with the chunks that they bring.
+    """The provider's own events, handed out with the chunks that they bring, those that came together as one.
 
-    Those before the first chunk wait for it, so that a failure until then can still be mended by another call. Where
+    Events before the first chunk wait for it, so that a failure until then can still be mended by another call. Where
     thinking is taken out of the text, the events would bring it back, and none is handed out.
     """
 
     def __init__(self, assembly: Assembly) -> None:
         self._assembly = assembly
-        self._held: list[Event] = []
+        self._events: list[Event] = []
+        self._chunks: list[Chunk] = []
         self._has_begun = False
 
-    def put(self, event: Event, chunk: Chunk | None) -> Chunk | None:
-        """Returns the chunk that an event brings with what is to go out by now."""
-        self._held.append(event)
-        self._has_begun |= chunk is not None
-        return self.rest(chunk) if self._has_begun else None
+    def put(self, event: Event, chunk: Chunk | None) -> None:
+        """Takes an event, and the chunk that it brings."""
+        self._events.append(event)
+        if chunk is not None:
+            self._chunks.append(chunk)
+            self._has_begun = True
 
-    def rest(self, chunk: Chunk | None = None) -> Chunk | None:
-        """Returns a chunk with every event that was not handed out; None where there is nothing."""
-        events, self._held = tuple(self._held), []
+    def take(self) -> list[Chunk]:
+        """Returns the chunks that are to go out by now."""
+        return self.rest() if self._has_begun else []
+
+    def rest(self, last: Chunk | None = None) -> list[Chunk]:
+        """Returns the chunks with every event that was not handed out, and the last one."""
+        chunks, self._chunks = self._chunks, []
+        events, self._events = tuple(self._events), []
+        if last is not None:
+            chunks.append(last)
         if not events or self._assembly.has_split:
-            return chunk
-        if chunk is None:
-            return Chunk(events=events)
-        # Not `replace`, which takes several times as long, at every token.
-        return Chunk(text=chunk.text, reasoning=chunk.reasoning, tool_calls=chunk.tool_calls, events=events)
+            return chunks
+        if len(chunks) == 1:  # mostly; and not `replace`, which takes several times as long
+            only = chunks[0]
+            return [Chunk(text=only.text, reasoning=only.reasoning, tool_calls=only.tool_calls, events=events)]
+        return [
+            Chunk(
+                text="".join(chunk.text for chunk in chunks),
+                reasoning="".join(chunk.reasoning for chunk in chunks),
+                tool_calls=tuple(call for chunk in chunks for call in chunk.tool_calls),
+                events=events,
+            )
+        ]
 
 
 class NetworkBackend(ABC):
@@ -221,11 +237,13 @@ class NetworkBackend(ABC):
             whole = self._read_whole(reader, await reply.body())
             if whole is not None and not is_verbatim:
                 yield whole
-        held = reader.assembly.end()
-        if wording is not None:
-            held = wording.rest(held)
-        if held is not None and (reader.body is None or not is_verbatim):
-            yield held
+        last = reader.assembly.end()
+        if reader.body is None or not is_verbatim:
+            if wording is not None:
+                for held in wording.rest(last):
+                    yield held
+            elif last is not None:
+                yield last
 
     async def _read_events(
         self, reader: ReplyReader, reply: Reply, wording: _Wording | None
@@ -244,11 +262,15 @@ class NetworkBackend(ABC):
                 try:
                     chunk = reader.read_event(event)
                 except UNREADABLE as error:
+                    for earlier in wording.take() if wording is not None else ():
+                        yield earlier
                     raise self._unreadable(error, event.data) from error
                 if wording is not None:
-                    chunk = wording.put(event, chunk)
-                if chunk is not None:
+                    wording.put(event, chunk)
+                elif chunk is not None:
                     yield chunk
+            for together in wording.take() if wording is not None else ():
+                yield together
         if not reader.is_complete:
             raise MalformedReply("the stream was cut before its end", backend=self.spec.name)
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, MutableMapping, Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from .http_error import HttpError
 
@@ -58,24 +59,29 @@ async def taken_within(seconds: float) -> AsyncIterator[None]:
 
 
 class UntilGone:
-    """A context whose work is cancelled, with ClientGone raised, as soon as the client leaves.
+    """A context whose work is cancelled, with ClientGone raised, as soon as the client leaves, or takes nothing of a
+    stream for `patience_s`.
 
     To be entered once the body was read, and left before the last byte is sent: to a server, a reply that is complete
     looks like a client that has gone.
     """
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, receive: Receive, *, patience_s: float = math.inf) -> None:
         self._receive = receive
+        self._patience_s = patience_s
+        self._given_at: float | None = None  # None: nothing waits to be taken
         self._is_gone = False
         self._watcher: asyncio.Task[None] | None = None
 
-    async def __aenter__(self) -> None:
+    async def __aenter__(self) -> Self:
         task = asyncio.current_task()
         assert task is not None  # coroutines run in tasks
         self._task = task
         self._n_cancels = task.cancelling()
         # Most calls of a mock, a cache or a small model are over before a task would have been worth making.
-        self._timer = asyncio.get_running_loop().call_later(_UNWATCHED_S, self._begin)
+        self._loop = asyncio.get_running_loop()
+        self._timer = self._loop.call_later(_UNWATCHED_S, self._begin)
+        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -89,14 +95,34 @@ class UntilGone:
         if not is_cancelled_by_others_too and (error is None or isinstance(error, asyncio.CancelledError)):
             raise ClientGone from None
 
+    async def give(self, sending: Coroutine[Any, Any, None]) -> None:
+        """Sends a piece. Cheaper than a time limit on every single one."""
+        self._given_at = self._loop.time()
+        await sending
+        self._given_at = None
+
     def _begin(self) -> None:
         self._watcher = asyncio.create_task(self._watch())
+        if self._patience_s < math.inf:
+            self._timer = self._loop.call_later(self._patience_s, self._look)
+
+    def _look(self) -> None:
+        """Ends the work where a piece has waited for too long, else looks again when it will have."""
+        now = self._loop.time()
+        left_s = self._patience_s if self._given_at is None else self._given_at + self._patience_s - now
+        if left_s > 0:
+            self._timer = self._loop.call_later(left_s, self._look)
+        else:
+            self._end()
+
+    def _end(self) -> None:
+        self._is_gone = True
+        self._task.cancel()
 
     async def _watch(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
-        self._is_gone = True
-        self._task.cancel()
+        self._end()
 
 
 def _too_large(limit: int) -> HttpError:

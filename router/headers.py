@@ -48,7 +48,7 @@ def first_headers(decision: Decision, *, backend: str, trace_id: str) -> list[tu
         {
             "x-penstock-backend": backend,
             "x-penstock-reason": decision.reason,
-            "x-penstock-quality": _number(float(estimates.quality[estimates.backends.index(backend)])),
+            "x-penstock-quality": _number(round(float(estimates.quality[estimates.backends.index(backend)]), 6)),
             "x-penstock-trace-id": trace_id,
         }
     )

@@ -196,16 +196,14 @@ class Sidecar:
         started = time.perf_counter()
         writer = reply.format.writer(request, created=int(self._clock()))
         stream = self._router.answer_stream(request.query, decision=decision, tally=tally)
-        async with UntilGone(receive), aclosing(stream):
+        async with UntilGone(receive, patience_s=_SEND_S) as client, aclosing(stream):
             async for chunk in stream:
                 if not reply.is_started:
                     # Only now: an error before the first piece is still an HTTP status of its own.
                     headers = first_headers(decision, backend=chunk.backend, trace_id=reply.trace_id)
-                    async with taken_within(_SEND_S):
-                        await reply.begin_events(headers, writer)
+                    await client.give(reply.begin_events(headers, writer))
                     reply.exchange.first_piece_s = time.perf_counter() - started
-                async with taken_within(_SEND_S):
-                    await reply.events(writer.piece(chunk))
+                await client.give(reply.events(writer.piece(chunk)))
         async with taken_within(_SEND_S):
             await reply.end_events()
 

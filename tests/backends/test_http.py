@@ -26,6 +26,7 @@ from penstock.backends import (
     InvalidRequest,
     Limits,
     MalformedReply,
+    Original,
     Query,
     RateLimited,
     ServerFailed,
@@ -195,6 +196,21 @@ def test_stream_that_is_cut_before_its_end_is_malformed(shape: Shape) -> None:
     for ending in ("proper", "cut"):
         error = error_of(event_reply(*events, ending=ending), "stream", type=shape.type)
         assert type(error) is MalformedReply, ending
+
+
+def test_events_that_come_together_go_on_together_in_the_words_they_came_in() -> None:
+    words = [data({"choices": [{"index": 0, "delta": {"content": word}}]}) for word in ("3", "9", "1")]
+    reply = Canned(body=(b"".join(words), OPENAI.events[3], DONE), content_type="text/event-stream")
+    original = Original(format="chat", body={"messages": QUERY.messages})
+
+    async def use(backend: Backend, server: Loopback) -> list[Chunk]:
+        return [chunk async for chunk in backend.stream(replace(QUERY, original=original))]
+
+    chunks = outcome(reply, use)
+    assert chunks[0].text == "391"
+    assert [b"data: " + event.data + b"\n\n" for event in chunks[0].events][:3] == words
+    assert chunks[-1].completion is not None
+    assert chunks[-1].completion.text == "391"
 
 
 def test_stream_that_is_cut_after_the_finish_reason_is_complete() -> None:

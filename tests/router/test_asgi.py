@@ -1,0 +1,52 @@
+"""Noticing that a client has gone, or takes nothing any more."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from penstock.router.asgi import ClientGone, UntilGone
+
+
+async def never() -> Any:
+    await asyncio.Event().wait()
+
+
+async def at_once() -> None:
+    pass
+
+
+async def gone() -> dict[str, Any]:
+    return {"type": "http.disconnect"}
+
+
+def test_work_is_cancelled_when_the_client_leaves() -> None:
+    async def run() -> None:
+        async with UntilGone(gone):
+            await never()
+
+    with pytest.raises(ClientGone):
+        asyncio.run(run())
+
+
+def test_a_client_that_takes_nothing_counts_as_gone() -> None:
+    async def run() -> None:
+        async with UntilGone(never, patience_s=0.05) as client:
+            await client.give(at_once())
+            await client.give(never())
+
+    with pytest.raises(ClientGone):
+        asyncio.run(run())
+
+
+def test_waiting_for_the_next_piece_is_no_fault_of_the_client() -> None:
+    async def run() -> str:
+        async with UntilGone(never, patience_s=0.02) as client:
+            await client.give(at_once())
+            await asyncio.sleep(0.2)
+            await client.give(at_once())
+        return "well"
+
+    assert asyncio.run(run()) == "well"
