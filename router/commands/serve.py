@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import uvicorn
 
 from ...backends import PenstockError
 from ..config import Config
-from ..keys import open_store
+from ..keys import Store, open_store
 from ..loopback import is_loopback
 from ..router import Router
 from ..server import Sidecar
-from .shared import add_models
+from ..workers import run_workers
+from .shared import add_models, positive
 
 _KEEP_ALIVE_S = 75  # longer than clients keep connections, so that they close them and not we in the middle of a call
 _GRACE_S = 20  # for requests under way when we are asked to stop
@@ -42,23 +44,44 @@ class ServeCommand:
             help="listen on an address that others can reach though no API keys are configured",
         )
         parser.add_argument("--port", type=_port, default=8080, help="port, 0 for any that is free (default: 8080)")
+        parser.add_argument(
+            "--workers", type=positive, default=1, metavar="N", help="processes that share the port (default: 1)"
+        )
 
     def run(self, options: argparse.Namespace) -> int:
         """Serves; returns 0 once it was interrupted and all is closed."""
-        with Router.from_config(options.models) as router:
-            router.backends()  # so that a missing key is told before anything listens
-            _check_address(options.host, router.config, is_insecure=options.insecure_no_keys)
-            with contextlib.ExitStack() as stack:
-                keys = None
-                if router.config.keys is not None:
-                    keys = stack.enter_context(contextlib.closing(open_store(router.config.keys)))
-                    if not any(key.revoked_at is None for key in keys.all_keys()):
-                        print(f"penstock: warning: nobody has a key yet; {_MAKE_KEY}", file=sys.stderr)
+        with contextlib.ExitStack() as stack:
+            with contextlib.ExitStack() as opened:
+                router, keys = _opened(options.models, opened)
+                router.backends()  # so that a missing key is told before anything listens
+                _check_address(options.host, router.config, is_insecure=options.insecure_no_keys)
+                if keys is not None and not any(key.revoked_at is None for key in keys.all_keys()):
+                    print(f"penstock: warning: nobody has a key yet; {_MAKE_KEY}", file=sys.stderr)
                 listener = stack.enter_context(listen(options.host, options.port))
                 line = f"penstock listens on {_url(options.host, listener)}; {_summary(router)}"
-                server = _Server(Sidecar(router, keys=keys), line)
-                server.run(sockets=[listener])
+                if options.workers == 1:
+                    _Server(Sidecar(router, keys=keys), lambda: print(line, flush=True)).run(sockets=[listener])
+                    return 0
+            # What was opened here is closed: each worker opens its own.
+            work = functools.partial(_work, options.models)
+            line += f"; {options.workers} workers"
+            run_workers(work, listener, n=options.workers, on_ready=lambda: print(line, flush=True))
         return 0
+
+
+def _opened(models: str, stack: contextlib.ExitStack) -> tuple[Router, Store | None]:
+    """Returns the router, and the store of keys where there are some; both are closed with the stack."""
+    router = stack.enter_context(Router.from_config(models))
+    if router.config.keys is None:
+        return router, None
+    return router, stack.enter_context(contextlib.closing(open_store(router.config.keys)))
+
+
+def _work(models: str, listener: socket.socket, on_ready: Callable[[], None]) -> None:
+    """Serves as one of several."""
+    with contextlib.ExitStack() as stack:
+        router, keys = _opened(models, stack)
+        _Server(Sidecar(router, keys=keys), on_ready).run(sockets=[listener])
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -88,7 +111,7 @@ def listen(host: str, port: int) -> socket.socket:
 class _Server(uvicorn.Server):
     """Says when it is ready, and ends with a value, not with the signal that stopped it."""
 
-    def __init__(self, sidecar: Sidecar, line: str) -> None:
+    def __init__(self, sidecar: Sidecar, on_ready: Callable[[], None]) -> None:
         config = uvicorn.Config(
             sidecar,
             access_log=False,
@@ -103,13 +126,13 @@ class _Server(uvicorn.Server):
         )
         super().__init__(config)
         self._sidecar = sidecar
-        self._line = line
+        self._on_ready = on_ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Starts to accept, and prints that it does."""
+        """Starts to accept, and says that it does."""
         await super().startup(sockets)
         if self.started:
-            print(self._line, flush=True)
+            self._on_ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stops, having let what is under way come to an end."""

@@ -1,0 +1,124 @@
+"""Several processes behind one port: started together, replaced where one dies, ended together."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import multiprocessing
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection, wait
+
+from ..backends import PenstockError
+
+logger = logging.getLogger(__name__)
+
+_TOO_SOON_S = 5.0  # a worker that dies before this would only die again
+
+Work = Callable[[socket.socket, Callable[[], None]], None]  # serves on a socket; calls back once it does
+
+
+def run_workers(work: Work, listener: socket.socket, *, n: int, on_ready: Callable[[], None]) -> None:
+    """Runs n processes that accept from one socket, until SIGTERM or SIGINT; each lets what is under way come to an
+    end. `work` is called in each of them, and has to be a function of a module, or a `partial` of one.
+
+    Raises:
+        PenstockError: one ended before it served, or as soon as it did; its own words are on standard error.
+    """
+    if os.name != "posix":
+        raise PenstockError("--workers: several are possible on Linux and macOS only")
+    workers: list[_Worker] = []
+    is_stopping = False
+
+    def stop(*_: object) -> None:
+        nonlocal is_stopping
+        is_stopping = True
+        for worker in workers:
+            worker.stop()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        workers += [_Worker(work, listener) for _ in range(n)]
+        if all(worker.is_ready() for worker in workers) and not is_stopping:
+            on_ready()
+        while workers:
+            wait([worker.sentinel for worker in workers])
+            for worker in [worker for worker in workers if worker.has_ended]:
+                workers.remove(worker)
+                if is_stopping:
+                    continue
+                if worker.age_s < _TOO_SOON_S:
+                    raise PenstockError(f"a worker ended with {worker.exit_code}, as another would")
+                logger.error("a worker ended with %s; another takes its place", worker.exit_code)
+                workers.append(_Worker(work, listener))
+    finally:
+        stop()
+        for worker in workers:
+            worker.join()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class _Worker:
+    """One process. It ends with the one that started it, however that ends."""
+
+    def __init__(self, work: Work, listener: socket.socket) -> None:
+        context = multiprocessing.get_context("spawn")  # forks inherit threads' locks, and connections to SQLite
+        self._here, there = context.Pipe()
+        self._process = context.Process(target=_live, args=(work, listener, there))
+        self._started = time.monotonic()
+        self._process.start()
+        there.close()
+
+    @property
+    def sentinel(self) -> int:
+        """What can be waited for: it ends."""
+        return self._process.sentinel
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it runs no more."""
+        return not self._process.is_alive()
+
+    @property
+    def exit_code(self) -> str:
+        """How it ended."""
+        code = self._process.exitcode
+        return f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+
+    @property
+    def age_s(self) -> float:
+        """Seconds since it was started."""
+        return time.monotonic() - self._started
+
+    def is_ready(self) -> bool:
+        """Returns whether it serves, once it does or has ended."""
+        with contextlib.suppress(EOFError, OSError):
+            return bool(self._here.recv_bytes())
+        return False
+
+    def stop(self) -> None:
+        """Asks it to end."""
+        self._process.terminate()
+
+    def join(self) -> None:
+        """Waits for its end."""
+        self._process.join()
+
+
+def _live(work: Work, listener: socket.socket, parent: Connection) -> None:
+    def end_with_parent() -> None:
+        with contextlib.suppress(EOFError, OSError):
+            parent.recv_bytes()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def tell() -> None:
+        parent.send_bytes(b"ready")
+        threading.Thread(target=end_with_parent, daemon=True).start()
+
+    with listener:
+        work(listener, tell)

@@ -1,0 +1,109 @@
+"""`penstock serve --workers N`: several processes behind one port."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+import urllib.error
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from penstock.router.cli import main
+
+from .serving import HELLO, MODELS, PATIENCE_S, write_models
+from .test_server_command import ask, started, url_in
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="it finds the workers in /proc")
+
+
+def workers_of(pid: int) -> list[int]:
+    """Returns the processes that were started to serve."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = int(path.read_text().rpartition(")")[2].split()[1])
+            command = path.with_name("cmdline").read_bytes()
+        except OSError:
+            continue
+        if parent == pid and b"spawn_main" in command:
+            found.append(int(path.parent.name))
+    return found
+
+
+def wait_until_gone(pids: list[int]) -> None:
+    end = time.monotonic() + PATIENCE_S
+    while any(Path(f"/proc/{pid}/cmdline").exists() and Path(f"/proc/{pid}/cmdline").read_bytes() for pid in pids):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_workers_share_the_port_and_a_key_s_limits_and_let_requests_end(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slow = MODELS.replace('answer: "It is 391."', 'answer: "It is 391.", latency_s: 1') + "keys: {file: keys.db}\n"
+    models = write_models(tmp_path, slow)
+    assert main(["keys", "create", "me", "--rpm", "100000", "--models", str(models)]) == 0
+    holder = capsys.readouterr().out.strip()
+    assert main(["keys", "create", "other", "--rpm", "6", "--models", str(models)]) == 0
+    limited = capsys.readouterr().out.strip()
+
+    with started(tmp_path, "--workers", "2") as (process, line):
+        url = url_in(line)
+        assert line.rstrip().endswith("2 workers")
+        pids = workers_of(process.pid)
+        assert len(pids) == 2
+
+        def status(number: int) -> int:
+            request = urllib.request.Request(f"{url}/v1/models", headers={"x-api-key": limited})
+            try:
+                with urllib.request.urlopen(request, timeout=PATIENCE_S) as reply:
+                    return int(reply.status)
+            except urllib.error.HTTPError as error:
+                return error.code
+
+        minute = time.time() // 60
+        with ThreadPoolExecutor(8) as pool:
+            statuses = list(pool.map(status, range(16)))
+        if time.time() // 60 == minute:  # else the count has begun anew
+            assert sorted(statuses) == [200] * 6 + [429] * 10
+
+        def answer() -> str:
+            body = json.dumps({"model": "small", "messages": HELLO}).encode()
+            request = urllib.request.Request(
+                f"{url}/v1/chat/completions", data=body, headers={"x-api-key": holder, "content-type": "json"}
+            )
+            with urllib.request.urlopen(request, timeout=PATIENCE_S) as reply:
+                return str(json.load(reply)["choices"][0]["message"]["content"])
+
+        with ThreadPoolExecutor(8) as pool:
+            asked = [pool.submit(answer) for _ in range(8)]
+            time.sleep(0.5)
+            process.terminate()
+            assert [one.result() for one in asked] == ["It is 391."] * 8
+        assert process.wait(PATIENCE_S) == 0
+    wait_until_gone(pids)
+
+
+def test_workers_end_with_the_process_that_started_them(tmp_path: Path) -> None:
+    write_models(tmp_path)
+    with started(tmp_path, "--workers", "2") as (process, line):
+        assert ask(url_in(line), "/healthz") == {"status": "ok"}
+        pids = workers_of(process.pid)
+        process.send_signal(signal.SIGKILL)
+        process.wait(PATIENCE_S)
+    wait_until_gone(pids)
+
+
+def test_a_worker_that_dies_at_once_is_not_replaced_for_ever(tmp_path: Path) -> None:
+    write_models(tmp_path)
+    with started(tmp_path, "--workers", "2") as (process, _):
+        os.kill(workers_of(process.pid)[0], signal.SIGKILL)
+        _, errors = process.communicate(timeout=PATIENCE_S)
+        assert process.returncode == 1
+        assert "penstock: error: a worker ended with signal 9" in errors
