@@ -92,7 +92,7 @@ def _compare(asker: Asker, running: list[tuple[Contender, Server, float]], *, n_
     rounds: dict[str, list[Round]] = {contender.name: [] for contender, *_ in running}
     for _ in range(n_rounds):
         for contender, server, _ in running:
-            rounds[contender.name].append(measure(asker, contender, server, seconds=seconds))
+            rounds[contender.name].append(measure(asker, contender, server, running[0][0], seconds=seconds))
     figures = {
         contender.name: Figures(rounds=rounds[contender.name], start_s=start_s, memory_mb=server.memory_mb())
         for contender, server, start_s in running

@@ -18,6 +18,7 @@ version: 1
 artefact: {artefact}
 policies:
   auto: {{objective: utility, lam: 20}}
+  once: {{objective: utility, lam: 20, max_calls: 1}}
 backends:
 """
 _BACKEND = """
@@ -81,7 +82,7 @@ def upstream(questions: Path) -> Contender:
 
 
 def sidecars(folder: Path, port: int, artefact: Path, questions: Path) -> list[Contender]:
-    """Returns the sidecar with a backend named, and with the choice left to it."""
+    """Returns the sidecar with a backend named, with the choice left to it, and with all of its cascade."""
     models = folder / "models.yaml"
     backends = "".join(
         _BACKEND.format(name=name.partition("@")[0], port=port, tier=tier, input=read, output=written)
@@ -95,9 +96,11 @@ def sidecars(folder: Path, port: int, artefact: Path, questions: Path) -> list[C
         command = [sys.executable, "-m", "penstock.router.cli", "serve", "--models", str(models), "--port", str(port)]
         return Contender(name=name, command=command, port=port, model=model, questions=questions)
 
+    asked = list(json.loads(questions.read_text(encoding="utf-8")))
     return [
         served("penstock", "small", (QUESTION,)),
-        served("penstock, routed", "auto", list(json.loads(questions.read_text()))),
+        served("penstock, routed", "once", asked),
+        served("penstock, cascade", "auto", asked),
     ]
 
 

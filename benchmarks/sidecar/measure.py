@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 import statistics
 import sys
+import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.pool import Pool
@@ -62,18 +64,19 @@ class Round:
 
     per_s: float  # requests, on MANY connections
     cpu_us: float  # of the server, a request
+    calls: float  # of the provider, a request
     latency_s: float  # on one connection
     streams_per_s: float  # on MANY connections; NaN: it cannot stream
     first_byte_s: float  # of these
     asking: float  # the greatest share of one core that the asking took
 
 
-def measure(asker: Asker, contender: Contender, server: Server, *, seconds: float) -> Round:
-    """Returns the figures of one round."""
+def measure(asker: Asker, contender: Contender, server: Server, direct: Contender, *, seconds: float) -> Round:
+    """Returns the figures of one round; `direct` is the mock provider, which tells how often it was asked."""
     asker.ask(contender, n_connections=MANY, seconds=seconds / 10)  # so that connections are open
-    cpu_before = server.cpu_s()
+    cpu_before, calls_before = server.cpu_s(), _calls(direct)
     many = asker.ask(contender, n_connections=MANY, seconds=seconds)
-    cpu_s = server.cpu_s() - cpu_before
+    cpu_s, n_calls = server.cpu_s() - cpu_before, _calls(direct) - calls_before
     one = asker.ask(contender, n_connections=1, seconds=seconds / 2)
     try:
         streams = asker.ask(contender, n_connections=MANY, seconds=seconds, is_stream=True)
@@ -83,11 +86,17 @@ def measure(asker: Asker, contender: Contender, server: Server, *, seconds: floa
     return Round(
         per_s=many.per_s,
         cpu_us=cpu_s / many.n_replies * 1e6,
+        calls=n_calls / many.n_replies,
         latency_s=one.latency_s,
         streams_per_s=streams.per_s if streams else math.nan,
         first_byte_s=streams.first_byte_s if streams else math.nan,
         asking=max(many.cpu_share, streams.cpu_share if streams else 0.0),
     )
+
+
+def _calls(direct: Contender) -> int:
+    with urllib.request.urlopen(f"http://127.0.0.1:{direct.port}/calls", timeout=10) as reply:
+        return int(json.load(reply)["calls"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +109,7 @@ class Figures:
 
 
 _HEADER = (
-    f"{'':<18}{'requests/s':>11}{'CPU us':>9}{'added ms':>10}{'streams/s':>11}{'of direct':>11}"
+    f"{'':<18}{'requests/s':>11}{'calls':>7}{'CPU us':>9}{'added ms':>10}{'streams/s':>11}{'of direct':>11}"
     f"{'1st byte +ms':>14}{'memory MB':>11}{'start s':>9}"
 )
 
@@ -118,6 +127,7 @@ def table(figures: Mapping[str, Figures], *, direct: str) -> list[str]:
         lines.append(
             f"{name:<18}"
             f"{middle(lambda ours, _: ours.per_s):>11.0f}"
+            f"{middle(lambda ours, _: ours.calls):>7.2f}"
             f"{middle(lambda ours, _: ours.cpu_us):>9.0f}"
             f"{middle(lambda ours, bare: ours.latency_s - bare.latency_s) * 1e3:>10.3f}"
             f"{middle(lambda ours, _: ours.streams_per_s):>11.1f}"
