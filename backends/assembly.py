@@ -27,6 +27,7 @@ class Assembly:
         self._reasoning: list[str] = []
         self._calls: dict[int, _Call] = {}
         self._logprobs: list[TokenLogprob] | None = []
+        self._fresh: list[float] = []  # of tokens that no chunk has told yet
         self.finish_reason: str | None = None
         self.is_refusal = False  # the model declined in so many words
         self.usage: Usage | None = None
@@ -51,6 +52,7 @@ class Assembly:
             self._logprobs = None
         elif self._logprobs is not None:
             self._logprobs += tokens
+            self._fresh += [token.logprob for token in tokens]
 
     def end(self) -> Chunk | None:
         """Returns the chunk for what was held back."""
@@ -94,7 +96,11 @@ class Assembly:
             self._text.append(text)
         if reasoning:
             self._reasoning.append(reasoning)
-        return Chunk(text=text, reasoning=reasoning, tool_calls=tool_calls)
+        logprobs: tuple[float, ...] = ()
+        if self._fresh:
+            # As in the completion, those of the reasoning are not told.
+            logprobs, self._fresh = () if reasoning else tuple(self._fresh), []
+        return Chunk(text=text, reasoning=reasoning, tool_calls=tool_calls, logprobs=logprobs)
 
     def _add_call(self, delta: Mapping[str, Any]) -> Mapping[str, Any]:
         """Takes one delta of a tool call and returns it in the OpenAI form, with the index it belongs to."""

@@ -66,6 +66,7 @@ class Row:
         self._budget = reasoning_budget
         self._closing = list(closing)  # the tokens that end the reasoning; each is forced once
         self._n_tokens = 0
+        self._fresh: list[float] = []  # log-probabilities of tokens that no piece has told yet
         self._is_finished = False
 
     @property
@@ -88,8 +89,10 @@ class Row:
             self._finish("stop")
             return
         reasoning, text = self._writer.push(token, logprob)
+        self._fresh.append(logprob)
         if reasoning or text or self._n_tokens == 1:
-            self.call.deliver(Chunk(reasoning=reasoning, text=text))
+            self.call.deliver(Chunk(reasoning=reasoning, text=text, logprobs=tuple(self._fresh)))
+            self._fresh.clear()
         if self._writer.is_stopped:
             self._finish("stop")
         elif self._n_tokens >= self._max_tokens:

@@ -93,13 +93,22 @@ class _Wording:
             return chunks
         if len(chunks) == 1:  # mostly; and not `replace`, which takes several times as long
             only = chunks[0]
-            return [Chunk(text=only.text, reasoning=only.reasoning, tool_calls=only.tool_calls, events=events)]
+            return [
+                Chunk(
+                    text=only.text,
+                    reasoning=only.reasoning,
+                    tool_calls=only.tool_calls,
+                    events=events,
+                    logprobs=only.logprobs,
+                )
+            ]
         return [
             Chunk(
                 text="".join(chunk.text for chunk in chunks),
                 reasoning="".join(chunk.reasoning for chunk in chunks),
                 tool_calls=tuple(call for chunk in chunks for call in chunk.tool_calls),
                 events=events,
+                logprobs=tuple(logprob for chunk in chunks for logprob in chunk.logprobs),
             )
         ]
 

@@ -147,6 +147,7 @@ class Chunk:
     reasoning: str = ""
     tool_calls: tuple[Mapping[str, Any], ...] = ()  # deltas in the OpenAI form, with `index`
     events: tuple[Event, ...] = ()  # the same in the provider's words, where the query's are its format
+    logprobs: tuple[float, ...] = ()  # natural log, of the tokens since the last piece: the answer's, if it has text
     completion: Completion | None = None
 
 

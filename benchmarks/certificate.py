@@ -20,9 +20,10 @@ from penstock.classifiers import Featurizer, FitError, assign_folds, fit_cost
 from penstock.router import Pool
 from penstock.training import Dataset, build_dataset, fit, read_traces, split_queries
 from penstock.training.candidates import Timer, fit_candidates
-from penstock.training.certify import certify, choices_within, choose_slacks, reject_in_turn
+from penstock.training.certify import certify, choices_within, choose_slacks
 from penstock.training.fit import N_FOLDS
 from penstock.training.progress import Silent
+from penstock.training.risk import reject_in_turn
 
 SETS = ("routellm_mmlu", "mixed_9_open_models")
 HEADER = (

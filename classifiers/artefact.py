@@ -22,10 +22,11 @@ from .persist import Arrays, dump, load
 if TYPE_CHECKING:
     from .certificate import Certificate
     from .confidence import ConfidenceModel
+    from .early import EarlyConfidence
     from .escalation import Escalation
     from .model import QueryModel
 
-SCHEMA = 3  # raise it with every change of what is stored
+SCHEMA = 4  # raise it with every change of what is stored
 _MANIFEST = "manifest.json"
 _WEIGHTS = "weights.safetensors"
 _SET_ASIDE = "weights.safetensors.old"
@@ -42,6 +43,7 @@ class Trained:
     confidence: ConfidenceModel | None
     escalation: Escalation
     certificates: tuple[Certificate, ...] = ()  # one for each margin and risk
+    early: EarlyConfidence | None = None  # of answers that have only begun
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -13,7 +14,7 @@ from .calibration import Calibration, fit_calibration
 from .errors import ArtefactError, FitError
 from .logistic import fit_logistic, sigmoid
 from .ridge import FloatArray
-from .signals import read_signals, signal_names
+from .signals import EARLY, SIGNALS, read_signals, signal_names
 from .sparse import Float32Array, IntArray
 
 N_TREES = 100
@@ -44,7 +45,7 @@ class ConfidenceModel:
     calibration: Calibration  # of one column
 
     def __post_init__(self) -> None:
-        if self.signals != signal_names():
+        if self.signals not in (signal_names(), signal_names(EARLY)):
             then, now = ", ".join(self.signals), ", ".join(signal_names())
             raise ArtefactError(f"trained with signals {then}, which are now {now}; train again")
 
@@ -79,11 +80,12 @@ def fit_confidence(
     folds: IntArray,
     backends: tuple[str, ...],
     n_trees: int = 0,
+    kinds: Iterable[str] = SIGNALS,
 ) -> tuple[ConfidenceModel, FloatArray]:
     """Returns the model, with so many trees if there are answers enough, and its out-of-fold confidences, (n_calls,).
 
-    A row a call: `values` (n_calls, n_signals) as `read_signals` gives them, `estimates` (n_calls,) out of fold,
-    `labels` (n_calls,) scores in [0, 1], `backend_of` (n_calls,) the place in `backends`.
+    A row a call: `values` (n_calls, n_signals) as `read_signals` gives them for these `kinds`, `estimates` (n_calls,)
+    out of fold, `labels` (n_calls,) scores in [0, 1], `backend_of` (n_calls,) the place in `backends`.
 
     Raises:
         FitError: there are no calls, a label is not in [0, 1], or the values are not those of `read_signals`.
@@ -92,8 +94,9 @@ def fit_confidence(
         raise FitError("no answers to learn confidence from; traces need the columns `response` and `score`")
     if not ((labels >= 0) & (labels <= 1)).all():
         raise FitError("labels: expected scores in [0, 1]")
-    if values.shape != (len(labels), len(signal_names())):
-        raise FitError(f"values: expected shape ({len(labels)}, {len(signal_names())}), got {values.shape}")
+    names = signal_names(kinds)
+    if values.shape != (len(labels), len(names)):
+        raise FitError(f"values: expected shape ({len(labels)}, {len(names)}), got {values.shape}")
     known = np.isfinite(values)
     counts = np.maximum(known.sum(0), 1)
     mean = np.where(known, values, 0).sum(0) / counts
@@ -116,7 +119,7 @@ def fit_confidence(
     calibration, confidences = fit_calibration(sigmoid(logits)[:, None], labels[:, None], folds)
     model = ConfidenceModel(
         backends=backends,
-        signals=signal_names(),
+        signals=names,
         mean=mean,
         scale=scale,
         absence=absence,

@@ -35,6 +35,7 @@ FITTED = {
     "Neighbours": "penstock.classifiers.neighbours:Neighbours",
     "QueryModel": "penstock.classifiers.model:QueryModel",
     "ConfidenceModel": "penstock.classifiers.confidence:ConfidenceModel",
+    "EarlyConfidence": "penstock.classifiers.early:EarlyConfidence",
     "Escalation": "penstock.classifiers.escalation:Escalation",
     "Certificate": "penstock.classifiers.certificate:Certificate",
     "Trained": "penstock.classifiers.artefact:Trained",

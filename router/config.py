@@ -25,7 +25,7 @@ from ..backends.styles import PLAIN, instruction_of
 from .document import NAME_SIGNS, Section, is_name, read_yaml
 from .floor import NO_FLOORS, Floors, read_floors
 from .objectives import OBJECTIVES
-from .policy import WHEN_UNSURE, Policy
+from .policy import ON_HOLD, WHEN_UNSURE, Policy
 from .shadow_share import ShadowShare, read_shadow
 from .targets import resolve_in
 from .trace_log import TraceLog, read_trace_log
@@ -37,7 +37,7 @@ _BACKEND_KEYS = (
 _POLICY_KEYS = (
     "objective", "lam", "quality", "max_calls",
     "max_cost_usd", "max_latency_s", "min_quality", "effort", "budget", "floor", "allow", "deny", "deadline_s",
-    "when_unsure", "margin", "risk",
+    "when_unsure", "margin", "risk", "on_hold",
 )  # fmt: skip
 _TOP_KEYS = (
     "version", "artefact", "policies", "default_policy", "backends", "floor", "traces", "shadow", "keys",
@@ -279,6 +279,7 @@ def _read_policy(name: str, section: Section, backends: Mapping[str, BackendSpec
         deny=section.names("deny"),
         max_calls=section.integer("max_calls", default=base.max_calls, least=1),
         when_unsure=section.choice("when_unsure", WHEN_UNSURE, default="") if section.has("when_unsure") else None,
+        on_hold=section.choice("on_hold", ON_HOLD, default=base.on_hold),
         margin=section.number("margin", default=base.margin, above=0.0, most=0.5),
         risk=section.number("risk", default=base.risk, above=0.0, most=0.5),
         options={key: section.raw(key) for key in section if key not in _POLICY_KEYS},

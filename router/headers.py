@@ -41,14 +41,17 @@ def answer_headers(told: Mapping[str, Any]) -> list[tuple[bytes, bytes]]:
     )
 
 
-def first_headers(decision: Decision, *, backend: str, trace_id: str) -> list[tuple[bytes, bytes]]:
-    """Returns the headers of a streamed answer: what is known when its first piece comes, from `backend`."""
+def first_headers(decision: Decision, *, backend: str | None, trace_id: str) -> list[tuple[bytes, bytes]]:
+    """Returns the headers of a streamed answer: what is known when its first piece comes, from `backend`, or None where
+    a sign of life has to go out before it.
+    """
     estimates = decision.estimates
+    quality = float(estimates.quality[estimates.backends.index(backend)]) if backend else math.nan
     return encode_headers(
         {
-            "x-penstock-backend": backend,
+            "x-penstock-backend": backend or "",
             "x-penstock-reason": decision.reason,
-            "x-penstock-quality": _number(round(float(estimates.quality[estimates.backends.index(backend)]), 6)),
+            "x-penstock-quality": _number(round(quality, 6)),
             "x-penstock-trace-id": trace_id,
         }
     )

@@ -136,7 +136,8 @@ class Metrics:
 
     def _see_steps(self, steps: Sequence[Step]) -> None:
         for place, step in enumerate(steps):
-            self.calls.add(1, step.backend, type(step.error).__name__ if step.error else "ok")
+            result = type(step.error).__name__ if step.error else "given_up" if step.is_given_up else "ok"
+            self.calls.add(1, step.backend, result)
             if place:
                 self.moves.add(1, "fall_back" if steps[place - 1].error else "escalate")
             if step.cost_usd:

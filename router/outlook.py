@@ -33,3 +33,4 @@ class Tried:
     confidence: float  # from this answer alone
     cost_usd: float
     answer: FinalAnswer | None = None  # None: it cannot be compared with others
+    is_given_up: bool = False  # its answer was broken off, and tells by the confidence alone

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ..classifiers.certificate import Certificate
 
 WHEN_UNSURE = ("safe", "cheap")
+ON_HOLD = ("buffer", "release")
 DEFAULT_LAM = 20.0  # quality per US dollar
 MAX_CALLS = 5
 _MOST_TOKENS = 10_000_000
@@ -39,6 +40,7 @@ class Policy:
     max_calls: int = MAX_CALLS
     deadline_s: float | None = None  # of all calls for one query together
     when_unsure: str | None = None  # `safe` or `cheap`: what to ask where a query is unlike the training queries
+    on_hold: str = "buffer"  # of a streamed answer that may still be replaced: held back, or passed on unchecked
     margin: float = 0.02  # what `within_of_best` may lose, on average,
     risk: float = 0.05  # with at most this chance that it loses more
     certificate: Certificate | None = field(default=None, compare=False)  # of `within_of_best`, see `promise`

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..backends import BackendError, BackendSpec, Completion, ConfigError, Query, cost_usd
+from ..backends import BackendSpec, Completion, ConfigError, Query, cost_usd
 from ..backends.usage import estimated_tokens
 from ..classifiers import Escalation, Estimates, PriorModel, no_escalation, question_of
 from .by_name import ByName
-from .cascade import Assess, Outcome, Read, cascade, read_answer
+from .cascade import Assess, Call, Flow, Read, cascade, read_answer
 from .conversations import NO_PAST, Past
 from .decision import Decision, decide
 from .floor import NO_FLOORS, Floors
+from .hold import Hold, Judge
 from .outlook import FloatArray
 from .policy import Policy
 from .promise import with_certificate
@@ -135,9 +137,7 @@ class Pool:
                 found[policy.name] = str(error)
         return found
 
-    def flow(
-        self, query: Query, decision: Decision, *, assess: Assess | None = None, read: Read = read_answer
-    ) -> Generator[str, Completion | BackendError, Outcome]:
+    def flow(self, query: Query, decision: Decision, *, assess: Assess | None = None, read: Read = read_answer) -> Flow:
         """Returns the cascade that carries a decision out.
 
         `assess` stands in for `confidence`, and `read` for `read_answer`, where what they say is known.
@@ -152,6 +152,38 @@ class Pool:
 
         return cascade(decision, assess=assess or judge, charge=self.charge, read=read)
 
+    def hold(
+        self,
+        query: Query,
+        decision: Decision,
+        call: Call,
+        *,
+        judge: Judge | None = None,
+        charge: Callable[[Completion], float] | None = None,
+    ) -> Hold | None:
+        """Returns what tells when the answer to a call need be held back no longer; None where nothing was learned of
+        answers that have only begun.
+
+        `judge` stands in for `early_confidence`, and `charge` for `charge`, where what they say is known.
+        """
+        early = self._trained.early if self._trained else None
+        if early is None:
+            return None
+        estimates, name = decision.estimates, call.backend
+        estimate = float(estimates.quality[estimates.backends.index(name)])
+        return Hold(
+            call,
+            query,
+            early,
+            judge=judge
+            or (
+                lambda so_far, checkpoint: self.early_confidence(
+                    query, so_far, checkpoint=checkpoint, backend=name, estimate=estimate
+                )
+            ),
+            charge=charge or partial(self.charge, name),
+        )
+
     def confidence(self, query: Query, completion: Completion, *, backend: str, estimate: float) -> float:
         """Returns P(this completion is correct); without a confidence model, what was expected before the call."""
         if self._trained is None or self._trained.confidence is None:
@@ -159,6 +191,15 @@ class Pool:
         return self._trained.confidence.confidence(
             query, completion, backend=backend, estimate=estimate, run_code=self.run_code
         )
+
+    def early_confidence(
+        self, query: Query, completion: Completion, *, checkpoint: int, backend: str, estimate: float
+    ) -> float:
+        """Returns P(this completion will be correct) where it has only begun; without a model, what was expected."""
+        early = self._trained.early if self._trained else None
+        if early is None:
+            return estimate
+        return early.confidence(query, completion, checkpoint=checkpoint, backend=backend, estimate=estimate)
 
     def charge(self, backend: str, completion: Completion) -> float:
         """Returns what a call cost; 0 where neither the completion nor models.yaml tells."""

@@ -42,7 +42,8 @@ def records_of(query: Query, answer: Answer, *, content: Content) -> list[dict[s
         _record(
             step, place, trace_id=answer.trace_id, decision=answer.decision, is_final=place == answer.outcome.chosen
         )
-        | content_columns(content, query, step.completion)
+        # Half an answer teaches nothing.
+        | content_columns(content, query, None if step.is_given_up else step.completion)
         for place, step in enumerate(answer.steps)
     ]
 
@@ -110,6 +111,7 @@ def _record(step: Step, place: int, *, trace_id: str, decision: Decision, is_fin
         "confidence": plain(round(step.confidence, 6)),
         "difficulty": plain(round(decision.estimates.difficulty, 6)),
         "error": type(step.error).__name__ if step.error else None,
+        "given_up": step.is_given_up,
         **_measured(step.completion),
     }
 

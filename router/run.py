@@ -7,17 +7,18 @@ import logging
 import uuid
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..backends import BackendError, Completion, Query
+from ..backends import BackendError, Chunk, Completion, Query
 from .answer import Answer, AnswerChunk
 from .caller import NEVER, Caller
-from .cascade import Outcome, may_escalate
+from .cascade import Call, Outcome, Released, Reply
 from .decision import Decision
+from .hold import Verdict
 from .logbook import Logbook
 from .pool import Pool
-from .tally import Tally
+from .tally import Entry, Tally
 
 if TYPE_CHECKING:
     from .shadow import Shadow
@@ -45,14 +46,13 @@ class Run:
     async def answer(self) -> Answer:
         """Returns the answer."""
         flow = self.pool.flow(self.query, self.decision)
-        deadline = self._deadline()
-        reply: Completion | BackendError | None = None
+        reply: Reply | None = None
         try:
             while True:
-                name = next(flow) if reply is None else flow.send(reply)
-                entry = self.tally.begin(name)
+                call = next(flow) if reply is None else flow.send(reply)
+                entry = self.tally.begin(call.backend)
                 try:
-                    reply = await self.callers[name].complete(self.query, deadline=deadline, sent=entry.sent)
+                    reply = await self._complete(call, entry)
                 except BackendError as error:
                     logger.info("%s", error)
                     reply = error
@@ -68,43 +68,32 @@ class Run:
     async def chunks(self) -> AsyncGenerator[AnswerChunk, None]:
         """Yields the answer as it comes; the last piece carries all of it.
 
-        A call whose answer may still be replaced is held back whole; one that is final in any case passes through as
-        it comes. An error before its first piece falls back, one after it is raised.
+        An answer that may still be replaced is held back until it no longer may, see `Hold`; where nothing was learned
+        of beginnings, until its end. With `on_hold: release` none is. An error before the first piece falls back, one
+        after it is raised.
         """
         flow = self.pool.flow(self.query, self.decision)
-        deadline = self._deadline()
-        has_answer = is_streamed = False
-        reply: Completion | BackendError | None = None
+        held: dict[str, list[Chunk]] = {}  # by backend: answers that came in pieces and were not passed on
+        is_streamed = False
+        reply: Reply | None = None
         try:
             while True:
-                name = next(flow) if reply is None else flow.send(reply)
-                entry, caller = self.tally.begin(name), self.callers[name]
+                call = next(flow) if reply is None else flow.send(reply)
+                name, entry = call.backend, self.tally.begin(call.backend)
+                held[name] = []
                 try:
-                    if has_answer or may_escalate(replace(self.decision, backend=name)):
-                        reply = await caller.complete(self.query, deadline=deadline, sent=entry.sent)
-                    else:
-                        reply = None
-                        stream = caller.stream(self.query, deadline=deadline, sent=entry.sent)
-                        async with aclosing(stream):
-                            async for chunk in stream:
-                                entry.see(chunk)
-                                reply = entry.reply = chunk.completion
-                                if chunk.text or chunk.reasoning or chunk.tool_calls or chunk.events:
-                                    is_streamed = True
-                                    yield AnswerChunk(
-                                        backend=name,
-                                        text=chunk.text,
-                                        reasoning=chunk.reasoning,
-                                        tool_calls=chunk.tool_calls,
-                                        events=chunk.events,
-                                    )
-                    has_answer = True
+                    async with aclosing(self._pieces(call, entry, held[name])) as pieces:
+                        async for piece in pieces:
+                            if isinstance(piece, Chunk):
+                                is_streamed = True
+                                yield _passed_on(name, piece)
+                            else:
+                                reply = entry.reply = piece
                 except BackendError as error:
                     logger.info("%s", error)
-                    entry.reply = reply = error
+                    reply = entry.reply = error
                     if is_streamed:
                         raise
-                entry.reply = reply
                 await self._run_code(reply)
         except StopIteration as end:
             answer = self._finish(end.value)
@@ -112,15 +101,58 @@ class Run:
             self._see_unanswered()
             raise
         if not is_streamed:
-            yield _whole_chunk(answer)
+            for piece in held[answer.backend]:
+                yield _passed_on(answer.backend, piece)
+            if not held[answer.backend]:
+                yield _whole_chunk(answer)
         yield AnswerChunk(backend=answer.backend, answer=answer)
 
-    async def _run_code(self, reply: Completion | BackendError | None) -> None:
+    async def _run_code(self, reply: Reply | None) -> None:
         """Runs the code of an answer where that is allowed, in a thread: judged later, the answer holds nobody up."""
-        if self.pool.run_code and isinstance(reply, Completion):
+        completion = reply.completion if isinstance(reply, Released) else reply
+        if self.pool.run_code and isinstance(completion, Completion):
             from ..classifiers.signals.code_tests import run_answer  # only for those who run code
 
-            await asyncio.to_thread(run_answer, self.query, reply)
+            await asyncio.to_thread(run_answer, self.query, completion)
+
+    async def _pieces(self, call: Call, entry: Entry, held: list[Chunk]) -> AsyncGenerator[Chunk | Reply, None]:
+        """Yields the pieces of an answer that may be passed on, if any may, and last what to tell the cascade.
+
+        Those that may not are left in `held`, if they came in pieces.
+        """
+        is_released = self.decision.policy.on_hold == "release" or call.is_kept(0.0)
+        hold = None if is_released else self.pool.hold(self.query, self.decision, call)
+        if not is_released and hold is None:
+            yield await self._complete(call, entry)
+            return
+        completion: Completion | None = None
+        stream = self.callers[call.backend].stream(self.query, deadline=self._deadline(), sent=entry.sent)
+        async with aclosing(stream) as chunks:
+            async for chunk in chunks:
+                entry.see(chunk)
+                if chunk.completion is not None:
+                    completion = entry.reply = chunk.completion
+                if not (chunk.text or chunk.reasoning or chunk.tool_calls or chunk.events):
+                    continue
+                if is_released:
+                    yield chunk
+                    continue
+                assert hold is not None  # or it would have been released
+                held.append(chunk)
+                verdict = hold.see(chunk)
+                if verdict is Verdict.GIVE_UP:
+                    yield hold.given_up()
+                    return
+                if verdict is Verdict.RELEASE:
+                    is_released = True
+                    for each in held:
+                        yield each
+                    held.clear()
+        assert completion is not None  # a stream that raises nothing ends with its completion
+        yield Released(completion=completion) if is_released else completion
+
+    async def _complete(self, call: Call, entry: Entry) -> Completion:
+        return await self.callers[call.backend].complete(self.query, deadline=self._deadline(), sent=entry.sent)
 
     def _deadline(self) -> float:
         """Returns by when there must be an answer."""
@@ -145,6 +177,16 @@ class Run:
         if self.shadow is not None:
             self.shadow.see_answer(self.query, answer)
         return answer
+
+
+def _passed_on(backend: str, chunk: Chunk) -> AnswerChunk:
+    return AnswerChunk(
+        backend=backend,
+        text=chunk.text,
+        reasoning=chunk.reasoning,
+        tool_calls=chunk.tool_calls,
+        events=chunk.events,
+    )
 
 
 def _whole_chunk(answer: Answer) -> AnswerChunk:

@@ -22,6 +22,7 @@ from .formats import FORMATS, Format, Request, read_request
 from .formats.events import encode_json
 from .headers import answer_headers, encode_headers, first_headers
 from .http_error import HttpError, http_error_of
+from .keep_alive import KeepAlive
 from .keys import ANYONE, Guard, Key, Store, check_scored, confined, open_store, permitted, refuse_cross_site
 from .loopback import is_local
 from .metrics import CONTENT_TYPE, Metrics
@@ -33,6 +34,7 @@ from .tally import Tally
 logger = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 32 << 20
+KEEP_ALIVE_S = 10.0  # of silence before the first piece of a stream, and between signs of life
 _SEND_S = 60.0  # for a client to take a piece of a stream; as long as it does not, it keeps others from the backend
 _CHAT, _MESSAGES, _MODELS = "/v1/chat/completions", "/v1/messages", "/v1/models"
 
@@ -48,8 +50,9 @@ class Sidecar:
     """An ASGI application over one router, which lives and is closed with it.
 
     Where models.yaml names a file of keys, requests need one. `keys` is a store in its place, and is closed with the
-    application too. `observers` are told of every request when it has ended. `clock` gives the `created` of replies, in
-    seconds since 1970, and the windows of keys' limits.
+    application too. `observers` are told of every request when it has ended. While an answer is held back, a stream
+    shows a sign of life every `keep_alive_s`. `clock` gives the `created` of replies, in seconds since 1970, and the
+    windows of keys' limits.
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class Sidecar:
         keys: Store | None = None,
         max_body_bytes: int = MAX_BODY_BYTES,
         observers: Sequence[Observer] = (),
+        keep_alive_s: float = KEEP_ALIVE_S,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._router = router
@@ -69,6 +73,7 @@ class Sidecar:
         self._page = page.Page(router, is_for_all=not self._guard.has_keys, clock=clock)
         self._observers: tuple[Observer, ...] = (self._seen, self._page.recent, *observers)
         self._max_body_bytes = max_body_bytes
+        self._keep_alive_s = keep_alive_s
         self._clock = clock
         self._created = int(clock())
         self.is_ready = False
@@ -196,12 +201,27 @@ class Sidecar:
         started = time.perf_counter()
         writer = reply.format.writer(request, created=int(self._clock()))
         stream = self._router.answer_stream(request.query, decision=decision, tally=tally)
-        async with UntilGone(receive, patience_s=_SEND_S) as client, aclosing(stream):
+
+        async def begin(backend: str | None) -> None:
+            if not reply.is_started:
+                headers = first_headers(decision, backend=backend, trace_id=reply.trace_id)
+                await reply.begin_events(headers, writer)
+
+        async def wait() -> None:
+            async with taken_within(_SEND_S):
+                await begin(None)
+                await reply.events(reply.format.keep_alive)
+
+        async with (
+            UntilGone(receive, patience_s=_SEND_S) as client,
+            aclosing(stream),
+            KeepAlive(wait, every_s=self._keep_alive_s) as life,
+        ):
             async for chunk in stream:
-                if not reply.is_started:
-                    # Only now: an error before the first piece is still an HTTP status of its own.
-                    headers = first_headers(decision, backend=chunk.backend, trace_id=reply.trace_id)
-                    await client.give(reply.begin_events(headers, writer))
+                if life.is_on:
+                    # Only now: an error before the first piece is mostly still an HTTP status of its own.
+                    await life.stop()
+                    await client.give(begin(chunk.backend))
                     reply.exchange.first_piece_s = time.perf_counter() - started
                 await client.give(reply.events(writer.piece(chunk)))
         async with taken_within(_SEND_S):

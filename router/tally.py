@@ -8,7 +8,7 @@ from collections.abc import Callable
 from ..backends import BackendError, Chunk, Completion, Usage
 from ..backends.usage import BYTES_PER_TOKEN
 from .answer import Answer
-from .cascade import Step
+from .cascade import GivenUp, Released, Reply, Step
 from .decision import Decision
 from .errors import BrokenOff
 
@@ -23,7 +23,14 @@ class Entry:
         self.is_sent = False
         self.has_begun = False  # whether anything has come of a stream
         self.n_signs = 0  # in that
-        self.reply: Completion | BackendError | None = None  # None: still under way, or broken off
+        self.reply: Reply | None = None  # None: still under way, or broken off
+
+    @property
+    def completion(self) -> Completion | None:
+        """The completion that came, or the beginning of one that was given up."""
+        if isinstance(self.reply, Released | GivenUp):
+            return self.reply.completion
+        return self.reply if isinstance(self.reply, Completion) else None
 
     def sent(self) -> None:
         """Notes that the call leaves."""
@@ -67,18 +74,19 @@ class Tally:
         return tuple(
             Step(
                 backend=entry.backend,
-                completion=entry.reply if isinstance(entry.reply, Completion) else None,
-                error=None if isinstance(entry.reply, Completion) else entry.reply or BrokenOff(entry.backend),
+                completion=entry.completion,
+                error=_error_of(entry),
                 confidence=0.0,
                 cost_usd=self._used(entry)[1],
+                is_given_up=isinstance(entry.reply, GivenUp),
             )
             for entry in self._entries
         )
 
     def _used(self, entry: Entry) -> tuple[int, float]:
-        if isinstance(entry.reply, Completion):
-            usage = entry.reply.usage
-            return usage.input_tokens + usage.output_tokens, self._charge(entry.backend, entry.reply)
+        if entry.completion is not None:
+            usage = entry.completion.usage
+            return usage.input_tokens + usage.output_tokens, self._charge(entry.backend, entry.completion)
         if not entry.is_sent or (entry.reply is not None and not entry.has_begun):
             return 0, 0.0
         return self._guess(entry)
@@ -90,6 +98,12 @@ class Tally:
         costs = [float(estimates.cost_usd[place]), self._charge(entry.backend, Completion(text="", usage=came))]
         tokens = [float(estimates.output_tokens[place]), float(came.output_tokens)]
         return came.input_tokens + round(_most(tokens)), _most(costs)
+
+
+def _error_of(entry: Entry) -> BackendError | None:
+    if entry.reply is None:
+        return BrokenOff(entry.backend)
+    return entry.reply if isinstance(entry.reply, BackendError) else None
 
 
 def _most(values: list[float]) -> float:

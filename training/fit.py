@@ -102,7 +102,7 @@ def _fit(
     trials, chosen = choose(candidates, learned, expected[:, 0], seed=seed, asked_for=None if is_auto else classifier)
 
     progress.stage("fitting confidence")
-    answers = fit_answers(learned, chosen.quality, folds, run_code=run_code)
+    answers = fit_answers(learned, chosen.quality, folds, families, run_code=run_code)
     references = choose_references(features, seed=seed)
     model = QueryModel(
         backends=learned.backends,
@@ -134,7 +134,7 @@ def _fit(
     if answers.confidence is None:
         notes.append("No confidence is learned: the traces hold too few graded answers (column `response`).")
     return Fitted(
-        trained=Trained(model=model, confidence=answers.confidence, escalation=answers.escalation),
+        trained=Trained(model=model, confidence=answers.confidence, escalation=answers.escalation, early=answers.early),
         trials=tuple(trials),
         signals=answers.signals,
         metrics=metrics,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypedDict
 
@@ -9,10 +10,12 @@ import numpy as np
 
 from ..classifiers import ConfidenceModel, Escalation, fit_confidence, fit_escalation, read_signals
 from ..classifiers.confidence import N_TREES
+from ..classifiers.early import EarlyConfidence
 from ..classifiers.escalation import NO_ANSWER
 from ..classifiers.final_answer import FinalAnswer, final_answer
 from .dataset import Dataset
 from .evaluation import FloatArray, IntArray, SignalWorth
+from .fit_early import fit_early
 from .signal_worth import signal_worth
 
 _MIN_ANSWERS = 40  # graded answers below which no confidence is learned
@@ -35,15 +38,24 @@ class FittedAnswers:
 
     confidence: ConfidenceModel | None
     confidences: FloatArray  # (n_queries, n_backends)
+    early: EarlyConfidence | None
     escalation: Escalation
     signals: tuple[SignalWorth, ...]
 
 
-def fit_answers(dataset: Dataset, estimates: FloatArray, folds: IntArray, *, run_code: bool = False) -> FittedAnswers:
-    """Returns confidence and escalation; `estimates` are out of fold, (n_queries, n_backends)."""
+def fit_answers(
+    dataset: Dataset, estimates: FloatArray, folds: IntArray, families: Sequence[str], *, run_code: bool = False
+) -> FittedAnswers:
+    """Returns confidence, in whole answers and in beginnings, and escalation.
+
+    `estimates` are out of fold, (n_queries, n_backends); queries of one of the `families` are twins.
+    """
     confidence, confidences, signals = _fit_confidence(dataset, estimates, folds, run_code)
     escalation = fit_escalation(dataset.as_answered().quality, estimates, confidences, _answers(dataset))
-    return FittedAnswers(confidence=confidence, confidences=confidences, escalation=escalation, signals=signals)
+    early = fit_early(dataset, estimates, confidences, folds, families) if confidence is not None else None
+    return FittedAnswers(
+        confidence=confidence, confidences=confidences, early=early, escalation=escalation, signals=signals
+    )
 
 
 def _fit_confidence(

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
-from ..backends import Completion
+from ..backends import Completion, Query
+from ..backends.usage import estimated_usage
+from ..backends.whole import chunks_of
 from ..classifiers import Estimates
 from ..classifiers.final_answer import FinalAnswer, final_answer
-from ..router import NoFeasibleBackend, Outcome, Policy, Pool
+from ..router import Decision, NoFeasibleBackend, Outcome, Policy, Pool
+from ..router.cascade import Call, Released, Reply
+from ..router.hold import Verdict
 from .dataset import Dataset
 from .evaluation import Confidences, Curve, FloatArray, PolicyOutcome
 from .progress import Progress
@@ -22,6 +27,8 @@ class Replayed:
 
     query: int  # row of the dataset
     outcome: Outcome
+    released_after: int | None = None  # signs of a streamed answer that was passed on before its end; None: none was
+    n_held: int = 0  # streamed answers that could not be passed on as they came
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +38,14 @@ class _Reply:
     completion: Completion
     confidence: float
     answer: FinalAnswer | None
+
+
+@dataclass(slots=True)
+class _Listener:
+    """The reader of a streamed answer."""
+
+    released_after: int | None = None
+    n_held: int = 0
 
 
 class Replayer:
@@ -47,6 +62,7 @@ class Replayer:
             for row in range(dataset.n_queries)
         ]
         self._replies: dict[tuple[int, str], _Reply] = {}
+        self._early: dict[tuple[int, str, int], float] = {}  # confidence by row, backend and checkpoint
 
     def run(self, policy: Policy) -> Iterator[Replayed]:
         """Yields the outcome of every query that some backend may answer.
@@ -57,6 +73,18 @@ class Replayer:
             outcome = self._one(row, policy)
             if outcome is not None:
                 yield Replayed(query=row, outcome=outcome)
+
+    def run_streamed(self, policy: Policy) -> Iterator[Replayed]:
+        """Yields the outcome of every query as of a streamed request, whose answers may be passed on or given up before
+        their end. What is not given up is the same; time is not known here, but signs and tokens are.
+        """
+        for row in range(self.dataset.n_queries):
+            listener = _Listener()
+            outcome = self._one(row, policy, listener)
+            if outcome is not None:
+                yield Replayed(
+                    query=row, outcome=outcome, released_after=listener.released_after, n_held=listener.n_held
+                )
 
     def outcome(self, policy: Policy) -> PolicyOutcome:
         """Returns one policy over all queries; '' and NaN where it excludes every backend."""
@@ -104,7 +132,7 @@ class Replayer:
             backend=tuple(names), confidence=np.array(values), score=np.array(scores), query=np.array(rows)
         )
 
-    def _one(self, row: int, policy: Policy) -> Outcome | None:
+    def _one(self, row: int, policy: Policy, listener: _Listener | None = None) -> Outcome | None:
         """Returns how one query ends; None where it is refused, as its caller would have been."""
         query, estimates = self.dataset.queries[row], self.estimates[row]
         if len(self._missing[row]) >= len(self.pool.backends):
@@ -121,14 +149,51 @@ class Replayer:
             assess=lambda name, _: self._reply(row, name).confidence,
             read=lambda name, _: self._reply(row, name).answer,
         )
-        reply: Completion | None = None
+        reply: Reply | None = None
         while True:
             try:
-                name = next(flow) if reply is None else flow.send(reply)
+                call = next(flow) if reply is None else flow.send(reply)
             except StopIteration as end:
                 outcome: Outcome = end.value
                 return outcome
-            reply = self._reply(row, name).completion
+            reply = self._reply(row, call.backend).completion
+            if listener is not None:
+                reply = self._listened(row, decision, call, reply, listener)
+
+    def _listened(self, row: int, decision: Decision, call: Call, whole: Completion, listener: _Listener) -> Reply:
+        """Returns what becomes of an answer that comes piece by piece."""
+        query, name = self.dataset.queries[row], call.backend
+        if call.is_kept(0.0):
+            return Released(completion=whole)
+        listener.n_held += 1
+
+        hold = self.pool.hold(
+            query,
+            decision,
+            call,
+            judge=partial(self._judged_early, row, name),
+            charge=partial(_cost_so_far, query, whole),
+        )
+        if hold is None:
+            return whole
+        for chunk in chunks_of(whole):
+            verdict = hold.see(chunk)
+            if verdict is Verdict.GIVE_UP:
+                return hold.given_up()
+            if verdict is Verdict.RELEASE:
+                listener.released_after = hold.n_signs
+                return Released(completion=whole)
+        return whole
+
+    def _judged_early(self, row: int, name: str, so_far: Completion, checkpoint: int) -> float:
+        key = (row, name, checkpoint)
+        if key not in self._early:
+            query, estimates = self.dataset.queries[row], self.estimates[row]
+            estimate = float(estimates.quality[estimates.backends.index(name)])
+            self._early[key] = self.pool.early_confidence(
+                query, so_far, checkpoint=checkpoint, backend=name, estimate=estimate
+            )
+        return self._early[key]
 
     def _worth(self, row: int, outcome: Outcome) -> tuple[float, float]:
         """Returns what a query cost, and what the answer that was returned scores."""
@@ -147,6 +212,17 @@ class Replayer:
                 confidence = self.pool.confidence(query, completion, backend=name, estimate=confidence)
             self._replies[key] = _Reply(completion=completion, confidence=confidence, answer=final_answer(completion))
         return self._replies[key]
+
+
+def _cost_so_far(query: Query, whole: Completion, so_far: Completion) -> float:
+    """Returns what an answer had cost when only its beginning had come: its cost by the share of the tokens, prompt and
+    hidden reasoning included. A prompt's token costs no more than an answer's, so this is rather too much.
+    """
+    tokens = [
+        usage.input_tokens + usage.output_tokens + whole.usage.reasoning_tokens
+        for usage in (estimated_usage(query, so_far), estimated_usage(query, whole))
+    ]
+    return (whole.cost_usd or 0.0) * tokens[0] / tokens[1]
 
 
 def lam_label(lam: float) -> str:

@@ -6,7 +6,7 @@ A signal reads a query and a completion and returns a few numbers; NaN where it 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Protocol
 
@@ -37,6 +37,9 @@ SIGNALS = {
     "quotes": "penstock.classifiers.signals.quotes:QuoteVerifier",
 }
 
+# Those that tell something of an answer that has only begun; the others ask how it ends.
+EARLY = ("shape", "logprobs", "sequence", "reasoning", "arithmetic", "working", "repetition")
+
 
 class Signal(Protocol):
     """Turns one completion into the numbers called `names`. A verifier is a signal that checks a fact."""
@@ -55,21 +58,26 @@ def create_signals() -> Mapping[str, Signal]:
     return {name: resolve(name, SIGNALS, what="signal")() for name in SIGNALS}
 
 
-def signal_names() -> tuple[str, ...]:
+def signal_names(kinds: Iterable[str] = SIGNALS) -> tuple[str, ...]:
     """Returns the names of all numbers that `read_signals` gives, as `signal.number`."""
-    return tuple(f"{name}.{number}" for name, signal in create_signals().items() for number in signal.names)
+    signals = create_signals()
+    return tuple(f"{kind}.{number}" for kind in kinds for number in signals[kind].names)
 
 
-def read_signals(query: Query, completion: Completion, *, run_code: bool = False) -> NDArray[np.float64]:
-    """Returns every signal's numbers, (n_numbers,), NaN where one does not apply.
+def read_signals(
+    query: Query, completion: Completion, kinds: Iterable[str] = SIGNALS, *, run_code: bool = False
+) -> NDArray[np.float64]:
+    """Returns the numbers of the signals of these kinds, (n_numbers,), NaN where one does not apply.
 
     Signals that run what an answer holds are read with `run_code` only, and say nothing otherwise.
     """
+    signals = create_signals()
     values: list[float] = []
-    for signal in create_signals().values():
+    for kind in kinds:
+        signal = signals[kind]
         may_read = run_code or signal.needs != "sandbox"
         values.extend(signal.read(query, completion) if may_read else (math.nan,) * len(signal.names))
     return np.array(values, dtype=np.float64)
 
 
-__all__ = ["SIGNALS", "Signal", "create_signals", "read_signals", "signal_names"]
+__all__ = ["EARLY", "SIGNALS", "Signal", "create_signals", "read_signals", "signal_names"]

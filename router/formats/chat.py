@@ -10,7 +10,7 @@ import orjson
 from ...backends import Completion, Usage
 from ..answer import Answer, AnswerChunk
 from ..http_error import HttpError
-from .events import encode_event
+from .events import COMMENT, encode_event
 from .format import Reading, Request
 from .request import object_in
 
@@ -23,6 +23,7 @@ class ChatFormat:
     """OpenAI's chat completions."""
 
     name = "chat"
+    keep_alive = COMMENT
 
     def read(self, body: Mapping[str, Any]) -> Reading:
         """Returns the messages and the other fields as they came."""

@@ -8,6 +8,8 @@ from typing import Any
 
 import orjson
 
+COMMENT = b": waiting\n\n"  # clients of server-sent events pass over it
+
 
 def encode_event(body: Any, name: str = "") -> bytes:
     """Returns one event; `body` is a JSON value, or the bytes of one.

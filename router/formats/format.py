@@ -52,6 +52,7 @@ class Format(Protocol):
     """One way to put requests and replies. Adding one is a file, and a line in the table of formats."""
 
     name: str  # as in `Original.format`
+    keep_alive: bytes  # what a stream may say at any time, and every client passes over
 
     def read(self, body: Mapping[str, Any]) -> Reading:
         """Returns what a body says, without `model`, `stream` and what is for Penstock.

@@ -34,6 +34,7 @@ class MessagesFormat:
     """Anthropic's Messages API."""
 
     name = "messages"
+    keep_alive = encode_event({"type": "ping"}, "ping")
 
     def read(self, body: Mapping[str, Any]) -> Reading:
         """Returns what a body says."""

@@ -9,7 +9,7 @@ from ...backends import Completion, Usage
 from ..answer import Answer, AnswerChunk
 from ..http_error import HttpError
 from .chat import logprobs_of, openai_error
-from .events import encode_event
+from .events import COMMENT, encode_event
 from .format import Reading, Request
 from .responses_request import read_responses
 
@@ -37,6 +37,7 @@ class ResponsesFormat:
     """OpenAI's Responses API."""
 
     name = "responses"
+    keep_alive = COMMENT
 
     def read(self, body: Mapping[str, Any]) -> Reading:
         """Returns what a body says."""

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from penstock.backends import BackendError, BackendTimeout, Completion, Query, RateLimited
 from penstock.router import AllBackendsFailed, Decision, Outcome, Policy, cascade, decide
-from penstock.router.cascade import may_escalate
+from penstock.router.cascade import Call, GivenUp, Released
 
 from .pieces import NAMES, completion, estimates, outlook, spec
 
@@ -51,15 +51,15 @@ def run(
     """Returns what becomes of a decision where `reply` gives each backend's confidence, or its error."""
     confidences: dict[str, float] = {}
     flow = cascade(made, assess=lambda name, _: confidences[name], charge=lambda name, _: charge(name))
-    asked = [next(flow)]
+    asked = [next(flow).backend]
     while True:
         answer = reply(asked[-1])
         try:
             if isinstance(answer, BackendError):
-                asked.append(flow.send(answer))
+                asked.append(flow.send(answer).backend)
             else:
                 confidences[asked[-1]] = answer
-                asked.append(flow.send(completion(asked[-1])))
+                asked.append(flow.send(completion(asked[-1])).backend)
         except StopIteration as end:
             return Run(asked=asked, outcome=end.value)
 
@@ -70,7 +70,7 @@ THREE = decision([0.5, 0.7, 0.9], [0.001, 0.002, 0.01])
 
 def test_a_cascade_is_driven_by_next_and_send() -> None:
     flow = cascade(TWO, assess=lambda *_: 0.95, charge=lambda *_: 0.002)
-    assert next(flow) == "small"
+    assert next(flow).backend == "small"
     with pytest.raises(StopIteration) as end:
         flow.send(completion("42"))
     outcome: Outcome = end.value.value
@@ -172,10 +172,10 @@ def answered(made: Decision, texts: dict[str, str]) -> Outcome:
     """Returns how a cascade ends whose answers are compared; each looks as it was expected to."""
     expected = dict(zip(made.estimates.backends, made.estimates.quality.tolist(), strict=True))
     flow = cascade(made, assess=lambda name, _: expected[name], charge=lambda *_: 0.001)
-    name = next(flow)
+    name = next(flow).backend
     while True:
         try:
-            name = flow.send(completion(texts[name]))
+            name = flow.send(completion(texts[name])).backend
         except StopIteration as end:
             outcome: Outcome = end.value
             return outcome
@@ -208,8 +208,13 @@ def test_answers_are_not_compared_where_that_was_not_learned() -> None:
 # Whether an answer may be replaced
 
 
+def first_call(made: Decision) -> Call:
+    """Returns the first call of a cascade."""
+    return next(cascade(made, assess=lambda *_: 0.0, charge=lambda *_: 0.0))
+
+
 def test_an_answer_that_could_be_followed_by_another_is_no_final_one() -> None:
-    assert may_escalate(TWO)
+    assert not first_call(TWO).is_kept(0.0)
 
 
 @pytest.mark.parametrize(
@@ -223,7 +228,7 @@ def test_an_answer_that_could_be_followed_by_another_is_no_final_one() -> None:
     ids=["no check", "one call", "huge lam", "one backend"],
 )
 def test_an_answer_that_nobody_would_follow_is_final(made: Decision) -> None:
-    assert not may_escalate(made)
+    assert first_call(made).is_kept(0.0)
 
 
 def test_an_answer_that_may_turn_out_cheaper_than_expected_is_not_final() -> None:
@@ -231,7 +236,7 @@ def test_an_answer_that_may_turn_out_cheaper_than_expected_is_not_final() -> Non
     made = decision([0.9, 0.8], [0.010, 0.009], policy=Policy(name="auto", lam=1.0, max_cost_usd=0.012))
     assert made.backend == "small"
     assert run(made, lambda _: 0.0).asked == ["small", "mid"]
-    assert may_escalate(made)
+    assert not first_call(made).is_kept(0.0)
 
 
 # Properties
@@ -289,4 +294,73 @@ def test_whatever_happens_a_cascade_keeps_its_promises(
     if made.policy.max_cost_usd is not None:
         assert outcome.cost_usd <= made.policy.max_cost_usd + 1e-12
     if len(answers) > 1:
-        assert may_escalate(made)
+        assert not first_call(made).is_kept(0.0)
+
+
+# Answers that are passed on or given up before their end
+
+
+def test_an_answer_that_was_released_is_returned_however_bad_it_turns_out() -> None:
+    flow = cascade(TWO, assess=lambda *_: 0.01, charge=lambda *_: 0.001)
+    assert next(flow).backend == "small"
+    with pytest.raises(StopIteration) as end:
+        flow.send(Released(completion=completion("42")))
+    assert end.value.value.path == "small"
+    assert end.value.value.step.confidence == 0.01
+
+
+def given_up(confidence: float = 0.05) -> GivenUp:
+    """Returns the beginning of an answer that cost a little."""
+    return GivenUp(completion=completion("It is", cost_usd=0.0002), confidence=confidence)
+
+
+def cost_of(_name: str, answer: Completion) -> float:
+    """Returns what a test says that an answer cost."""
+    return answer.cost_usd or 0.001
+
+
+def test_an_answer_that_was_given_up_is_paid_for_and_not_returned() -> None:
+    flow = cascade(TWO, assess=lambda *_: 0.02, charge=cost_of)
+    next(flow)
+    assert flow.send(given_up()).backend == "mid"
+    with pytest.raises(StopIteration) as end:
+        flow.send(completion("43"))
+    outcome: Outcome = end.value.value
+    assert outcome.path == "small~>mid"
+    assert outcome.step.backend == "mid"  # though less likely to be right
+    assert [step.is_given_up for step in outcome.steps] == [True, False]
+    assert outcome.cost_usd == pytest.approx(0.0012)
+
+
+def test_what_was_given_up_is_asked_again_where_everybody_else_fails() -> None:
+    flow = cascade(TWO, assess=lambda *_: 0.3, charge=cost_of)
+    next(flow)
+    assert flow.send(given_up()).backend == "mid"
+    again = flow.send(RateLimited("slow down", backend="mid"))
+    assert (again.backend, again.tried) == ("small", ())
+    assert again.is_kept(0.0)  # so it is not given up again
+    with pytest.raises(StopIteration) as end:
+        flow.send(completion("42"))
+    outcome: Outcome = end.value.value
+    assert outcome.path == "small~>mid!>small"
+    assert outcome.chosen == 2
+    assert outcome.cost_usd == pytest.approx(0.0012)
+
+
+def test_when_the_last_resort_fails_too_every_backend_has_failed() -> None:
+    flow = cascade(TWO, assess=lambda *_: 0.3, charge=cost_of)
+    next(flow)
+    flow.send(given_up())
+    flow.send(RateLimited("slow down", backend="mid"))
+    with pytest.raises(AllBackendsFailed) as caught:
+        flow.send(RateLimited("slow down", backend="small"))
+    assert set(caught.value.causes) == {"small", "mid"}
+
+
+def test_a_second_answer_is_kept_only_if_it_beats_the_first() -> None:
+    flow = cascade(TWO, assess=lambda *_: 0.3, charge=cost_of)
+    next(flow)
+    second = flow.send(completion("42"))
+    assert second.backend == "mid"
+    assert not second.is_kept(0.1)
+    assert second.is_kept(0.9)

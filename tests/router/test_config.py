@@ -104,7 +104,8 @@ def test_every_key_of_a_policy_is_read(tmp_path: Path) -> None:
         f"""
         policies:
           mine: {{objective: cheapest_above, quality: 0.7, lam: 3, max_cost_usd: 0.01, max_latency_s: 2,
-                  min_quality: 0.2, effort: low, allow: [small], deny: [other], max_calls: 2, deadline_s: 9}}
+                  min_quality: 0.2, effort: low, allow: [small], deny: [other], max_calls: 2, deadline_s: 9,
+                  on_hold: release}}
         backends:
           small: {SMALL}
           other: {SMALL}
@@ -124,6 +125,7 @@ def test_every_key_of_a_policy_is_read(tmp_path: Path) -> None:
         deny=("other",),
         max_calls=2,
         deadline_s=9,
+        on_hold="release",
     )
 
 
@@ -524,6 +526,7 @@ def test_more_backends_than_anybody_has_are_refused(tmp_path: Path) -> None:
         ("{max_cost_usd: 0}", "max_cost_usd: expected a number above 0, got 0"),
         ("{max_latency_s: 3s}", "max_latency_s: expected a number above 0, got '3s'"),
         ("{deadline_s: 0}", "deadline_s: expected a number above 0, got 0"),
+        ("{on_hold: keep}", "on_hold: unknown 'keep'; expected one of buffer, release"),
         ("{max_calls: 0}", "max_calls: expected a whole number of 1 or more, got 0"),
         ("{allow: [smal]}", "allow: unknown backend 'smal'; expected some of small"),
         ("{deny: [smal]}", "deny: unknown backend 'smal'; expected some of small"),

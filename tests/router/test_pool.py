@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import ArrayLike, NDArray
 
-from penstock.backends import BackendError, BackendSpec, Completion, Query, Usage
+from penstock.backends import BackendSpec, Completion, Query, Usage
 from penstock.classifiers import ConfidenceModel, Estimates, Neighbour, PriorModel, QueryModel, Trained, no_escalation
 from penstock.router import NoFeasibleBackend, Outcome, Policy, Pool
+from penstock.router.cascade import Flow
 
 from .pieces import estimates, price, spec
 
@@ -80,7 +81,7 @@ def assert_same(values: NDArray[np.float64], expected: ArrayLike) -> None:
     assert values.ravel().tolist() == pytest.approx(wanted.ravel().tolist(), nan_ok=True)
 
 
-def finished(flow: Generator[str, Completion | BackendError, Outcome], answer: Completion) -> Outcome:
+def finished(flow: Flow, answer: Completion) -> Outcome:
     """Returns how a cascade ends that gets the same answer from everybody."""
     while True:
         try:
@@ -253,7 +254,7 @@ def test_the_flow_judges_each_answer_by_the_estimate_of_its_backend() -> None:
     for place, name in enumerate(pool.backends):
         made = pool.decide(query, Policy(name="p", allow=(name,)))
         flow = pool.flow(query, made)
-        assert next(flow) == name
+        assert next(flow).backend == name
         outcome = finished(flow, Completion(text="one two", cost_usd=0.25))
         assert outcome.step.confidence == pytest.approx(made.estimates.quality[place] / 2)
         assert outcome.cost_usd == 0.25

@@ -13,7 +13,8 @@ from penstock.classifiers import FitError, load_artefact
 from penstock.router import Policy, Pool
 from penstock.router.cli import main
 from penstock.training import Dataset, evaluate, read_traces, write_traces
-from penstock.training.certify import certify, choose_slacks, p_value, reject_in_turn
+from penstock.training.certify import certify, choose_slacks
+from penstock.training.risk import p_value, reject_in_turn
 
 MARGIN, RISK = 0.02, 0.05
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from penstock.classifiers.artefact import SCHEMA
 from penstock.router.cli import main
 from penstock.training import Trace, read_traces, split_queries, write_traces
 
@@ -30,7 +31,7 @@ def test_train_leaves_an_artefact_and_a_report(artefact: Path) -> None:
     assert sorted(path.name for path in artefact.iterdir()) == ["manifest.json", "report.html", "weights.safetensors"]
     manifest = json.loads((artefact / "manifest.json").read_text())
     assert manifest["backends"] == ["lrm@high", "lrm@low", "mid", "small"]
-    assert manifest["schema"] == 2
+    assert manifest["schema"] == SCHEMA
     assert len(manifest["training_data_sha256"]) == 64
 
 
@@ -210,6 +211,16 @@ def test_real_traces_train_evaluate_and_beat_the_mean_score_router(shared_data: 
     curves = json.loads(figures.read_text())["curves"]
     assert curves["router"]["gain_over_hull"]["low"] > 0
     assert curves["cascade"]["aiq"]["value"] > curves["router"]["aiq"]["value"]
+
+
+def test_replay_of_streams_tells_what_was_given_up_and_released(demo, artefact: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    out = tmp_path / "calls.csv"
+    words = ["replay", str(artefact), str(demo.traces), "--out", str(out), "--split", "test", "--quiet", "--streamed"]
+    assert main(words) == 0
+    rows = _rows(out)
+    assert {row["given_up"] for row in rows} <= {"True", "False"}
+    assert all(row["final"] == "True" for row in rows if row["released_after"])
+    assert not any(row["final"] == "True" for row in rows if row["given_up"] == "True")
 
 
 def test_a_policy_named_twice_is_replayed_once(demo, artefact: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]

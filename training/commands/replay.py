@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from ...backends import ConfigError
 from ...router import Policy
 from ..curves import sweep_lams
 from ..progress import Progress, quiet_or_shown
-from ..replay import Replayer, estimate_matrices, lam_label
+from ..replay import Replayed, Replayer, estimate_matrices, lam_label
 from ..tables import write_table
 from .shared import (
     add_models,
@@ -26,6 +26,10 @@ from .shared import (
 )
 
 COLUMNS = ("query_id", "policy", "step", "backend", "confidence", "cost_usd", "final")
+STREAMED = ("given_up", "released_after")
+
+
+Replay = Callable[[Policy], Iterable[Replayed]]
 
 
 class ReplayCommand:
@@ -45,6 +49,11 @@ class ReplayCommand:
         parser.add_argument("--policy", action="append", metavar="P", help="repeatable (default: the default policy)")
         parser.add_argument(
             "--sweep", type=int, default=0, metavar="N", help="also the default policy at N values of lam"
+        )
+        parser.add_argument(
+            "--streamed",
+            action="store_true",
+            help="as streamed requests: also what was given up, and after how many signs an answer was released",
         )
         add_split(parser, default="all")
         parser.add_argument("--seed", type=seed, metavar="N", help="of the split (default: that of training)")
@@ -70,14 +79,18 @@ class ReplayCommand:
                 for lam in sweep_lams(quality, cost, options.sweep):
                     label = lam_label(float(lam))
                     policies[label] = replace(base, name=label, lam=float(lam))
-            n_rows = write_table(_rows(replayer, list(policies.values()), progress), COLUMNS, options.out)
+            columns = COLUMNS + STREAMED if options.streamed else COLUMNS
+            replay = replayer.run_streamed if options.streamed else replayer.run
+            n_rows = write_table(_rows(replayer, replay, list(policies.values()), progress), columns, options.out)
         print(f"{options.out}: {n_rows} calls, {dataset.n_queries} queries, {len(policies)} policies")
         return 0
 
 
-def _rows(replayer: Replayer, policies: Sequence[Policy], progress: Progress) -> Iterator[dict[str, Any]]:
+def _rows(
+    replayer: Replayer, replay: Replay, policies: Sequence[Policy], progress: Progress
+) -> Iterator[dict[str, Any]]:
     for policy in progress.over(policies, name="replaying policies", total=len(policies)):
-        for replayed in replayer.run(policy):
+        for replayed in replay(policy):
             outcome = replayed.outcome
             for place, step in enumerate(outcome.steps):
                 yield {
@@ -88,4 +101,6 @@ def _rows(replayer: Replayer, policies: Sequence[Policy], progress: Progress) ->
                     "confidence": step.confidence,
                     "cost_usd": step.cost_usd,
                     "final": place == outcome.chosen,
+                    "given_up": step.is_given_up,
+                    "released_after": replayed.released_after if place == outcome.chosen else None,
                 }
