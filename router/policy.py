@@ -41,6 +41,7 @@ class Policy:
     deadline_s: float | None = None  # of all calls for one query together
     when_unsure: str | None = None  # `safe` or `cheap`: what to ask where a query is unlike the training queries
     on_hold: str = "buffer"  # of a streamed answer that may still be replaced: held back, or passed on unchecked
+    speculate: bool = False  # begin the likely next call before the first has ended, to keep to `max_latency_s`
     margin: float = 0.02  # what `within_of_best` may lose, on average,
     risk: float = 0.05  # with at most this chance that it loses more
     certificate: Certificate | None = field(default=None, compare=False)  # of `within_of_best`, see `promise`

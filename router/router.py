@@ -31,6 +31,7 @@ from .records import WINNERS, AnswerRef
 from .rerouting import refuse_rerouting
 from .run import Run
 from .sink import NullSink, TraceSink
+from .speculation import head_start
 from .tally import Tally
 
 if TYPE_CHECKING:
@@ -175,6 +176,9 @@ class Router:
         if decision.past.last:
             new = self.pool.decide(query, decision.policy, unavailable=decision.unavailable)
             notes += (f"as the first request of a conversation: {new.backend}",)
+        start = head_start(next(self.pool.flow(query, decision)), decision.estimates)
+        if start is not None:
+            notes += (str(start),)
         return replace(decision, neighbours=self.pool.nearest(question_of(query)), notes=notes)
 
     @takes_query

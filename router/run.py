@@ -7,10 +7,11 @@ import logging
 import uuid
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ..backends import BackendError, Chunk, Completion, Query
+from .ahead import Ahead
 from .answer import Answer, AnswerChunk
 from .caller import NEVER, Caller
 from .cascade import Call, Outcome, Released, Reply
@@ -18,6 +19,7 @@ from .decision import Decision
 from .hold import Verdict
 from .logbook import Logbook
 from .pool import Pool
+from .speculation import head_start
 from .tally import Entry, Tally
 
 if TYPE_CHECKING:
@@ -48,22 +50,25 @@ class Run:
         flow = self.pool.flow(self.query, self.decision)
         reply: Reply | None = None
         try:
-            while True:
-                call = next(flow) if reply is None else flow.send(reply)
-                entry = self.tally.begin(call.backend)
+            async with Ahead(self._complete, self.tally) as ahead:
                 try:
-                    reply = await self._complete(call, entry)
-                except BackendError as error:
-                    logger.info("%s", error)
-                    reply = error
-                entry.reply = reply
-                await self._run_code(reply)
-        except StopIteration as end:
-            outcome: Outcome = end.value
+                    while True:
+                        call = next(flow) if reply is None else flow.send(reply)
+                        entry, begun = ahead.turn(call.backend)
+                        self._give_head_start(call, ahead)
+                        try:
+                            reply = await (begun or self._complete(call.backend, entry))
+                        except BackendError as error:
+                            logger.info("%s", error)
+                            reply = error
+                        entry.reply = reply
+                        await self._run_code(reply)
+                except StopIteration as end:
+                    outcome: Outcome = end.value
         except BaseException:
             self._see_unanswered()
             raise
-        return self._finish(outcome)
+        return self._finish(outcome, ahead)
 
     async def chunks(self) -> AsyncGenerator[AnswerChunk, None]:
         """Yields the answer as it comes; the last piece carries all of it.
@@ -77,29 +82,36 @@ class Run:
         is_streamed = False
         reply: Reply | None = None
         try:
-            while True:
-                call = next(flow) if reply is None else flow.send(reply)
-                name, entry = call.backend, self.tally.begin(call.backend)
-                held[name] = []
+            async with Ahead(self._complete, self.tally) as ahead:
                 try:
-                    async with aclosing(self._pieces(call, entry, held[name])) as pieces:
-                        async for piece in pieces:
-                            if isinstance(piece, Chunk):
-                                is_streamed = True
-                                yield _passed_on(name, piece)
+                    while True:
+                        call = next(flow) if reply is None else flow.send(reply)
+                        name = call.backend
+                        entry, begun = ahead.turn(name)
+                        held[name] = []
+                        try:
+                            if begun is not None:
+                                reply = await begun
                             else:
-                                reply = entry.reply = piece
-                except BackendError as error:
-                    logger.info("%s", error)
-                    reply = entry.reply = error
-                    if is_streamed:
-                        raise
-                await self._run_code(reply)
-        except StopIteration as end:
-            answer = self._finish(end.value)
+                                async with aclosing(self._pieces(call, entry, ahead, held[name])) as pieces:
+                                    async for piece in pieces:
+                                        if isinstance(piece, Chunk):
+                                            is_streamed = True
+                                            yield _passed_on(name, piece)
+                                        else:
+                                            reply = entry.reply = piece
+                        except BackendError as error:
+                            logger.info("%s", error)
+                            reply = entry.reply = error
+                            if is_streamed:
+                                raise
+                        await self._run_code(reply)
+                except StopIteration as end:
+                    outcome: Outcome = end.value
         except BaseException:
             self._see_unanswered()
             raise
+        answer = self._finish(outcome, ahead)
         if not is_streamed:
             for piece in held[answer.backend]:
                 yield _passed_on(answer.backend, piece)
@@ -115,16 +127,20 @@ class Run:
 
             await asyncio.to_thread(run_answer, self.query, completion)
 
-    async def _pieces(self, call: Call, entry: Entry, held: list[Chunk]) -> AsyncGenerator[Chunk | Reply, None]:
+    async def _pieces(
+        self, call: Call, entry: Entry, ahead: Ahead, held: list[Chunk]
+    ) -> AsyncGenerator[Chunk | Reply, None]:
         """Yields the pieces of an answer that may be passed on, if any may, and last what to tell the cascade.
 
         Those that may not are left in `held`, if they came in pieces.
         """
         is_released = self.decision.policy.on_hold == "release" or call.is_kept(0.0)
         hold = None if is_released else self.pool.hold(self.query, self.decision, call)
-        if not is_released and hold is None:
-            yield await self._complete(call, entry)
-            return
+        if not is_released:
+            self._give_head_start(call, ahead)
+            if hold is None:
+                yield await self._complete(call.backend, entry)
+                return
         completion: Completion | None = None
         stream = self.callers[call.backend].stream(self.query, deadline=self._deadline(), sent=entry.sent)
         async with aclosing(stream) as chunks:
@@ -145,14 +161,23 @@ class Run:
                     return
                 if verdict is Verdict.RELEASE:
                     is_released = True
+                    await ahead.drop()
                     for each in held:
                         yield each
                     held.clear()
         assert completion is not None  # a stream that raises nothing ends with its completion
         yield Released(completion=completion) if is_released else completion
 
-    async def _complete(self, call: Call, entry: Entry) -> Completion:
-        return await self.callers[call.backend].complete(self.query, deadline=self._deadline(), sent=entry.sent)
+    async def _complete(self, backend: str, entry: Entry) -> Completion:
+        return await self.callers[backend].complete(self.query, deadline=self._deadline(), sent=entry.sent)
+
+    def _give_head_start(self, call: Call, ahead: Ahead) -> None:
+        """Lets the likely next call begin before its turn, where that is worth it."""
+        if not call.policy.speculate:
+            return
+        start = head_start(call, self.decision.estimates)
+        if start is not None:
+            ahead.begin(start.backend, after_s=start.after_s)
 
     def _deadline(self) -> float:
         """Returns by when there must be an answer."""
@@ -162,7 +187,10 @@ class Run:
     def _see_unanswered(self) -> None:
         self.logbook.see_unanswered(self.query, self.decision, self.tally.steps())
 
-    def _finish(self, outcome: Outcome) -> Answer:
+    def _finish(self, outcome: Outcome, ahead: Ahead) -> Answer:
+        lost = ahead.lost()
+        if lost:
+            outcome = replace(outcome, steps=(*outcome.steps, *lost))
         completion = outcome.step.completion
         assert completion is not None  # the cascade returns a step that answered
         answer = Answer(

@@ -69,6 +69,17 @@ class Tally:
         used = [self._used(entry) for entry in self._entries]
         return sum(tokens for tokens, _ in used), sum(cost_usd for _, cost_usd in used)
 
+    def cost_usd(self, entry: Entry) -> float:
+        """Returns what one call has cost so far."""
+        return self._used(entry)[1]
+
+    def broken_off(self, entry: Entry) -> Completion:
+        """Returns what stands for the answer of a call that was broken off: nothing, for a guess of what it used."""
+        n_tokens, cost_usd = self._used(entry)
+        input_tokens = min(self._decision.estimates.input_tokens, n_tokens)
+        usage = Usage(input_tokens=input_tokens, output_tokens=n_tokens - input_tokens, is_estimated=True)
+        return Completion(text="", usage=usage, cost_usd=cost_usd)
+
     def steps(self) -> tuple[Step, ...]:
         """Returns every call so far, for a request that has ended without an answer."""
         return tuple(

@@ -105,7 +105,7 @@ def test_every_key_of_a_policy_is_read(tmp_path: Path) -> None:
         policies:
           mine: {{objective: cheapest_above, quality: 0.7, lam: 3, max_cost_usd: 0.01, max_latency_s: 2,
                   min_quality: 0.2, effort: low, allow: [small], deny: [other], max_calls: 2, deadline_s: 9,
-                  on_hold: release}}
+                  on_hold: release, speculate: true}}
         backends:
           small: {SMALL}
           other: {SMALL}
@@ -126,6 +126,7 @@ def test_every_key_of_a_policy_is_read(tmp_path: Path) -> None:
         max_calls=2,
         deadline_s=9,
         on_hold="release",
+        speculate=True,
     )
 
 
