@@ -29,9 +29,9 @@ def key_of(query: Query, *, asker: str, conversation: str | None) -> str:
 
 
 def mark_of(text: str, tool_calls: Sequence[Mapping[str, Any]]) -> str:
-    """Returns what an answer is known by, whatever a client does to its white space and to the ids of its calls."""
+    """Returns what an answer is known by, whatever a client does to the space around it and to the ids of its calls."""
     calls = [_call(call) for call in tool_calls]
-    return _digest([" ".join(text.split()), *calls])
+    return _digest([text.strip(), *calls])
 
 
 def marks_in(query: Query) -> list[str]:

@@ -6,6 +6,7 @@ import pytest
 
 from penstock.backends import Query
 from penstock.classifiers import QueryModel, question_of
+from penstock.classifiers.question import SYSTEM_SIGNS
 
 HARD = "prove the integral theorem of the polynomial eigenvalue where the old stone house and the river meet convergent"
 EASY = "name the capital colour animal fruit and the animal that people on the market day sell bread to, list a fruit"
@@ -41,6 +42,13 @@ def test_the_system_prompt_is_judged_before_and_after_the_first_answer_alike() -
     first = question_of(talk(HARD, system="Be brief."))
     assert first == f"Be brief.\n{HARD}"
     assert question_of(talk(HARD, ANSWER, "ok", system="Be brief.")) == f"{first}\nok"
+
+
+def test_a_long_system_prompt_does_not_drown_the_question() -> None:
+    rules = EASY + " Be brief. " * 2000
+    before, after = talk(HARD, system=rules), talk(HARD, ANSWER, "ok, go on", system=rules)
+    assert question_of(before) == f"{rules[:SYSTEM_SIGNS]}\n{HARD}"
+    assert question_of(after) == f"{question_of(before)}\nok, go on"
 
 
 def test_results_of_tools_do_not_change_what_was_asked() -> None:

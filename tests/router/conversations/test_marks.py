@@ -48,7 +48,7 @@ def test_a_named_conversation_is_one_whatever_is_said_but_of_one_asker_only() ->
 
 
 def test_an_answer_is_known_again_as_clients_send_it_back() -> None:
-    sent = mark_of("It is\n391. ", [call('{"b": 1, "a": 2}', id="call_1")])
+    sent = mark_of("It is 391.\n", [call('{"b": 1, "a": 2}', id="call_1")])
     query = Query.from_messages(
         [
             USER,
