@@ -23,7 +23,7 @@ $(STAMP)run: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
 	@touch $@
 
 $(STAMP)dev: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) --editable '.[local,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) --editable '.[local,otel,dev]'
 	@touch $@
 
 install: $(STAMP)dev

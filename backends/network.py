@@ -186,6 +186,8 @@ class NetworkBackend(ABC):
 
     def _post(self, query: Query, payload: dict[str, Any], clock: CallClock) -> AbstractAsyncContextManager[Reply]:
         headers = self._headers_of(query)
+        if query.trace_headers is not None:
+            headers = {**headers, **query.trace_headers}
         return self._connections.post(self.path, self._encoded(payload), clock, headers=headers)
 
     def _completion(self, reader: ReplyReader, query: Query, clock: CallClock) -> Completion:

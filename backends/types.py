@@ -39,6 +39,7 @@ class Query:
     params: Mapping[str, Any] = field(default_factory=dict)
     id: str = ""
     original: Original | None = None
+    trace_headers: Mapping[str, str] | None = None  # by which the provider is told of the trace that the call is in
     reasoning_budget: int | None = None  # the most tokens to reason with, where the backend can be told
     minds: tuple[str, ...] = ()
 

@@ -9,7 +9,7 @@ import random
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import cast
+from typing import Protocol, cast
 
 from ..backends import Backend, BackendError, BackendSpec, BackendTimeout, Chunk, Completion, MalformedReply, Query
 from ..backends.retries import Retries
@@ -23,8 +23,24 @@ logger = logging.getLogger(__name__)
 NEVER = math.inf  # a deadline that does not come
 
 
-def _nothing() -> None:
+def nothing() -> None:
     """Does nothing."""
+
+
+class Calls(Protocol):
+    """Asks one backend."""
+
+    async def complete(
+        self, query: Query, *, deadline: float = NEVER, sent: Callable[[], None] = nothing
+    ) -> Completion:
+        """Returns the whole completion; `sent` is called when the query leaves, its turn having come."""
+        ...
+
+    def stream(
+        self, query: Query, *, deadline: float = NEVER, sent: Callable[[], None] = nothing
+    ) -> AsyncGenerator[Chunk, None]:
+        """Yields pieces as they come and ends with the one that carries the `completion`; `sent` as for `complete`."""
+        ...
 
 
 class Caller:
@@ -46,7 +62,7 @@ class Caller:
         self._clock = clock
 
     async def complete(
-        self, query: Query, *, deadline: float = NEVER, sent: Callable[[], None] = _nothing
+        self, query: Query, *, deadline: float = NEVER, sent: Callable[[], None] = nothing
     ) -> Completion:
         """Returns the whole completion; `sent` is called when the query leaves, its turn having come.
 
@@ -73,7 +89,7 @@ class Caller:
                 await self._pause(attempts, error, deadline)
 
     async def stream(
-        self, query: Query, *, deadline: float = NEVER, sent: Callable[[], None] = _nothing
+        self, query: Query, *, deadline: float = NEVER, sent: Callable[[], None] = nothing
     ) -> AsyncGenerator[Chunk, None]:
         """Yields pieces as they come and ends with the one that carries the `completion`; `sent` as for `complete`.
 

@@ -36,6 +36,7 @@ from .tally import Tally
 
 if TYPE_CHECKING:
     from .shadow import Shadow
+    from .tracing import TracedRun, Tracing
 
 logger = logging.getLogger(__name__)
 
@@ -55,11 +56,13 @@ class Router:
         *,
         sink: TraceSink | None = None,
         backends: Mapping[str, Backend] | None = None,
+        tracing: Tracing | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.config = config
         self.pool = pool
         self.chat = Chat(self)
+        self._tracing = tracing
         self._clock = clock
         named = {name: Policy(name=name, allow=(name,), max_calls=1) for name in pool.backends}
         self._policies: Mapping[str, Policy] = {**named, **config.policies}
@@ -71,7 +74,13 @@ class Router:
         self._shadow = self._open_shadow(config)
 
     @classmethod
-    def from_config(cls, path: Path | str = "models.yaml", *, backends: Mapping[str, Backend] | None = None) -> Self:
+    def from_config(
+        cls,
+        path: Path | str = "models.yaml",
+        *,
+        backends: Mapping[str, Backend] | None = None,
+        tracing: Tracing | None = None,
+    ) -> Self:
         """Returns the router that models.yaml describes, with its artefact if it names one that exists.
 
         Raises:
@@ -87,7 +96,7 @@ class Router:
         pool = Pool(config.backends, trained, floors=config.floors, run_code=config.run_code)
         if trained is not None and pool.untrained:
             logger.warning("not in the artefact, guessed from their tier: %s", ", ".join(pool.untrained))
-        return cls(config, pool, sink=config.traces.open_sink(), backends=backends)
+        return cls(config, pool, sink=config.traces.open_sink(), backends=backends, tracing=tracing)
 
     def policy(self, name: str | None = None, wishes: Wishes = NO_WISHES) -> Policy:
         """Returns the policy of that name with the wishes on top; a backend's name stands for asking just that one.
@@ -336,7 +345,7 @@ class Router:
 
     def _run(
         self, query: Query, policy: str | None, wishes: Wishes, decision: Decision | None, tally: Tally | None
-    ) -> Run:
+    ) -> Run | TracedRun:
         started = self._clock()
         if decision is None:
             try:
@@ -348,7 +357,7 @@ class Router:
             query = replace(query, reasoning_budget=decision.policy.budget)
         if any(decision.past.authors):
             query = replace(query, minds=tuple(map(self._mind_of, decision.past.authors)))
-        return Run(
+        run = Run(
             query=query,
             decision=decision,
             pool=self.pool,
@@ -359,6 +368,7 @@ class Router:
             started=started,
             shadow=self._shadow,
         )
+        return run if self._tracing is None else self._tracing.traced(run)
 
     def _close_books(self) -> None:
         if self._shadow is not None:

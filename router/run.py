@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ..backends import BackendError, Chunk, Completion, Query
 from .ahead import Ahead
 from .answer import Answer, AnswerChunk
-from .caller import NEVER, Caller
+from .caller import NEVER, Calls
 from .cascade import Call, Outcome, Released, Reply
 from .decision import Decision
 from .hold import Verdict
@@ -38,7 +38,7 @@ class Run:
     query: Query
     decision: Decision
     pool: Pool
-    callers: Mapping[str, Caller]
+    callers: Mapping[str, Calls]
     logbook: Logbook
     tally: Tally
     clock: Callable[[], float]

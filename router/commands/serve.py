@@ -10,15 +10,19 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import uvicorn
 
 from ...backends import PenstockError
+from ..access_log import open_access_log
 from ..config import Config
+from ..exchange import Observer
 from ..keys import Store, open_store
 from ..loopback import is_loopback
 from ..router import Router
 from ..server import Sidecar
+from ..tracing import open_tracing
 from ..workers import run_workers
 from .shared import add_models, positive
 
@@ -43,6 +47,16 @@ class ServeCommand:
             action="store_true",
             help="listen on an address that others can reach though no API keys are configured",
         )
+        parser.add_argument(
+            "--access-log",
+            metavar="FILE",
+            help="append a line of JSON for every request to this .jsonl file; -: to standard output",
+        )
+        parser.add_argument(
+            "--otel",
+            action="store_true",
+            help="send OpenTelemetry traces as OTEL_* variables say; needs the extra `otel`",
+        )
         parser.add_argument("--port", type=_port, default=8080, help="port, 0 for any that is free (default: 8080)")
         parser.add_argument(
             "--workers", type=positive, default=1, metavar="N", help="processes that share the port (default: 1)"
@@ -50,9 +64,10 @@ class ServeCommand:
 
     def run(self, options: argparse.Namespace) -> int:
         """Serves; returns 0 once it was interrupted and all is closed."""
+        setup = _Setup(models=options.models, access_log=options.access_log, is_traced=options.otel)
         with contextlib.ExitStack() as stack:
             with contextlib.ExitStack() as opened:
-                router, keys = _opened(options.models, opened)
+                router, keys, observers = setup.open(opened)
                 router.backends()  # so that a missing key is told before anything listens
                 _check_address(options.host, router.config, is_insecure=options.insecure_no_keys)
                 if keys is not None and not any(key.revoked_at is None for key in keys.all_keys()):
@@ -60,28 +75,45 @@ class ServeCommand:
                 listener = stack.enter_context(listen(options.host, options.port))
                 line = f"penstock listens on {_url(options.host, listener)}; {_summary(router)}"
                 if options.workers == 1:
-                    _Server(Sidecar(router, keys=keys), lambda: print(line, flush=True)).run(sockets=[listener])
+                    sidecar = Sidecar(router, keys=keys, observers=observers)
+                    _Server(sidecar, lambda: print(line, flush=True)).run(sockets=[listener])
                     return 0
             # What was opened here is closed: each worker opens its own.
-            work = functools.partial(_work, options.models)
             line += f"; {options.workers} workers"
+            work = functools.partial(_work, setup)
             run_workers(work, listener, n=options.workers, on_ready=lambda: print(line, flush=True))
         return 0
 
 
-def _opened(models: str, stack: contextlib.ExitStack) -> tuple[Router, Store | None]:
-    """Returns the router, and the store of keys where there are some; both are closed with the stack."""
-    router = stack.enter_context(Router.from_config(models))
-    if router.config.keys is None:
-        return router, None
-    return router, stack.enter_context(contextlib.closing(open_store(router.config.keys)))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Setup:
+    """What a process that serves opens; sent to workers."""
+
+    models: str
+    access_log: str | None
+    is_traced: bool
+
+    def open(self, stack: contextlib.ExitStack) -> tuple[Router, Store | None, list[Observer]]:
+        """Returns the router, the store of keys where there are some, and observers; all are closed with the stack."""
+        observers: list[Observer] = []
+        if self.access_log is not None:
+            log, close = open_access_log(self.access_log)
+            stack.callback(close)
+            observers.append(log)
+        tracing = open_tracing() if self.is_traced else None
+        if tracing is not None:
+            stack.callback(tracing.close)
+        router = stack.enter_context(Router.from_config(self.models, tracing=tracing))
+        if router.config.keys is None:
+            return router, None, observers
+        return router, stack.enter_context(contextlib.closing(open_store(router.config.keys))), observers
 
 
-def _work(models: str, listener: socket.socket, on_ready: Callable[[], None]) -> None:
+def _work(setup: _Setup, listener: socket.socket, on_ready: Callable[[], None]) -> None:
     """Serves as one of several."""
     with contextlib.ExitStack() as stack:
-        router, keys = _opened(models, stack)
-        _Server(Sidecar(router, keys=keys), on_ready).run(sockets=[listener])
+        router, keys, observers = setup.open(stack)
+        _Server(Sidecar(router, keys=keys, observers=observers), on_ready).run(sockets=[listener])
 
 
 def listen(host: str, port: int) -> socket.socket:

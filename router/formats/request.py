@@ -14,7 +14,8 @@ from ..http_error import HttpError
 from ..policy import NO_WISHES, Wishes, read_wishes
 from .format import Format, Request
 
-_FORWARDED = b"anthropic-"  # the beginning of headers that are part of a request, and no secret
+_ANTHROPICS = b"anthropic-"  # the beginning of headers that are part of a request, and no secret
+_TRACES = (b"traceparent", b"tracestate")  # W3C Trace Context: the trace of which a request is a part
 
 
 def read_request(format: Format, body: bytes, headers: Iterable[tuple[bytes, bytes]], *, trace_id: str) -> Request:
@@ -83,7 +84,7 @@ def _forwarded(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     """Returns the headers that go along with a request; lines of one name are joined, as HTTP allows."""
     found: dict[str, str] = {}
     for name, value in headers:
-        if name.startswith(_FORWARDED):
+        if name.startswith(_ANTHROPICS) or name in _TRACES:
             key, text = name.decode("latin-1"), value.decode("latin-1")
             found[key] = f"{found[key]},{text}" if key in found else text
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.server
 import json
 import os
 import re
@@ -10,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -205,6 +207,7 @@ def test_serving_needs_none_of_the_heavy_packages(tmp_path: Path) -> None:
     text = MODELS + "  far: {type: openai, model: m, price: {input: 1, output: 1}, base_url: 'http://127.0.0.1:1/v1'}\n"
     script = f"""
 import sys
+import threading
 from penstock.router import Router
 from penstock.router.commands.serve import ServeCommand
 from penstock.router.server import Sidecar
@@ -226,3 +229,38 @@ def test_asyncio_is_told_that_the_socket_is_tcp(host: str) -> None:
     """Else it leaves Nagle's algorithm on, and replies wait for acknowledgements."""
     with listen(host, 0) as listener:
         assert listener.proto == socket.IPPROTO_TCP
+
+
+class Collector(http.server.BaseHTTPRequestHandler):
+    """Takes what OpenTelemetry sends."""
+
+    def do_POST(self) -> None:
+        """Keeps the path and the body."""
+        body = self.rfile.read(int(self.headers["content-length"]))
+        self.server.taken.append((self.path, body))  # type: ignore[attr-defined]  # of the test's own server
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Says nothing."""
+
+
+def test_it_writes_an_access_log_and_sends_traces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("opentelemetry.sdk", reason="the extra `otel` is not installed")
+    write_models(tmp_path)
+    with http.server.HTTPServer(("127.0.0.1", 0), Collector) as collector:
+        collector.taken = []  # type: ignore[attr-defined]  # as above
+        threading.Thread(target=collector.serve_forever, daemon=True).start()
+        endpoint = f"http://127.0.0.1:{collector.server_address[1]}"
+        monkeypatch.setitem(ENVIRONMENT, "OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
+        log = tmp_path / "access.jsonl"
+        with started(tmp_path, "--otel", "--access-log", str(log)) as (process, line):
+            ask(url_in(line), "/v1/chat/completions", {"messages": HELLO})
+            process.terminate()
+            _, errors = process.communicate(timeout=PATIENCE_S)
+        collector.shutdown()
+    assert (process.returncode, errors) == (0, "")
+    assert json.loads(log.read_text(encoding="utf-8"))["backend"] == "small"
+    (path, body), *_ = collector.taken  # type: ignore[attr-defined]  # as above
+    assert path == "/v1/traces"
+    assert b"chat auto" in body
