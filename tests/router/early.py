@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from penstock.backends import Backend, Completion, Query
+from penstock.backends import Backend, Query
 from penstock.classifiers.early import EarlyConfidence
 from penstock.router import Decision, Router, TraceSink, read_config
 from penstock.router.cascade import Call
@@ -63,8 +63,3 @@ def make_holding_router(
     """Returns a router that asks `small` first and `lrm` after every answer that does not begin with "right"."""
     config = read_config(write_models(folder, models))
     return Router(config, HoldingPool(config.backends, confidence_of), sink=sink, backends=backends)
-
-
-def begun(text: str) -> Completion:
-    """Returns the beginning of an answer."""
-    return Completion(text=text)
