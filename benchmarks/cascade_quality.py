@@ -5,8 +5,7 @@
 For every set four strategies, with 95 % paired bootstrap intervals: the router alone; a threshold cascade through the
 backends on the hull, by the same confidence; agreement alone (two or three backends agree, else another one is asked,
 rules chosen on train and validation); and Penstock. For two backends also the APGR of going on after the weak answer,
-which costs nothing there. Then what confidence in one answer is worth; and, as `stranger`, the share of its AUROC over
-0.5 that is left for a backend by a confidence that never saw that backend: mean over backends, and the least.
+which costs nothing there. What confidence in one answer is worth tells `confidence.py`.
 `closed` is (AIQ - hull) / (oracle - hull), `saving` that at the best backend's score.
 """
 
@@ -18,17 +17,14 @@ from pathlib import Path
 import numpy as np
 from tables import print_table
 
-from penstock.classifiers import Featurizer, fit_confidence, read_signals
-from penstock.classifiers.confidence import N_TREES
 from penstock.classifiers.final_answer import final_answer
-from penstock.classifiers.heads import assign_folds, fit_with_out_of_fold
 from penstock.router import Pool, Tried
 from penstock.router.config import DEFAULT_POLICIES
 from penstock.router.decision import outlook_of
 from penstock.router.lookahead import gains
 from penstock.training import Curve, Dataset, Replayer, build_dataset, evaluate, fit, read_traces, split_queries
 from penstock.training.bootstrap import Interval, curve_figures
-from penstock.training.metrics import apgr, auroc, ece
+from penstock.training.metrics import apgr
 
 SETS = ("math_l5", "gsm_9", "routellm_gsm8k")
 HEADER = "| set | strategy | closed | saving | APGR |\n|---|---|---|---|---|"
@@ -65,61 +61,10 @@ def rows_of(name: str, path: Path, *, seed: int) -> list[str]:
         before = evaluation.estimated_quality[:, 1 - weak] - evaluation.estimated_quality[:, weak]
         for label, win in (("router alone", before), ("Penstock", gain_after(replayer, weak))):
             pairs[label] = f"{apgr(win, test.quality[:, weak], test.quality[:, 1 - weak]):.3f}"
-    rows = [
+    return [
         f"| {name} | {label} | {shown(found.gap_closed)} | {shown(found.saving_at_best)} | {pairs.get(label, '-')} |"
         for label, found in zip(curves, figures, strict=True)
     ]
-    judged = replayer.confidences()
-    if judged is not None:
-        quality = f"AUROC {auroc(judged.confidence, judged.score):.3f}, ECE {ece(judged.confidence, judged.score):.3f}"
-        rows.append(f"| {name} | confidence in one answer | {quality} | - | - |")
-        kept = kept_for_strangers(replayer, train, seed=seed)
-        rows.append(f"| {name} | stranger | mean {np.mean(kept):.2f}, least {np.min(kept):.2f} | - | - |")
-    return rows
-
-
-def kept_for_strangers(replayer: Replayer, train: Dataset, *, seed: int) -> list[float]:
-    """Returns for each backend the share of AUROC - 0.5 that confidence keeps when it was trained without it.
-
-    The estimates before the call are there in both cases, as of a backend whose scores are known and of which no answer
-    was graded.
-    """
-    folds = assign_folds(list(train.query_ids), n_folds=5, seed=seed)
-    featurizer, features = Featurizer(encoder="static").fit_transform(train.texts)
-    head, estimates = fit_with_out_of_fold("linear", features, train.quality, folds)
-    before = head.predictor_.predict(featurizer.transform(replayer.dataset.texts))
-    rows, owner, values, labels = graded(train)
-    test_rows, test_owner, test_values, test_labels = graded(replayer.dataset)
-
-    def worth(b: int, taught: np.ndarray) -> float:
-        """Returns AUROC - 0.5 on one backend's test answers after learning from some of the training answers."""
-        model, _ = fit_confidence(
-            values=values[taught],
-            estimates=estimates[rows, owner][taught],
-            labels=labels[taught],
-            backend_of=owner[taught],
-            folds=folds[rows][taught],
-            backends=train.backends,
-            n_trees=N_TREES,
-        )
-        own = test_owner == b
-        told = model.judge(test_values[own], before[test_rows[own], b], backend=train.backends[b])
-        return auroc(told, test_labels[own]) - 0.5
-
-    everything = np.ones(len(owner), dtype=np.bool_)
-    return [worth(b, owner != b) / worth(b, everything) for b in range(train.n_backends)]
-
-
-def graded(dataset: Dataset) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Returns query, backend, signals and score of every graded answer."""
-    cells = [
-        (row, b, read_signals(dataset.queries[row], completion), dataset.completion_score(row, b))
-        for row in range(dataset.n_queries)
-        for b in range(dataset.n_backends)
-        if (completion := dataset.completion(row, b)) is not None and np.isfinite(dataset.completion_score(row, b))
-    ]
-    rows, owner, values, labels = zip(*cells, strict=True)
-    return np.array(rows), np.array(owner), np.stack(values), np.array(labels)
 
 
 def threshold_curve(replayer: Replayer, train: Dataset, test: Dataset) -> Curve:

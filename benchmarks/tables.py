@@ -13,7 +13,10 @@ _DATA = Path(__file__).parents[2] / "shared" / "data"
 def print_table(
     about: str, header: str, sets: Sequence[str], rows_of: Callable[[str, Path, int], Iterable[str]]
 ) -> int:
-    """Prints the rows that `rows_of(name, path, seed)` gives for every set; returns the exit code."""
+    """Prints the rows that `rows_of(name, path, seed)` gives for every set, which is a name or a file of traces.
+
+    Returns the exit code.
+    """
     parser = argparse.ArgumentParser(description=about.splitlines()[0])
     parser.add_argument("sets", nargs="*", default=sets)
     parser.add_argument("--data", type=Path, default=_DATA)
@@ -26,7 +29,9 @@ def print_table(
     lines = [header]
     print(header, flush=True)
     for name in options.sets:
-        for line in rows_of(name, options.data / f"{name}.parquet", options.seed):
+        given = Path(name)
+        path = given if given.suffix else options.data / f"{name}.parquet"
+        for line in rows_of(given.stem, path, options.seed):
             lines.append(line)
             print(line, flush=True)
     if options.out:

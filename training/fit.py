@@ -22,7 +22,7 @@ from ..classifiers.knn import choose_references
 from ..classifiers.neighbours import keep_neighbours
 from .candidates import AUTO, Timer, choose, fit_candidates
 from .dataset import Dataset
-from .evaluation import FloatArray, SignalWorth, Trial
+from .evaluation import FloatArray, IntArray, SignalWorth, Trial
 from .fit_answers import fit_answers
 from .metrics import auroc, brier, ece
 from .progress import Progress, Silent
@@ -36,6 +36,8 @@ class Fitted:
     """What training gives: the router, what was tried on the way, and figures for the manifest."""
 
     trained: Trained
+    estimates: FloatArray  # (n_learned, n_backends) out of fold, of the queries learned from
+    folds: IntArray  # (n_learned,)
     trials: tuple[Trial, ...]
     signals: tuple[SignalWorth, ...]
     metrics: dict[str, Any]
@@ -135,6 +137,8 @@ def _fit(
         notes.append("No confidence is learned: the traces hold too few graded answers (column `response`).")
     return Fitted(
         trained=Trained(model=model, confidence=answers.confidence, escalation=answers.escalation, early=answers.early),
+        estimates=chosen.quality,
+        folds=folds,
         trials=tuple(trials),
         signals=answers.signals,
         metrics=metrics,

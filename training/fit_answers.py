@@ -51,7 +51,7 @@ def fit_answers(
     `estimates` are out of fold, (n_queries, n_backends); queries of one of the `families` are twins.
     """
     confidence, confidences, signals = _fit_confidence(dataset, estimates, folds, run_code)
-    escalation = fit_escalation(dataset.as_answered().quality, estimates, confidences, _answers(dataset))
+    escalation = fit_escalation(dataset.as_answered().quality, estimates, confidences, final_answers(dataset))
     early = fit_early(dataset, estimates, confidences, folds, families) if confidence is not None else None
     return FittedAnswers(
         confidence=confidence, confidences=confidences, early=early, escalation=escalation, signals=signals
@@ -94,7 +94,7 @@ def _fit_confidence(
     return model, confidences, signal_worth(**answers)
 
 
-def _answers(dataset: Dataset) -> IntArray:
+def final_answers(dataset: Dataset) -> IntArray:
     """Returns equal numbers in a row for equal final answers, (n_queries, n_backends)."""
     answers = np.full(dataset.quality.shape, NO_ANSWER, dtype=np.int64)
     for row in range(dataset.n_queries):

@@ -93,6 +93,11 @@ def test_the_environment_of_the_parent_is_not_seen(monkeypatch: pytest.MonkeyPat
     assert run_python("import os\nassert 'PENSTOCK_SECRET' not in os.environ") == Verdict(runs=True, passed=())
 
 
+def test_where_a_process_cannot_be_held_in_nothing_is_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert run_python("only = 'asked here'") is None
+
+
 def test_a_program_of_many_pages_is_not_run() -> None:
     assert run_python("x = 1\n" * 20_000) is None
 
