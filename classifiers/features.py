@@ -8,6 +8,7 @@ from typing import Self
 
 import numpy as np
 
+from .canonical import canonical
 from .encoders import Encoder, create_encoder
 from .encoders.static import StaticEncoder, load_static, shorten
 from .errors import FitError
@@ -83,7 +84,7 @@ class Featurizer:
         """
         if not len(texts):
             raise FitError("texts: expected at least one query to learn from, got none")
-        tokenized, embedding, surface = self._read(texts)
+        tokenized, embedding, surface = self._read([canonical(text) for text in texts])
         self.surface_mean_ = surface.mean(0)
         spread = surface.std(0)
         self.surface_scale_ = np.where(spread > 1e-6, SURFACE_SCALE / np.maximum(spread, 1e-6), 0).astype(np.float32)
@@ -99,6 +100,7 @@ class Featurizer:
 
     def transform_and_count(self, texts: Sequence[str]) -> tuple[Features, list[int]]:
         """Returns the features of many texts and the tokens of each, as `count_tokens` has them."""
+        texts = [canonical(text) for text in texts]
         tokenized, embedding, surface = self._read(texts)
         terms = self._vocabulary.matrix([term_keys(tokens) for tokens in tokenized])
         counts = [_in_proportion(len(tokens), shorten(t), t) for tokens, t in zip(tokenized, texts, strict=True)]
@@ -106,6 +108,7 @@ class Featurizer:
 
     def transform_one(self, text: str) -> QueryFeatures:
         """Returns the features of one text, quickly."""
+        text = canonical(text)
         short = shorten(text)
         tokens = self._tokenizer.tokenize(short)
         embedding = (
@@ -126,6 +129,7 @@ class Featurizer:
 
     def count_tokens(self, text: str) -> int:
         """Returns the tokens of a text by the static encoder's tokenizer; of a very long one, by proportion."""
+        text = canonical(text)
         short = shorten(text)
         return _in_proportion(len(self._tokenizer.tokenize(short)), short, text)
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..backends.spec import TIERS
+from .canonical import canonical
 from .encoders.static import load_static, shorten
 from .errors import ArtefactError
 from .sparse import Float32Array
@@ -60,6 +61,7 @@ class PublicPrior:
 
     def difficulty_of(self, text: str) -> float:
         """Returns the difficulty of a text in logits, greater is harder."""
+        text = canonical(text)
         short = shorten(text)
         surface = self._reader.read(short.encode(), load_static().tokenize(short), len(text))
         return float(self.difficulty(surface))

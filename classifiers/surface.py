@@ -14,7 +14,6 @@ _SURFACE_CLIP = 4.0  # standard deviations; an outlier must not outvote the word
 
 _BYTE_CLASSES: dict[str, bytes] = {
     "digits": b"0123456789",
-    "capitals": b"ABCDEFGHIJKLMNOPQRSTUVWXYZ",
     "operators": b"+-*/=<>^",
     "backslashes": b"\\",
     "dollars": b"$",
@@ -29,8 +28,7 @@ _BYTE_CLASSES: dict[str, bytes] = {
     "code_marks": b"_`#|&~",
     "quotes": b"\"'",
     "percent_signs": b"%",
-    "spaces": b" \t",
-    "line_breaks": b"\n",
+    "spaces": b" ",
     "non_ascii": bytes(range(128, 256)),
 }
 
@@ -53,15 +51,14 @@ _CUES: dict[str, str] = {
     "english": "the of and to a in is that for it with as was on are by",
 }
 
-_RATIOS = ("digits", "capitals", "operators", "non_ascii", "line_breaks", "spaces")
-# Counts: who and how many take part, and how it is laid out, tell how much there is to keep in mind.
+_RATIOS = ("digits", "operators", "non_ascii", "spaces")
+# Counts: how many figures, sentences and options there are tells how much there is to keep in mind.
 _STRUCTURE: dict[str, re.Pattern[bytes]] = {
     "numbers": re.compile(rb"[0-9]+"),
-    "names": re.compile(rb"(?<=[a-z,] )[A-Z][a-z]+"),  # capitalised inside a sentence
     "sentences": re.compile(rb"[.?!](?=\s|\Z)"),
-    "options": re.compile(rb"(?m)^[ \t]*\(?(?:[0-9]+|[A-Ha-h])[.)]"),
+    "options": re.compile(rb"(?:\A|\s)\(?(?:[0-9]+|[a-h])[.)](?=\s)"),
 }
-_DISTINCT = ("numbers", "names")  # of which those that differ are counted too
+_DISTINCT = ("numbers",)  # of which those that differ are counted too
 
 _PLAIN = (
     "characters",
@@ -108,7 +105,7 @@ class SurfaceReader:
     def read(self, text: bytes, tokens: IntArray, n_characters: int) -> Float32Array:
         """Returns the features named by SURFACE_NAMES, (n_features,), counts as log(1 + count).
 
-        `text` is UTF-8 and may be cut short; `n_characters` is the length of the whole query.
+        `text` is in its canonical spelling, as UTF-8, and may be cut short; `n_characters` is the length of the whole.
         """
         out = np.empty(len(SURFACE_NAMES), dtype=np.float32)
         classes = _CLASS_OF_BYTE[np.frombuffer(text, dtype=np.uint8)]

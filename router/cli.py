@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "evaluate": ("figures of merit on labelled traces", "penstock.training.commands.evaluate:EvaluateCommand"),
     "predict": ("estimates for many queries", "penstock.training.commands.predict:PredictCommand"),
     "replay": ("the cascade over recorded answers", "penstock.training.commands.replay:ReplayCommand"),
+    "redteam": ("how far words can push the decision", "penstock.training.commands.redteam:RedTeamCommand"),
     "route": ("the decision for a query and its reasons; calls nothing", "penstock.router.commands.route:RouteCommand"),
     "ask": ("a routed answer", "penstock.router.commands.ask:AskCommand"),
     "keys": ("API keys of the sidecar: create, list, revoke", "penstock.router.commands.keys:KeysCommand"),

@@ -37,7 +37,7 @@ _BACKEND_KEYS = (
 _POLICY_KEYS = (
     "objective", "lam", "quality", "max_calls",
     "max_cost_usd", "max_latency_s", "min_quality", "effort", "budget", "floor", "allow", "deny", "deadline_s",
-    "when_unsure", "margin", "risk", "on_hold", "speculate",
+    "robust", "when_unsure", "margin", "risk", "on_hold", "speculate",
 )  # fmt: skip
 _TOP_KEYS = (
     "version", "artefact", "policies", "default_policy", "backends", "floor", "traces", "shadow", "keys",
@@ -48,7 +48,7 @@ _MOST_SAMPLES = 9
 # What a certificate knows nothing of.
 _UNCERTIFIED = (
     "lam", "quality", "max_calls", "max_cost_usd", "max_latency_s", "min_quality", "effort", "budget", "floor", "allow",
-    "deny", "when_unsure", "speculate",
+    "deny", "robust", "when_unsure", "speculate",
 )  # fmt: skip
 
 
@@ -278,6 +278,7 @@ def _read_policy(name: str, section: Section, backends: Mapping[str, BackendSpec
         allow=section.names("allow"),
         deny=section.names("deny"),
         max_calls=section.integer("max_calls", default=base.max_calls, least=1),
+        robust=section.flag("robust", default=False),
         when_unsure=section.choice("when_unsure", WHEN_UNSURE, default="") if section.has("when_unsure") else None,
         speculate=section.flag("speculate", default=base.speculate),
         on_hold=section.choice("on_hold", ON_HOLD, default=base.on_hold),

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ..backends import TIERS, Query, Tier, text_of
+from ..classifiers.canonical import canonical
 from ..classifiers.encoders import Encoder, create_encoder
 from ..classifiers.logistic import fit_logistic, sigmoid
 from .document import Section
@@ -73,7 +74,8 @@ class Floors:
         if not self._by_pattern and not self._by_examples:
             return None
         text = query.text
-        held = [rule for rule, pattern in self._by_pattern if pattern.search(text)]
+        plain = canonical(text)  # so that nobody slips by with letters that only look right
+        held = [rule for rule, pattern in self._by_pattern if pattern.search(text) or pattern.search(plain)]
         if self._by_examples:
             held += self._classifiers().rules_for(query)
         return _highest(held)
@@ -189,5 +191,5 @@ def _highest(rules: Iterable[FloorRule]) -> Floor | None:
 
 def _design(encoder: Encoder, texts: Sequence[str]) -> FloatArray:
     """Returns embeddings with a column of ones, (n_texts, dim + 1)."""
-    vectors = encoder.encode(texts).astype(np.float64)
+    vectors = encoder.encode([canonical(text) for text in texts]).astype(np.float64)
     return np.concatenate([vectors, np.ones((len(texts), 1))], axis=1)

@@ -39,6 +39,7 @@ class Policy:
     deny: tuple[str, ...] = ()
     max_calls: int = MAX_CALLS
     deadline_s: float | None = None  # of all calls for one query together
+    robust: bool = False  # decide by what a few words at one end of a query cannot move
     when_unsure: str | None = None  # `safe` or `cheap`: what to ask where a query is unlike the training queries
     on_hold: str = "buffer"  # of a streamed answer that may still be replaced: held back, or passed on unchecked
     speculate: bool = False  # begin the likely next call before the first has ended, to keep to `max_latency_s`

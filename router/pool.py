@@ -22,6 +22,7 @@ from .hold import Hold, Judge
 from .outlook import FloatArray
 from .policy import Policy
 from .promise import with_certificate
+from .views import median_estimates, views_of
 
 if TYPE_CHECKING:
     from ..classifiers import Neighbour, Trained
@@ -74,18 +75,24 @@ class Pool:
             return self._prior.estimate(text)
         return self._for_pool(self._trained.model.estimate(text), text)
 
-    def estimate_query(self, query: Query) -> Estimates:
-        """Returns the estimates for one query: what it asks is judged, all of its prompt is paid for."""
-        question = question_of(query)
-        return self._with_prompt(self.estimate(question), question, query)
+    def estimate_query(self, query: Query, *, robust: bool = False) -> Estimates:
+        """Returns the estimates for one query: what it asks is judged, all of its prompt is paid for.
 
-    def estimate_queries(self, queries: Sequence[Query]) -> list[Estimates]:
+        `robust`: a few words at one end of it change little.
+        """
+        question = question_of(query)
+        if robust:
+            views = views_of(question)
+            return self._with_prompt(median_estimates([self.estimate(view) for view in views]), views, query)
+        return self._with_prompt(self.estimate(question), [question], query)
+
+    def estimate_queries(self, queries: Sequence[Query], *, robust: bool = False) -> list[Estimates]:
         """Returns the estimates for many queries, as `estimate_query` does."""
-        questions = [question_of(query) for query in queries]
-        estimated = self.estimate_all(questions)
+        seen_of = [views_of(question_of(query)) if robust else [question_of(query)] for query in queries]
+        estimated = iter(self.estimate_all([view for views in seen_of for view in views]))
         return [
-            self._with_prompt(expected, question, query)
-            for expected, question, query in zip(estimated, questions, queries, strict=True)
+            self._with_prompt(median_estimates([next(estimated) for _ in views]), views, query)
+            for views, query in zip(seen_of, queries, strict=True)
         ]
 
     def estimate_all(self, texts: Sequence[str]) -> list[Estimates]:
@@ -119,7 +126,7 @@ class Pool:
             estimates, escalation = named.estimate(self._count_tokens(query, named)), named.escalation
         return decide(
             query,
-            estimates or self.estimate_query(query),
+            estimates or self.estimate_query(query, robust=policy.robust),
             with_certificate(policy, self._trained, self.specs),
             specs=self.specs,
             escalation=escalation,
@@ -251,12 +258,12 @@ class Pool:
         model = self._prior if self._trained is None or is_rough else self._trained.model
         return model.count_tokens(query.text)
 
-    def _with_prompt(self, expected: Estimates, question: str, query: Query) -> Estimates:
-        """Returns the estimates for a question with the tokens and the price of the whole query."""
-        n_characters = len(query.text)
-        if n_characters == len(question):
+    def _with_prompt(self, expected: Estimates, views: Sequence[str], query: Query) -> Estimates:
+        """Returns what was estimated from views of a query with the tokens and the price of all of it."""
+        n_characters, n_read = len(query.text), sorted(map(len, views))[len(views) // 2]
+        if n_characters == n_read:
             return expected
-        n_tokens = round(expected.input_tokens * n_characters / max(len(question), 1))
+        n_tokens = round(expected.input_tokens * n_characters / max(n_read, 1))
         more = np.nan_to_num(self._input_price) * (n_tokens - expected.input_tokens)
         return replace(expected, input_tokens=n_tokens, cost_usd=expected.cost_usd + more)
 

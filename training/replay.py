@@ -51,10 +51,10 @@ class _Listener:
 class Replayer:
     """Replays policies over a dataset; estimates and confidences are computed once and used by all."""
 
-    def __init__(self, pool: Pool, dataset: Dataset) -> None:
+    def __init__(self, pool: Pool, dataset: Dataset, *, robust: bool = False) -> None:
         self.pool = pool
         self.dataset = dataset = dataset.as_answered()
-        self.estimates = pool.estimate_queries(dataset.queries)
+        self.estimates = pool.estimate_queries(dataset.queries, robust=robust)
         self._columns = {name: column for column, name in enumerate(dataset.backends)}
         unrecorded = tuple(name for name in pool.backends if name not in self._columns)
         self._missing = [
@@ -94,7 +94,7 @@ class Replayer:
         for replayed in self.run(policy):
             row, outcome = replayed.query, replayed.outcome
             backend[row], calls[row] = outcome.step.backend, len(outcome.steps)
-            cost[row], score[row] = self._worth(row, outcome)
+            cost[row], score[row] = self.worth(row, outcome)
         return PolicyOutcome(policy=policy.name, backend=tuple(backend), cost_usd=cost, score=score, n_calls=calls)
 
     def curve(self, name: str, policy: Policy, lams: FloatArray, *, progress: Progress) -> Curve:
@@ -110,7 +110,7 @@ class Replayer:
             for point, each in enumerate(swept):
                 outcome = self._one(row, each)
                 if outcome is not None:
-                    cost[point, row], score[point, row] = self._worth(row, outcome)
+                    cost[point, row], score[point, row] = self.worth(row, outcome)
         return Curve(name=name, labels=labels, cost_usd=cost, score=score)
 
     def confidences(self) -> Confidences | None:
@@ -131,6 +131,10 @@ class Replayer:
         return Confidences(
             backend=tuple(names), confidence=np.array(values), score=np.array(scores), query=np.array(rows)
         )
+
+    def worth(self, row: int, outcome: Outcome) -> tuple[float, float]:
+        """Returns what a query cost, and what the answer that was returned scores."""
+        return outcome.cost_usd, float(self.dataset.quality[row, self._columns[outcome.step.backend]])
 
     def _one(self, row: int, policy: Policy, listener: _Listener | None = None) -> Outcome | None:
         """Returns how one query ends; None where it is refused, as its caller would have been."""
@@ -194,10 +198,6 @@ class Replayer:
                 query, so_far, checkpoint=checkpoint, backend=name, estimate=estimate
             )
         return self._early[key]
-
-    def _worth(self, row: int, outcome: Outcome) -> tuple[float, float]:
-        """Returns what a query cost, and what the answer that was returned scores."""
-        return outcome.cost_usd, float(self.dataset.quality[row, self._columns[outcome.step.backend]])
 
     def _reply(self, row: int, name: str) -> _Reply:
         """Returns a recorded answer and what is thought of it; one whose text was not recorded keeps its estimate."""

@@ -180,7 +180,6 @@ def test_surface_features_are_counted() -> None:
         "tokens": 3,
         "numbers": 3,
         "digits": 4,
-        "capitals": 1,
         "curly_brackets": 4,
     }.items():
         assert seen[name] == pytest.approx(np.log1p(count)), name

@@ -16,6 +16,7 @@ import numpy as np
 
 from ...backends import BackendSpec
 from ...backends.spec import TIERS
+from ...classifiers.canonical import canonical
 from ...classifiers.encoders.static import load_static, shorten
 from ...classifiers.logistic import sigmoid
 from ...classifiers.public_prior import LEAST_PRICE, PublicPrior
@@ -132,6 +133,7 @@ def _surface(texts: Sequence[str]) -> Float32Array:
     """Returns the surface features of texts, (n_queries, n_surface)."""
     encoder = load_static()
     read = SurfaceReader(encoder.vocabulary).read
+    texts = [canonical(text) for text in texts]
     short = [shorten(text) for text in texts]
     tokenized = encoder.tokenize_all(short)
     return np.stack([read(s.encode(), t, len(text)) for s, t, text in zip(short, tokenized, texts, strict=True)])
