@@ -27,7 +27,8 @@ def test_the_answer_goes_to_standard_output_and_its_story_to_standard_error(
     assert ask(tmp_path, FAKE, "What is 17 * 23?", *words) == 0
     told = capsys.readouterr()
     assert told.out == "It is 391.\n"
-    assert told.err.startswith("[path small, confidence 0.55, cost $0.0000")
+    assert told.err.startswith("[path small, confidence 0.")
+    assert ", cost $0.0000" in told.err
     assert told.err.count("\n") == 1
 
 

@@ -53,7 +53,7 @@ def test_the_first_byte_tells_what_is_known_and_the_last_chunk_the_rest(tmp_path
     assert got.headers["x-penstock-backend"] == told["backend"] == "small"
     assert got.headers["x-penstock-trace-id"] == told["trace_id"]
     assert got.headers["x-penstock-reason"] == told["reason"]
-    assert float(got.headers["x-penstock-quality"]) == told["quality"]
+    assert float(got.headers["x-penstock-quality"]) == pytest.approx(told["quality"], abs=1e-6)
     assert told["path"] == "small"
     assert told["cost_usd"] > 0
     assert got.chunks[0]["id"] == f"chatcmpl-{told['trace_id']}"
@@ -77,7 +77,7 @@ def test_the_quality_told_is_that_of_the_backend_that_answers(tmp_path: Path) ->
     app = Sidecar(make_router(tmp_path, small=FakeBackend(answer=ServerFailed("down"))))
     got = chat(app, stream=True)
     assert got.headers["x-penstock-backend"] == "lrm"
-    assert float(got.headers["x-penstock-quality"]) == 0.85
+    assert float(got.headers["x-penstock-quality"]) > 0.9
     assert got.chunks[-1]["penstock"]["path"] == "small!>lrm"
 
 
