@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from .errors import FitError
 from .features import Features, QueryFeatures
 from .heads import check_folds, fill_missing
-from .ridge import FloatArray, LinearMap, term_ridge_path
+from .ridge import FloatArray, LinearMap, concatenate_maps, term_ridge_path
 from .sparse import IntArray
 
 QUANTITIES = ("cost_usd", "output_tokens", "latency_s")
@@ -38,6 +38,43 @@ class CostModel:
     def predict_one(self, query: QueryFeatures) -> FloatArray:
         """Returns the expectations for one query, (3, n_backends)."""
         return self._expect(self.log_values.predict_one(query))
+
+    def with_backend(self, expected: FloatArray, observed: FloatArray) -> CostModel:
+        """Returns the model with one backend more, behind the others.
+
+        `expected` (n_queries, 3, n_backends) is what this model says of queries that the new one was asked, `observed`
+        (n_queries, 3) what it took, NaN = not observed. On the log scale it is the average of the others and a ratio
+        that all queries share: what is long elsewhere is long here. A quantity that was never observed stays unknown.
+        """
+        kind, column = np.divmod(self.cells, self.n_backends)
+        joined = [(k * (self.n_backends + 1) + c, place) for place, (k, c) in enumerate(zip(kind, column, strict=True))]
+        maps, smearing, spread = [self.log_values], list(self.smearing), list(self.spread)
+        for quantity in range(len(QUANTITIES)):
+            values = observed[:, quantity]
+            positive = values > 0
+            if not np.isfinite(values).any():
+                continue
+            others = np.flatnonzero((kind == quantity) & (self.smearing > 0))
+            residuals = np.zeros(1)
+            average = self.log_values.average(others, np.log(self.smearing[others]))
+            if positive.any():
+                residuals = np.log(values[positive])
+                if len(others):
+                    residuals = residuals - np.log(expected[positive, quantity][:, column[others]]).mean(axis=1)
+                average = replace(average, intercept=average.intercept + np.float32(residuals.mean()))
+                residuals = np.clip(residuals - residuals.mean(), -10, 10)
+            joined.append((quantity * (self.n_backends + 1) + self.n_backends, len(joined)))
+            maps.append(average)
+            smearing.append(float(np.exp(residuals).mean()) if positive.any() else 0.0)
+            spread.append(float(residuals.std()))
+        cells, order = np.array(sorted(joined), dtype=np.int64).T
+        return CostModel(
+            log_values=concatenate_maps(maps).take(order),
+            cells=cells,
+            smearing=np.array(smearing)[order],
+            spread=np.array(spread)[order],
+            n_backends=self.n_backends + 1,
+        )
 
     def _expect(self, logs: FloatArray) -> FloatArray:
         out = np.full((*logs.shape[:-1], len(QUANTITIES) * self.n_backends), np.nan)

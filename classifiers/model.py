@@ -12,6 +12,7 @@ from .errors import ArtefactError
 from .estimates import Estimates
 from .features import Featurizer
 from .heads import Predictor
+from .joined import Joined
 from .neighbours import Neighbour, Neighbours
 from .ridge import FloatArray
 from .sparse import Float32Array
@@ -52,6 +53,16 @@ class QueryModel:
                 " train again"
             )
         object.__setattr__(self, "_featurizer", featurizer)
+
+    @property
+    def joined(self) -> dict[str, int]:
+        """The backends that joined later, and the graded queries that each was placed by."""
+        found = {}
+        names, predictor = list(self.backends), self.quality
+        while isinstance(predictor, Joined):
+            found[names.pop()] = predictor.n_labels
+            predictor = predictor.others
+        return found
 
     def estimate(self, text: str) -> Estimates:
         """Returns the estimates for one query."""

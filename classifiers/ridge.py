@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .features import Features, QueryFeatures
-from .sparse import Float32Array, TermOperator
+from .sparse import Float32Array, IntArray, TermOperator
 
 FloatArray = NDArray[np.float64]
 
@@ -36,6 +36,33 @@ class LinearMap:
         if len(query.columns) and len(self.term_weights):
             out += query.weights @ self.term_weights[query.columns]
         return out.astype(np.float64)
+
+    def take(self, outputs: IntArray) -> LinearMap:
+        """Returns the map to the chosen outputs."""
+        return LinearMap(
+            dense_weights=np.ascontiguousarray(self.dense_weights[:, outputs]),
+            term_weights=np.ascontiguousarray(self.term_weights[:, outputs]),
+            intercept=self.intercept[outputs],
+        )
+
+    def average(self, outputs: IntArray, shifts: FloatArray) -> LinearMap:
+        """Returns the map to one output: the average of the chosen ones, each shifted, (n_chosen,); of none, 0."""
+        n_chosen = max(len(outputs), 1)
+        chosen = self.take(outputs)
+        return LinearMap(
+            dense_weights=chosen.dense_weights.sum(axis=1, keepdims=True) / np.float32(n_chosen),
+            term_weights=chosen.term_weights.sum(axis=1, keepdims=True) / np.float32(n_chosen),
+            intercept=((chosen.intercept + shifts).sum(keepdims=True) / n_chosen).astype(np.float32),
+        )
+
+
+def concatenate_maps(maps: Sequence[LinearMap]) -> LinearMap:
+    """Returns the map to the outputs of all maps, one after the other."""
+    return LinearMap(
+        dense_weights=np.concatenate([each.dense_weights for each in maps], axis=1),
+        term_weights=np.concatenate([each.term_weights for each in maps], axis=1),
+        intercept=np.concatenate([each.intercept for each in maps]),
+    )
 
 
 def dense_ridge_path(features: Features, targets: FloatArray, penalties: Sequence[float]) -> list[LinearMap]:

@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "check": ("validate models.yaml", "penstock.router.commands.check:CheckCommand"),
     "collect": ("ask every backend, grade, write traces", "penstock.training.commands.collect:CollectCommand"),
     "train": ("learn a router from labelled traces", "penstock.training.commands.train:TrainCommand"),
+    "onboard": ("let a backend join a trained router", "penstock.training.commands.onboard:OnboardCommand"),
     "certify": ("prove a bound on the quality lost", "penstock.training.commands.certify:CertifyCommand"),
     "evaluate": ("figures of merit on labelled traces", "penstock.training.commands.evaluate:EvaluateCommand"),
     "predict": ("estimates for many queries", "penstock.training.commands.predict:PredictCommand"),

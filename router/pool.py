@@ -65,6 +65,11 @@ class Pool:
         self.escalation = self._pool_escalation()
 
     @property
+    def joined(self) -> dict[str, int]:
+        """The backends that joined the artefact later, and the graded queries that each was placed by."""
+        return self._trained.model.joined if self._trained else {}
+
+    @property
     def can_check(self) -> bool:
         """Whether answers can be judged, that is, whether a cascade can do more than route."""
         return self._trained is not None and self._trained.confidence is not None

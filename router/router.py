@@ -182,6 +182,11 @@ class Router:
         notes = tuple(f"{name}: not in the artefact; guessed from tier and price" for name in self.pool.untrained)
         if decision.estimates.source == "cold start":
             notes = ()
+        notes += tuple(
+            f"{name}: joined by {n} graded queries; its quality is read off what is expected of the others"
+            for name, n in self.pool.joined.items()
+            if name in estimates.backends
+        )
         if decision.past.last:
             new = self.pool.decide(query, decision.policy, unavailable=decision.unavailable)
             notes += (f"as the first request of a conversation: {new.backend}",)

@@ -5,6 +5,7 @@ from .errors import TraceError
 from .evaluate import evaluate
 from .evaluation import Confidences, Curve, Evaluation, PolicyOutcome, Trial
 from .fit import Fitted, fit
+from .onboarding import onboard
 from .replay import Replayed, Replayer
 from .report import write_report
 from .rows import Trace
@@ -28,6 +29,7 @@ __all__ = [
     "build_dataset",
     "evaluate",
     "fit",
+    "onboard",
     "read_traces",
     "split_queries",
     "write_report",
