@@ -21,6 +21,7 @@ from .evaluation import FloatArray
 _LEAST_SHARE = 1e-3  # of the spread along the first axis, below which an axis is no more than rounding
 _UNSURE = (1.0, 0.1)  # variance of ability and of a loading that counts as one known backend's worth of evidence
 _N_STEPS = 25  # of Newton's method
+_MAX_WITNESSES = 1000  # queries that stand for all where there are more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,28 +95,33 @@ class Newcomer:
 def choose_queries(newcomer: Newcomer, known: FloatArray, n: int, *, without: Sequence[int] = ()) -> list[int]:
     """Returns the rows of at most `n` queries whose labels would tell most, those `without` left out.
 
-    One after the other, the query that is expected to bring the variance of the newcomer's estimates, summed over all
-    queries, down the furthest (A-optimal design; for adaptive tests van der Linden 1999, "Multidimensional adaptive
-    testing with a minimum error-variance criterion"). A label of query q has the information p (1 - p), and the
-    estimates of queries like those that were asked already are sure, so the choice spreads by itself.
+    They are to stand for all queries, each counting as much as a label of it is expected to tell, p (1 - p): kernel
+    herding (Chen, Welling and Smola 2010, arXiv:1203.3472), one after the other, those asked before counting along.
+    The kernel is over the coordinates, each as wide as what it may do to the newcomer's logit. The queries of greatest
+    Fisher information for the loadings lie at the ends of the axes, where a newcomer is least like the sum of the
+    known backends; placed by these, it was routed worse than by random ones.
     """
     design = newcomer.design(known)
     chance = sigmoid(design @ newcomer.mean)
-    information = chance * (1 - chance)  # of a label, and the slope of an estimate in its logit
-    wanted = (design.T * information**2) @ design
-    covariance = newcomer.covariance
-    is_open = np.ones(len(known), dtype=bool)
-    is_open[list(without)] = False
-    chosen: list[int] = []
+    points = design[:, 1:] * np.sqrt(newcomer.prior_mean[1:] ** 2 + newcomer.prior_variance[1:])
+    width = max(float(points.var(axis=0).sum()), 1e-12)
+    step = -(-len(points) // _MAX_WITNESSES)
+    witnesses, weights = points[::step], (chance * (1 - chance))[::step]
+    wanted = _kernel(points, witnesses, width) @ (weights / weights.sum())
+    chosen = list(without)
+    covered = _kernel(points, points[chosen], width).sum(axis=1)
+    is_open = np.ones(len(points), dtype=bool)
+    is_open[chosen] = False
     for _ in range(min(n, int(is_open.sum()))):
-        reached = design @ covariance
-        power = np.einsum("qi,ij,qj->q", reached, wanted, reached)
-        gain = information * power / (1 + information * np.einsum("qi,qi->q", reached, design))
-        best = int(np.where(is_open, gain, -1.0).argmax())
+        best = int(np.where(is_open, wanted - covered / (len(chosen) + 1), -np.inf).argmax())
         chosen.append(best)
         is_open[best] = False
-        along = reached[best]
-        covariance = covariance - np.outer(along, along) * information[best] / (
-            1 + information[best] * float(along @ design[best])
-        )
-    return chosen
+        covered = covered + _kernel(points, points[best : best + 1], width)[:, 0]
+    return chosen[len(without) :]
+
+
+def _kernel(points: FloatArray, others: FloatArray, width: float) -> FloatArray:
+    """Returns how alike points are, (n_points, n_others), by a Gaussian kernel."""
+    distance = (points**2).sum(axis=1)[:, None] + (others**2).sum(axis=1) - 2 * points @ others.T
+    kernel: FloatArray = np.exp(-distance / width)
+    return kernel
