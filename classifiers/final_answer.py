@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -58,7 +59,11 @@ def stated_answer(text: str) -> FinalAnswer | None:
     >>> stated_answer("She pays 1,234.50 dollars."), stated_answer("The answer is (B)."), stated_answer("It depends.")
     (FinalAnswer(kind='number', value='1234.5'), FinalAnswer(kind='choice', value='b'), None)
     """
-    text = _end_of(text)
+    return _stated(_end_of(text))
+
+
+@lru_cache(maxsize=16)  # several signals and the cascade ask of the same answer, which is short by now
+def _stated(text: str) -> FinalAnswer | None:
     span = _stated_span(text)
     if span is not None:
         return _normal_form(_unescaped(text[slice(*span)]))

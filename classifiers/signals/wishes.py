@@ -19,6 +19,9 @@ _YES = re.compile(r"\b(?:yes|no|true|false)\b", re.IGNORECASE)
 _NUMBER_ALONE = re.compile(r"[\s$€£]*[-+]?[\d.,]+\s*%?\.?\s*")
 
 
+_NO_LETTERS = bytes(code for code in range(128) if not chr(code).isalpha())
+
+
 class WishVerifier:
     """Whether a wish for one word, a bare number, yes or no, or few words was kept; whether the script is the same."""
 
@@ -48,6 +51,9 @@ class WishVerifier:
 
 def _script(text: str) -> str:
     """Returns the script of most of the first letters, such as LATIN; '' where there are hardly any."""
+    if text.isascii():
+        n_letters = len(text[:_MAX_CHARACTERS].encode().translate(None, _NO_LETTERS))
+        return "LATIN" if n_letters >= 20 else ""
     letters = [sign for sign in text[:_MAX_CHARACTERS] if sign.isalpha()][:200]
     if len(letters) < 20:
         return ""
