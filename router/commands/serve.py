@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import functools
+import gc
 import os
 import signal
 import socket
@@ -29,6 +30,7 @@ from .shared import add_models, positive
 _KEEP_ALIVE_S = 75  # longer than clients keep connections, so that they close them and not we in the middle of a call
 _GRACE_S = 20  # for requests under way when we are asked to stop
 _BACKLOG = 2048
+_YOUNG_OBJECTS = 10_000  # between two collections, some fifty requests; by default it is one
 _MAKE_KEY = "make one with `penstock keys create NAME`"
 
 
@@ -163,6 +165,10 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Starts to accept, and says that it does."""
         await super().startup(sockets)
+        # What is there by now stays: looking through it for garbage, again and again, would find none.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(_YOUNG_OBJECTS)
         if self.started:
             self._on_ready()
 
