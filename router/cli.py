@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "predict": ("estimates for many queries", "penstock.training.commands.predict:PredictCommand"),
     "replay": ("the cascade over recorded answers", "penstock.training.commands.replay:ReplayCommand"),
     "redteam": ("how far words can push the decision", "penstock.training.commands.redteam:RedTeamCommand"),
+    "savings": ("what the router saved, from its log", "penstock.training.commands.savings:SavingsCommand"),
     "route": ("the decision for a query and its reasons; calls nothing", "penstock.router.commands.route:RouteCommand"),
     "ask": ("a routed answer", "penstock.router.commands.ask:AskCommand"),
     "keys": ("API keys of the sidecar: create, list, revoke", "penstock.router.commands.keys:KeysCommand"),

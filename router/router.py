@@ -41,6 +41,23 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
+def open_pool(config: Config) -> Pool:
+    """Returns the backends of a configuration with its artefact, if it names one that exists.
+
+    Raises:
+        ArtefactError: the artefact is damaged.
+    """
+    trained = None
+    if config.artefact is not None and config.artefact.exists():
+        trained, _ = load_artefact(config.artefact)
+    elif config.artefact is not None:
+        logger.warning("%s does not exist yet: cold start, quality is guessed from tiers", config.artefact)
+    pool = Pool(config.backends, trained, floors=config.floors, run_code=config.run_code)
+    if trained is not None and pool.untrained:
+        logger.warning("not in the artefact, guessed from their tier: %s", ", ".join(pool.untrained))
+    return pool
+
+
 class Router:
     """Sends each query to the cheapest backend that will get it right, checks the answer, escalates if it is doubtful.
 
@@ -88,15 +105,7 @@ class Router:
             ArtefactError: the artefact is damaged.
         """
         config = read_config(path)
-        trained = None
-        if config.artefact is not None and config.artefact.exists():
-            trained, _ = load_artefact(config.artefact)
-        elif config.artefact is not None:
-            logger.warning("%s does not exist yet: cold start, quality is guessed from tiers", config.artefact)
-        pool = Pool(config.backends, trained, floors=config.floors, run_code=config.run_code)
-        if trained is not None and pool.untrained:
-            logger.warning("not in the artefact, guessed from their tier: %s", ", ".join(pool.untrained))
-        return cls(config, pool, sink=config.traces.open_sink(), backends=backends, tracing=tracing)
+        return cls(config, open_pool(config), sink=config.traces.open_sink(), backends=backends, tracing=tracing)
 
     def policy(self, name: str | None = None, wishes: Wishes = NO_WISHES) -> Policy:
         """Returns the policy of that name with the wishes on top; a backend's name stands for asking just that one.

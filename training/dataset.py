@@ -63,23 +63,7 @@ class Dataset:
     def completion(self, query: int, backend: int) -> Completion | None:
         """Returns the recorded answer of the lowest draw; None where no text of it was recorded."""
         trace: Trace | None = self.answers[query, backend]
-        if trace is None or trace.response is None:
-            return None
-        usage = Usage(
-            input_tokens=trace.input_tokens or 0,
-            output_tokens=trace.output_tokens or 0,
-            reasoning_tokens=trace.reasoning_tokens or 0,
-            is_estimated=trace.input_tokens is None or trace.output_tokens is None,
-        )
-        return Completion(
-            text=trace.response,
-            usage=usage,
-            logprobs=trace.logprobs,
-            reasoning_logprobs=trace.reasoning_logprobs,
-            model=trace.backend,
-            latency_s=trace.latency_s or 0.0,
-            cost_usd=trace.cost_usd,
-        )
+        return None if trace is None else completion_of(trace)
 
     def completion_score(self, query: int, backend: int) -> float:
         """Returns the score of that very answer, where `quality` is the mean over draws; NaN if not observed."""
@@ -119,6 +103,27 @@ class Dataset:
             groups=_pick(self.groups, chosen),
             notes=self.notes,
         )
+
+
+def completion_of(trace: Trace) -> Completion | None:
+    """Returns the answer that a trace records, None where its text was not recorded."""
+    if trace.response is None:
+        return None
+    usage = Usage(
+        input_tokens=trace.input_tokens or 0,
+        output_tokens=trace.output_tokens or 0,
+        reasoning_tokens=trace.reasoning_tokens or 0,
+        is_estimated=trace.input_tokens is None or trace.output_tokens is None,
+    )
+    return Completion(
+        text=trace.response,
+        usage=usage,
+        logprobs=trace.logprobs,
+        reasoning_logprobs=trace.reasoning_logprobs,
+        model=trace.backend,
+        latency_s=trace.latency_s or 0.0,
+        cost_usd=trace.cost_usd,
+    )
 
 
 def build_dataset(

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from .savings import Savings
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -87,3 +91,4 @@ class Evaluation:
     trials: tuple[Trial, ...]
     notes: tuple[str, ...]  # sentences: what was estimated, skipped, or could not be learned
     signals: tuple[SignalWorth, ...] = ()  # where the router was trained just now
+    savings: Savings | None = None  # where the traces are the log of a running router, with shadow calls

@@ -48,6 +48,8 @@ class Gathering:
 
     files: list[Path]
     skip_bad_rows: bool
+    is_for_texts: bool = True  # rows of a log without content are of no use; else they have the query ''
+    refused: set[str] = field(default_factory=set)  # requests of a log that asked nobody
     rows: list[Trace] = field(default_factory=list)
     n_skipped: int = 0
     skipped: list[str] = field(default_factory=list)  # what was wrong with the first few
@@ -78,7 +80,7 @@ class Gathering:
             elif _is_feedback(raw.values):
                 self._take_feedback(raw.values, place)
             elif _is_without_content(raw.values):
-                self._n_without_content += 1
+                self._take_without_content(raw.values, place)
             else:
                 self._add(parse_trace(raw.values), place)
 
@@ -151,6 +153,14 @@ class Gathering:
         score = parse_score(values)
         assert score is not None  # that is what makes it feedback
         self._feedback[key] = (score, place)
+
+    def _take_without_content(self, values: Values, place: Place) -> None:
+        if values.get("backend") is None:
+            self.refused.add(parse_name(values, "query_id"))
+        if self.is_for_texts:
+            self._n_without_content += 1
+        elif values.get("backend") is not None:
+            self._add(replace(parse_trace({**values, "query": "-"}), query=""), place)
 
     def _add(self, trace: Trace, place: Place) -> None:
         trace = self._shared(trace, self._agree(trace, place))

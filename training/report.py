@@ -16,6 +16,7 @@ from .markup import Markup, escaped, number, paragraphs, per_cent, per_cent_with
 from .metrics import mean_cost_usd
 from .report_breakdowns import backends_table, difficulty_table, tasks_table, wins_and_losses
 from .report_probabilities import probabilities_table, reliability_figures, signals_table
+from .report_savings import savings_section
 from .report_strategies import comparison_table, cost_quality_figure, pair_table, policies_table, trials_table
 
 TEMPLATE = "report_template.html"
@@ -54,6 +55,7 @@ def render_report(evaluation: Evaluation) -> str:
         cost_quality=cost_quality_figure(evaluation, found),
         pair=pair_table(evaluation, found),
         policies=policies_table(evaluation, found),
+        savings=savings_section(evaluation),
         probabilities=Markup(probabilities_table(evaluation, found) + signals_table(evaluation)),
         reliability=reliability_figures(evaluation),
         backends=backends_table(evaluation, found),

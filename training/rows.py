@@ -32,6 +32,11 @@ COLUMNS = (
     "split",
     "group",
     "draw",
+    "policy",
+    "step",
+    "final",
+    "propensity",
+    "error",
 )
 NUMBERS = frozenset(
     {
@@ -44,6 +49,9 @@ NUMBERS = frozenset(
         "reasoning_tokens",
         "latency_s",
         "draw",
+        "step",
+        "final",
+        "propensity",
     }
 )  # of these, text holds the decimal form
 
@@ -76,6 +84,11 @@ class Trace:
     split: str = ""
     group: str = ""
     draw: int = 0
+    policy: str = ""  # this and the following: in the log of a running router
+    step: int | None = None  # place in the cascade; None in a log: a shadow call
+    final: bool | None = None  # whether its answer was returned; None: not of a log
+    propensity: float | None = None  # the chance with which the call was made
+    error: str | None = None  # the kind of error where it failed
 
 
 def shown(value: object) -> str:
@@ -109,6 +122,11 @@ def parse_trace(values: Values) -> Trace:
         split=parse_text(values, "split") or "",
         group=parse_label(values, "group"),
         draw=parse_count(values, "draw") or 0,
+        policy=parse_text(values, "policy") or "",
+        step=parse_count(values, "step"),
+        final=_parse_flag(values, "final"),
+        propensity=_parse_propensity(values),
+        error=parse_text(values, "error"),
     )
 
 
@@ -183,6 +201,23 @@ def parse_count(values: Values, column: str) -> int | None:
     if count is None or not 0 <= count < 2**53 or count != int(count):
         raise BadRow(f"column {column}: {shown(value)}; expected a whole number from 0 up")
     return int(count)
+
+
+def _parse_flag(values: Values, column: str) -> bool | None:
+    value = values.get(column)
+    if value is None or isinstance(value, bool):
+        return value
+    raise BadRow(f"column {column}: {shown(value)}; expected true or false")
+
+
+def _parse_propensity(values: Values) -> float | None:
+    value = values.get("propensity")
+    if value is None:
+        return None
+    propensity = _number(value)
+    if propensity is None or not 0 < propensity <= 1:
+        raise BadRow(f"column propensity: {shown(value)}; expected a number above 0, at most 1")
+    return propensity
 
 
 def _number(value: object) -> float | None:

@@ -49,10 +49,20 @@ def read_traces(paths: Sequence[Path], *, skip_bad_rows: bool = False, progress:
     Raises:
         TraceError: a file cannot be read, a row is wrong, rows contradict each other, or there are none.
     """
-    files = find_files(paths)
-    gathering = Gathering(files=files, skip_bad_rows=skip_bad_rows)
+    gathering = gather(Gathering(files=find_files(paths), skip_bad_rows=skip_bad_rows), progress=progress)
+    return Traces(
+        rows=tuple(gathering.rows),
+        n_skipped=gathering.n_skipped,
+        skipped=tuple(gathering.skipped),
+        notes=gathering.notes,
+        sha256=_content_hash(gathering.rows),
+    )
+
+
+def gather(gathering: Gathering, *, progress: Progress | None = None) -> Gathering:
+    """Returns the gathering once it has taken every row of its files."""
     n_read = 0
-    for number, path in enumerate(files):
+    for number, path in enumerate(gathering.files):
         for raw in read_rows(path):
             gathering.take(raw, file=number)
             n_read += 1
@@ -61,13 +71,7 @@ def read_traces(paths: Sequence[Path], *, skip_bad_rows: bool = False, progress:
         if progress is not None:
             progress(path, n_read)
     gathering.finish()
-    return Traces(
-        rows=tuple(gathering.rows),
-        n_skipped=gathering.n_skipped,
-        skipped=tuple(gathering.skipped),
-        notes=gathering.notes,
-        sha256=_content_hash(gathering.rows),
-    )
+    return gathering
 
 
 def write_traces(rows: Iterable[Trace], path: Path) -> None:

@@ -146,7 +146,7 @@ def test_a_file_named_twice_is_read_once(tmp_path: Path) -> None:
 
 
 def test_unknown_columns_are_ignored(tmp_path: Path) -> None:
-    path = write_jsonl(tmp_path / "traces.jsonl", record(policy="auto", nested={"a": [1]}, cost_kind="real"))
+    path = write_jsonl(tmp_path / "traces.jsonl", record(confidence=0.5, nested={"a": [1]}, cost_kind="real"))
     assert read_traces([path]).rows == (Trace(query_id="q1", query="Why?", backend="small", score=1.0),)
 
 

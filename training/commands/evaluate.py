@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,13 @@ from ...router.commands.shared import print_json
 from ..bootstrap import Interval, curve_figures, mean_interval, probability_intervals
 from ..evaluate import evaluate
 from ..evaluation import Evaluation
+from ..log import read_log
 from ..metrics import single_backends
 from ..progress import quiet_or_shown
 from ..report import write_report
+from ..rows import Trace
+from ..savings import savings
+from .savings import savings_as_dict, savings_lines
 from .shared import (
     add_models,
     add_quiet,
@@ -69,16 +74,23 @@ class EvaluateCommand:
                 notes=notes,
                 progress=progress,
             )
+            recorded: list[Trace | None] = dataset.answers.ravel().tolist()
+            if any(trace is not None and trace.propensity is not None for trace in recorded):
+                log = read_log(options.traces, skip_bad_rows=options.skip_bad_rows)
+                found = savings(log, opened.pool, policies=list(policies.values()))
+                evaluation = replace(evaluation, savings=found)
             if options.report:
                 progress.stage("writing the report")
                 write_report(evaluation, options.report)
         figures = figures_of(evaluation) | {"notes": notes}
+        if evaluation.savings is not None:
+            figures["savings"] = savings_as_dict(evaluation.savings)
         if options.json == "-":
             print_json(figures)
         else:
             if options.json:
                 _write_json(figures, Path(options.json))
-            for line in _lines(figures):
+            for line in (*_lines(figures), *(savings_lines(evaluation.savings) if evaluation.savings else ())):
                 print(line)
             if options.report:
                 print(f"report: {options.report}")
