@@ -15,7 +15,6 @@ from .spec import BackendSpec, Timeouts
 from .wire import Wire, WireError
 from .wires import CONNECT_S, NoConnection, Wires
 
-MAX_REPLY_BYTES = 64 << 20
 MAX_REFUSAL_BYTES = 64 << 10  # of the body of an error
 DRAIN_S = 0.2
 
@@ -95,8 +94,8 @@ class Reply:
         except _BROKEN as error:
             raise connections.broken(error, clock, has_begun=True) from error
         self._size += len(piece)
-        if self._size > MAX_REPLY_BYTES:
-            raise MalformedReply(f"the reply is larger than {MAX_REPLY_BYTES >> 20} MB", backend=connections.backend)
+        if self._size > connections.most_bytes:
+            raise MalformedReply(f"the reply is larger than {connections.most_mb:g} MB", backend=connections.backend)
         return piece
 
     async def drain(self) -> None:
@@ -121,7 +120,7 @@ class Reply:
         """Returns a piece as it was before it was compressed, and not much more than is allowed of a reply."""
         text = b""
         while piece and not text:  # else it would look like the end
-            text = inflate.decompress(inflate.unconsumed_tail + piece, MAX_REPLY_BYTES + 1)
+            text = inflate.decompress(inflate.unconsumed_tail + piece, self._connections.most_bytes + 1)
             if not text:
                 piece = await self._wire.read(deadline=self._clock.deadline)
         return text
@@ -145,6 +144,8 @@ class Connections:
             **{name.lower(): value for name, value in headers.items()},
         }
         self._secrets = tuple(secret for secret in secrets if secret)
+        self.most_mb = spec.limits.reply_mb
+        self.most_bytes = int(spec.limits.reply_mb * 2**20)  # of a reply
         self._connect_s = min(CONNECT_S, spec.timeout.total_s)
         self._heads: dict[str, bytes] = {}  # what requests begin with, by path
         self.slots = asyncio.Semaphore(spec.limits.concurrency)  # every call is made inside one of these

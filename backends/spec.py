@@ -41,6 +41,7 @@ class Limits:
     concurrency: int = 64  # calls at once
     queue: int = 1000  # calls of a router that wait for their turn; more are refused
     queue_s: float = 30.0  # for how long one may wait
+    reply_mb: float = 32.0  # of one reply: times `concurrency`, what replies may take of the memory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -144,7 +144,7 @@ def _read_backend(name: str, section: Section, *, folder: Path) -> list[BackendS
     if kind == "replay" and "traces" in options:
         options["traces"] = _anchored_files(options["traces"], folder)
     limits, timeout, breaker = section.section("limits"), section.section("timeout"), section.section("breaker")
-    limits.only(("context_tokens", "max_output_tokens", "concurrency", "queue", "queue_s"))
+    limits.only(("context_tokens", "max_output_tokens", "concurrency", "queue", "queue_s", "reply_mb"))
     timeout.only(("first_token_s", "total_s"))
     breaker.only(("failures", "rest_s"))
     common: dict[str, Any] = {
@@ -160,6 +160,7 @@ def _read_backend(name: str, section: Section, *, folder: Path) -> list[BackendS
             concurrency=limits.integer("concurrency", default=Limits().concurrency, least=1),
             queue=limits.integer("queue", default=Limits().queue, least=0),
             queue_s=limits.number("queue_s", default=Limits().queue_s, above=0.0),
+            reply_mb=limits.number("reply_mb", default=Limits().reply_mb, above=0.0),
         ),
         "supports": None if supports is None else frozenset(supports),
         "timeout": Timeouts(

@@ -33,7 +33,6 @@ from penstock.backends import (
     Timeouts,
     create_backend,
 )
-from penstock.backends import http as penstock_http
 
 from .loopback import Asked, Canned, Loopback, data, event_reply, json_reply
 from .shapes import ANTHROPIC, DONE, OPENAI, VLLM_FIELD, Shape
@@ -271,10 +270,9 @@ def test_retry_after_reaches_the_caller(way: str) -> None:
 
 
 @WAYS
-def test_reply_that_grows_too_large_is_malformed(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(penstock_http, "MAX_REPLY_BYTES", 1000)
+def test_reply_that_grows_too_large_is_malformed(way: str) -> None:
     reply = Canned(body=(b" " * 600, b" " * 600), content_type="text/event-stream")
-    error = error_of(reply, way)
+    error = error_of(reply, way, limits=Limits(reply_mb=1000 / 2**20))
     assert type(error) is MalformedReply
     assert "larger" in str(error)
 

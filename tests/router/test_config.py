@@ -56,7 +56,8 @@ def test_every_key_of_a_backend_is_read(tmp_path: Path) -> None:
             tier: small
             effort: low
             price: {input: 0.04, cached_input: 0.01, output: 0.10}
-            limits: {context_tokens: 32768, max_output_tokens: 4096, concurrency: 8, queue: 0, queue_s: 2}
+            limits:
+              {context_tokens: 32768, max_output_tokens: 4096, concurrency: 8, queue: 0, queue_s: 2, reply_mb: 0.5}
             supports: [tools, vision]
             timeout: {first_token_s: 10, total_s: 60.5}
             retries: 1
@@ -77,7 +78,7 @@ def test_every_key_of_a_backend_is_read(tmp_path: Path) -> None:
     assert spec.price == Price(usd_per_1m_input=0.04, usd_per_1m_output=0.10, usd_per_1m_cached_input=0.01)
     assert (spec.limits.context_tokens, spec.limits.max_output_tokens, spec.limits.concurrency) == (32768, 4096, 8)
     assert spec.supports == {"tools", "vision"}
-    assert (spec.limits.queue, spec.limits.queue_s) == (0, 2)
+    assert (spec.limits.queue, spec.limits.queue_s, spec.limits.reply_mb) == (0, 2, 0.5)
     assert (spec.timeout.first_token_s, spec.timeout.total_s) == (10, 60.5)
     assert (spec.retries, spec.breaker) == (1, Breaker(failures=3, rest_s=0.5))
     assert spec.options == {"headers": {"x-team": "blue"}}
