@@ -27,6 +27,7 @@ from .keys import ANYONE, Guard, Key, Store, check_scored, confined, open_store,
 from .loopback import is_local
 from .metrics import CONTENT_TYPE, Metrics
 from .model_list import model_list
+from .openapi import openapi
 from .reply import Reply
 from .router import Router
 from .tally import Tally
@@ -38,10 +39,10 @@ KEEP_ALIVE_S = 10.0  # of silence before the first piece of a stream, and betwee
 _SEND_S = 60.0  # for a client to take a piece of a stream; as long as it does not, it keeps others from the backend
 _CHAT, _MESSAGES, _MODELS = "/v1/chat/completions", "/v1/messages", "/v1/models"
 
-_METRICS = "/metrics"
+_METRICS, _OPENAPI = "/metrics", "/openapi.json"
 _OUTSIDE = ("missing_api_key", "invalid_api_key", "cross_site")  # refusals of those who were never let in
 # To whoever can reach us: those who watch over processes have no key, and the page asks for it itself.
-_OPEN = ("/healthz", "/readyz", *page.OPEN)
+_OPEN = ("/healthz", "/readyz", _OPENAPI, *page.OPEN)
 
 _Handler = Callable[[Scope, Receive, Reply, Key], Awaitable[None]]
 
@@ -87,6 +88,7 @@ class Sidecar:
             "/healthz": ("GET", self._healthz),
             "/readyz": ("GET", self._readyz),
             _METRICS: ("GET", self._metrics),
+            _OPENAPI: ("GET", self._openapi),
             page.ACTIVITY: ("GET", self._page.activity),
             **dict.fromkeys(page.OPEN, ("GET", self._page.file)),
         }
@@ -287,6 +289,10 @@ class Sidecar:
 
     async def _metrics(self, scope: Scope, receive: Receive, reply: Reply, key: Key) -> None:
         await reply.text(self._seen.text(), content_type=CONTENT_TYPE)
+
+    async def _openapi(self, scope: Scope, receive: Receive, reply: Reply, key: Key) -> None:
+        routes = ((path, method) for path, (method, _) in self._routes.items())
+        await reply.json(openapi(routes))
 
     async def _live(self, receive: Receive, send: Send) -> None:
         """Takes the router to this loop before the first request, and closes it after the last."""

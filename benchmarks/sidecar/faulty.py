@@ -3,8 +3,8 @@
     python -m benchmarks.sidecar.faulty [--port 0] [--share 0.05] [--seed 0]
 
 Speaks OpenAI's chat completions; every answer repeats the question. `GET /ledger` tells how many replies came to their
-end, how many tokens were told in them, and how often what went wrong. A question that begins with LEAVE is never
-answered to the end: its client is to leave.
+end, how many tokens were told in them, how often what went wrong, and when who left. A question that begins with LEAVE
+is never answered to the end: its client is to leave.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import json
 import random
 import socket
 import struct
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -103,6 +104,7 @@ class Faulty:
         self._rng = random.Random(seed)
         self._went_wrong = Counter[str]()
         self._told = Counter[str]()
+        self._left_at: dict[str, float] = {}
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serves one connection."""
@@ -115,14 +117,15 @@ class Faulty:
         """Serves one request; returns whether the connection lives on."""
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
         if head.startswith("get"):
-            body = json.dumps({"told": self._told, "went_wrong": self._went_wrong}).encode()
+            body = json.dumps({"told": self._told, "went_wrong": self._went_wrong, "left_at": self._left_at}).encode()
             writer.write(_head(_JSON, length=len(body)) + body)
             return True
         length = int(head.partition("content-length:")[2].partition("\r\n")[0])
         asked = json.loads(await reader.readexactly(length))
-        question, is_stream = str(asked["messages"][-1]["content"]), bool(asked.get("stream"))
+        question, is_stream = str(asked["messages"][-1].get("content")), bool(asked.get("stream"))
         if question.startswith(LEAVE):
             await FAULTS["hang in the body"][0](reader, writer, is_stream)
+            self._left_at[question] = time.monotonic()
             return False
         if self._rng.random() < self._share:
             (name,) = self._rng.choices(list(FAULTS), weights=[weight for _, weight in FAULTS.values()])

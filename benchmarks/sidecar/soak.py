@@ -59,6 +59,7 @@ class Seen:
 
     outcomes: Counter[str] = field(default_factory=Counter)
     cost_usd: float = 0.0  # as told with answers
+    left_at: dict[str, float] = field(default_factory=dict)
     wrong: list[str] = field(default_factory=list)
 
     def lose(self, why: str) -> None:
@@ -90,6 +91,7 @@ async def _ask(session: aiohttp.ClientSession, number: int, seen: Seen) -> None:
     except TimeoutError:
         if leaves:
             seen.outcomes["left"] += 1
+            seen.left_at[question] = time.monotonic()  # the same clock for all processes
         else:
             seen.lose(f"{question}: no reply within {_PATIENCE_S:g} s")
         return
@@ -236,6 +238,14 @@ def soak(folder: Path, *, n: int, share: float, n_clients: int, seconds: float) 
     spent = _spent_usd(folder / "keys.db", key)
     print(f"faults: {', '.join(f'{name} {count}' for name, count in sorted(told['went_wrong'].items()))}")
     print(f"clients: {', '.join(f'{name} {count}' for name, count in sorted(seen.outcomes.items()))}")
+    delays_ms = sorted(
+        1000 * (when - seen.left_at[who]) for who, when in told["left_at"].items() if who in seen.left_at
+    )
+    if delays_ms:
+        middle, longest = delays_ms[len(delays_ms) // 2], delays_ms[-1]
+        print(
+            f"after its client had left, the provider was left within {middle:.1f} ms (median), {longest:.1f} ms (most)"
+        )
     print(f"as told with whole answers ${seen.cost_usd:.9f}, the rest failed or was left in the middle")
     balances = [
         ("requests", sent, "answers, errors and clients that left", seen.outcomes.total()),

@@ -13,10 +13,25 @@ from ..http_error import HttpError
 from .events import COMMENT, encode_event
 from .format import Reading, Request
 from .request import object_in
+from .schemas import ANYTHING, COUNT, FLAG, SHARE, TEXT, WARMTH, Schema, either, fields, listed, one_of
 
 TRACE_PREFIX = "chatcmpl-"  # of the `id` of a reply that we write, which is otherwise its trace id
 DONE = b"data: [DONE]\n\n"
 _KINDS = {401: "authentication_error", 404: "not_found_error", 429: "rate_limit_error"}
+
+
+_PART = either(
+    fields("type", "text", type=one_of("text"), text=TEXT),
+    fields("type", "image_url", type=one_of("image_url"), image_url=fields("url", url=TEXT)),
+)
+_CALL = fields("id", "function", id=TEXT, function=fields("name", "arguments", name=TEXT, arguments=TEXT))
+_MESSAGE = fields(
+    "role",
+    role=one_of("system", "developer", "user", "assistant", "tool"),
+    content=either(TEXT, listed(_PART)),
+    tool_calls=listed(_CALL),
+    tool_call_id=TEXT,
+)
 
 
 class ChatFormat:
@@ -24,6 +39,25 @@ class ChatFormat:
 
     name = "chat"
     keep_alive = COMMENT
+    fields: Mapping[str, Schema] = {
+        "messages": listed(_MESSAGE, least=1),
+        "max_tokens": COUNT,
+        "max_completion_tokens": COUNT,
+        "temperature": WARMTH,
+        "top_p": SHARE,
+        "stop": either(TEXT, listed(TEXT)),
+        "n": COUNT,
+        "logprobs": FLAG,
+        "reasoning_effort": TEXT,
+        "tools": listed(
+            fields("type", "function", type=one_of("function"), function=fields("name", name=TEXT, parameters=ANYTHING))
+        ),
+        "tool_choice": either(one_of("auto", "none", "required"), ANYTHING),
+        "response_format": fields("type", type=one_of("text", "json_object", "json_schema"), json_schema=ANYTHING),
+        "stream_options": fields(include_usage=FLAG),
+        "user": TEXT,
+    }
+    required: tuple[str, ...] = ("messages",)
 
     def read(self, body: Mapping[str, Any]) -> Reading:
         """Returns the messages and the other fields as they came."""

@@ -10,6 +10,7 @@ from ...backends import Message, Query
 from ..answer import Answer, AnswerChunk
 from ..http_error import HttpError
 from ..policy import Wishes
+from .schemas import Schema
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +54,8 @@ class Format(Protocol):
 
     name: str  # as in `Original.format`
     keep_alive: bytes  # what a stream may say at any time, and every client passes over
+    fields: Mapping[str, Schema]  # those of a body that we read, for the description of what we serve
+    required: tuple[str, ...]  # of them
 
     def read(self, body: Mapping[str, Any]) -> Reading:
         """Returns what a body says, without `model`, `stream` and what is for Penstock.

@@ -14,6 +14,7 @@ from .blocks import Blocks
 from .events import encode_event
 from .format import Reading, Request
 from .messages_request import read_messages
+from .schemas import ANYTHING, COUNT, SHARE, TEXT, Schema, either, fields, listed, one_of
 
 MESSAGE_PREFIX = "msg_"
 STOP_REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal"}
@@ -30,11 +31,41 @@ _KINDS = {
 _Event = tuple[str, dict[str, Any]]  # its name and body
 
 
+_TEXT_BLOCK = fields("type", "text", type=one_of("text"), text=TEXT)
+_CONTENT = either(
+    TEXT,
+    listed(
+        either(
+            _TEXT_BLOCK,
+            fields(
+                "type", "source", type=one_of("image"), source=fields("type", type=one_of("base64", "url"), url=TEXT)
+            ),
+            fields("type", "id", "name", "input", type=one_of("tool_use"), id=TEXT, name=TEXT, input=ANYTHING),
+            fields("type", "tool_use_id", type=one_of("tool_result"), tool_use_id=TEXT, content=TEXT),
+            fields("type", "thinking", type=one_of("thinking"), thinking=TEXT, signature=TEXT),
+        )
+    ),
+)
+
+
 class MessagesFormat:
     """Anthropic's Messages API."""
 
     name = "messages"
     keep_alive = encode_event({"type": "ping"}, "ping")
+    fields: Mapping[str, Schema] = {
+        "messages": listed(fields("role", "content", role=one_of("user", "assistant"), content=_CONTENT), least=1),
+        "max_tokens": COUNT,
+        "system": either(TEXT, listed(_TEXT_BLOCK)),
+        "temperature": SHARE,
+        "top_p": SHARE,
+        "stop_sequences": listed(TEXT),
+        "thinking": fields("type", type=one_of("enabled", "disabled", "adaptive"), budget_tokens=COUNT),
+        "tools": listed(fields("name", "input_schema", name=TEXT, description=TEXT, input_schema=ANYTHING)),
+        "tool_choice": fields("type", type=one_of("auto", "any", "tool", "none"), name=TEXT),
+        "metadata": fields(user_id=TEXT),
+    }
+    required: tuple[str, ...] = ("messages", "max_tokens")
 
     def read(self, body: Mapping[str, Any]) -> Reading:
         """Returns what a body says."""

@@ -12,6 +12,7 @@ from .chat import logprobs_of, openai_error
 from .events import COMMENT, encode_event
 from .format import Reading, Request
 from .responses_request import read_responses
+from .schemas import ANYTHING, COUNT, FLAG, SHARE, TEXT, WARMTH, Schema, either, fields, listed, one_of
 
 RESPONSE_PREFIX = "resp_"
 _REASONS = {"length": "max_output_tokens", "content_filter": "content_filter"}  # why a response is incomplete
@@ -33,11 +34,42 @@ _REPEATED: Mapping[str, Any] = {
 _Event = tuple[str, dict[str, Any]]  # its type and the rest of its body
 
 
+_PART = fields("type", "text", type=one_of("input_text", "output_text"), text=TEXT)
+_ITEM = either(
+    fields(
+        "role",
+        "content",
+        type=one_of("message"),
+        role=one_of("system", "developer", "user", "assistant"),
+        content=either(TEXT, listed(_PART)),
+    ),
+    fields(
+        "type", "call_id", "name", "arguments", type=one_of("function_call"), call_id=TEXT, name=TEXT, arguments=TEXT
+    ),
+    fields("type", "call_id", "output", type=one_of("function_call_output"), call_id=TEXT, output=TEXT),
+)
+
+
 class ResponsesFormat:
     """OpenAI's Responses API."""
 
     name = "responses"
     keep_alive = COMMENT
+    fields: Mapping[str, Schema] = {
+        "input": either(TEXT, listed(_ITEM, least=1)),
+        "instructions": TEXT,
+        "max_output_tokens": COUNT,
+        "temperature": WARMTH,
+        "top_p": SHARE,
+        "reasoning": fields(effort=TEXT),
+        "text": fields(format=fields("type", type=one_of("text", "json_object", "json_schema"), schema=ANYTHING)),
+        "tools": listed(fields("type", "name", type=one_of("function"), name=TEXT, parameters=ANYTHING)),
+        "tool_choice": either(one_of("auto", "none", "required"), ANYTHING),
+        "metadata": ANYTHING,
+        "store": FLAG,
+        "user": TEXT,
+    }
+    required: tuple[str, ...] = ("input",)
 
     def read(self, body: Mapping[str, Any]) -> Reading:
         """Returns what a body says."""

@@ -1,4 +1,4 @@
-"""The soak of `benchmarks/sidecar/soak.py`, short: requests, answers, traces, budgets and tokens balance."""
+"""The soak and the fuzzing of `benchmarks/sidecar`, short."""
 
 from __future__ import annotations
 
@@ -13,11 +13,17 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.skipif(not (ROOT / "benchmarks").is_dir(), reason="a source distribution has no benchmarks")
-def test_under_faults_nothing_is_lost_and_the_ledger_balances() -> None:
-    options = ["--requests", "300", "--share", "0.1", "--clients", "16"]
-    command = [sys.executable, "-m", "benchmarks.sidecar.soak", *options]
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        ("soak --requests 300 --share 0.1 --clients 16", "ok   requests 300 = traces 300"),
+        ("fuzz --examples 300", "300 requests, 0 failures of our own"),
+    ],
+)
+def test_a_short_run_finds_nothing_wrong(command: str, says: str) -> None:
+    name, *options = command.split()
     ended = subprocess.run(
-        command,
+        [sys.executable, "-m", f"benchmarks.sidecar.{name}", *options],
         cwd=ROOT,
         env=os.environ | {"PYTHONPATH": str(ROOT / ".src")},
         capture_output=True,
@@ -26,5 +32,4 @@ def test_under_faults_nothing_is_lost_and_the_ledger_balances() -> None:
         check=False,
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert "LOST" not in ended.stdout
-    assert "ok   requests 300 = traces 300" in ended.stdout
+    assert says in ended.stdout
