@@ -17,7 +17,7 @@ from .errors import (
 )
 from .pricing import cost_usd
 from .registry import BACKENDS, create_backend, resolve
-from .spec import CAPABILITIES, TIERS, BackendSpec, Breaker, Limits, Price, Tier, Timeouts
+from .spec import CAPABILITIES, TIERS, BackendSpec, Breaker, Hedging, Limits, Price, Tier, Timeouts
 from .types import Backend, Chunk, Completion, Message, Original, Query, Usage, text_of
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ __all__ = [
     "ConfigError",
     "ContextTooLong",
     "FakeBackend",
+    "Hedging",
     "InvalidRequest",
     "Limits",
     "MalformedReply",

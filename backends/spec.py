@@ -53,6 +53,13 @@ class Breaker:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Hedging:
+    """When a router makes a second call beside one that is late."""
+
+    after_quantile: float | None = None  # of the times that the last calls took; None: never
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Timeouts:
     """How long a call may take, in seconds."""
 
@@ -82,6 +89,7 @@ class BackendSpec:
     timeout: Timeouts = Timeouts()
     retries: int = DEFAULT_RETRIES  # of a router, on the same backend, before it goes on to the next best
     breaker: Breaker = Breaker()
+    hedge: Hedging = Hedging()
     options: Mapping[str, Any] = field(default_factory=dict)
 
     @property

@@ -43,7 +43,7 @@ class Ahead:
 
     def lost(self) -> tuple[Step, ...]:
         """Returns what became of the calls whose turn did not come; to be asked for after `drop`."""
-        return tuple(self._lost(entry) for entry in self._entries.values())
+        return tuple(map(self._tally.lost, self._entries.values()))
 
     async def __aenter__(self) -> Ahead:
         return self
@@ -63,16 +63,3 @@ class Ahead:
             raise
         entry.reply = completion
         return completion
-
-    def _lost(self, entry: Entry) -> Step:
-        if isinstance(entry.reply, BackendError):
-            return Step(backend=entry.backend, completion=None, error=entry.reply, confidence=0.0, cost_usd=0.0)
-        completion = entry.completion or self._tally.broken_off(entry)
-        return Step(
-            backend=entry.backend,
-            completion=completion,
-            error=None,
-            confidence=0.0,
-            cost_usd=self._tally.cost_usd(entry),
-            is_given_up=True,
-        )

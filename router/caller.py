@@ -6,40 +6,37 @@ import asyncio
 import logging
 import math
 import random
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import Protocol, TypeVar, cast
 
 from ..backends import Backend, BackendError, BackendSpec, BackendTimeout, Chunk, Completion, MalformedReply, Query
 from ..backends.retries import Retries
 from .circuit import PATIENCE_S
 from .errors import BackendBusy
 from .gate import Gate
-from .pace import Pace
+from .hedge import sooner
+from .pace import Pace, Times
+from .tally import Entry
 
 logger = logging.getLogger(__name__)
 
 NEVER = math.inf  # a deadline that does not come
-
-
-def nothing() -> None:
-    """Does nothing."""
+_Begun = TypeVar("_Begun")
 
 
 class Calls(Protocol):
     """Asks one backend."""
 
-    async def complete(
-        self, query: Query, *, deadline: float = NEVER, sent: Callable[[], None] = nothing
-    ) -> Completion:
-        """Returns the whole completion; `sent` is called when the query leaves, its turn having come."""
+    async def complete(self, query: Query, *, deadline: float = NEVER, entry: Entry | None = None) -> Completion:
+        """Returns the whole completion; `entry` is the call in the account of its request."""
         ...
 
     def stream(
-        self, query: Query, *, deadline: float = NEVER, sent: Callable[[], None] = nothing
+        self, query: Query, *, deadline: float = NEVER, entry: Entry | None = None
     ) -> AsyncGenerator[Chunk, None]:
-        """Yields pieces as they come and ends with the one that carries the `completion`; `sent` as for `complete`."""
+        """Yields pieces as they come and ends with the one that carries the `completion`; `entry` as for `complete`."""
         ...
 
 
@@ -61,26 +58,22 @@ class Caller:
         self._rng = rng
         self._clock = clock
 
-    async def complete(
-        self, query: Query, *, deadline: float = NEVER, sent: Callable[[], None] = nothing
-    ) -> Completion:
-        """Returns the whole completion; `sent` is called when the query leaves, its turn having come.
+    async def complete(self, query: Query, *, deadline: float = NEVER, entry: Entry | None = None) -> Completion:
+        """Returns the whole completion; `entry` is the call in the account of its request.
 
         Raises:
             BackendError: the last of so many failures, or one that asking again would not mend.
         """
         attempts = _Attempts(started=self._clock())
+        entry = entry or Entry(self._spec.name)
         while True:
             try:
-                async with self._gate.passage(wait_s=self._left_s(deadline)):
-                    sent()
-                    started = self._clock()
-                    if deadline == NEVER:
-                        completion = await self._backend.complete(query)
-                    else:
-                        completion = await self._complete_in_time(query, deadline)
-                    self._pace.whole.see(self._clock() - started)
-                    return completion
+                return await self._sooner(
+                    entry,
+                    self._pace.whole,
+                    lambda entry: self._complete_once(query, deadline, entry),
+                    discard=_forget,
+                )
             except TimeoutError as error:
                 if deadline == NEVER:
                     raise
@@ -89,27 +82,28 @@ class Caller:
                 await self._pause(attempts, error, deadline)
 
     async def stream(
-        self, query: Query, *, deadline: float = NEVER, sent: Callable[[], None] = nothing
+        self, query: Query, *, deadline: float = NEVER, entry: Entry | None = None
     ) -> AsyncGenerator[Chunk, None]:
-        """Yields pieces as they come and ends with the one that carries the `completion`; `sent` as for `complete`.
+        """Yields pieces as they come and ends with the one that carries the `completion`; `entry` as for `complete`.
 
         Raises:
             BackendError: as for `complete`; once a piece was yielded, there is no other attempt.
         """
         attempts = _Attempts(started=self._clock())
+        entry = entry or Entry(self._spec.name)
         while True:
             has_begun = is_complete = False
             try:
-                async with (
-                    self._gate.passage(wait_s=self._left_s(deadline)),
-                    aclosing(self._chunks(query, deadline)) as stream,
-                ):
-                    sent()
-                    started = self._clock()
-                    async for chunk in stream:
-                        if not has_begun:
-                            has_begun = True
-                            self._pace.first.see(self._clock() - started)
+                first, rest = await self._sooner(
+                    entry,
+                    self._pace.first,
+                    lambda entry: self._begin_once(query, deadline, entry),
+                    discard=lambda begun: begun[1].aclose(),
+                )
+                async with aclosing(rest):
+                    has_begun, is_complete = True, first.completion is not None
+                    yield first
+                    async for chunk in rest:
                         is_complete |= chunk.completion is not None
                         yield chunk
                     if not is_complete:
@@ -123,6 +117,74 @@ class Caller:
                 if has_begun:
                     raise
                 await self._pause(attempts, error, deadline)
+
+    async def _sooner(
+        self,
+        entry: Entry,
+        times: Times,
+        once: Callable[[Entry], Awaitable[_Begun]],
+        *,
+        discard: Callable[[_Begun], Awaitable[None]],
+    ) -> _Begun:
+        """Returns what one attempt comes to, or a second one beside it, where the backend is hedged and it is late."""
+        share = self._spec.hedge.after_quantile
+        after_s = None if share is None else times.quantile(share)
+        if after_s is None:
+            return await once(entry)
+        started, second = self._clock(), entry.again()
+        begun, is_second = await sooner(
+            lambda is_second: once(second if is_second else entry),
+            after_s=after_s,
+            may_follow=self._gate.has_room,
+            discard=discard,
+        )
+        if is_second:
+            times.see(self._clock() - started)  # as long as that, at least, the first one would have taken
+            entry.reply, second.reply = second.reply, entry.reply
+        return begun
+
+    async def _complete_once(self, query: Query, deadline: float, entry: Entry) -> Completion:
+        async with self._gate.passage(wait_s=self._left_s(deadline)):
+            entry.sent()
+            started = self._clock()
+            try:
+                if deadline == NEVER:
+                    completion = await self._backend.complete(query)
+                else:
+                    completion = await self._complete_in_time(query, deadline)
+            except BackendError as error:
+                entry.reply = error
+                raise
+            self._pace.whole.see(self._clock() - started)
+            entry.reply = completion
+            return completion
+
+    async def _begin_once(
+        self, query: Query, deadline: float, entry: Entry
+    ) -> tuple[Chunk, AsyncGenerator[Chunk, None]]:
+        """Returns the first piece of a stream, and the rest of it."""
+        stream = self._stream_once(query, deadline, entry)
+        try:
+            return await anext(stream), stream
+        except StopAsyncIteration:
+            raise MalformedReply("the stream ended without its completion", backend=self._spec.name) from None
+        except BackendError as error:
+            entry.reply = error
+            raise
+
+    async def _stream_once(self, query: Query, deadline: float, entry: Entry) -> AsyncGenerator[Chunk, None]:
+        async with (
+            self._gate.passage(wait_s=self._left_s(deadline)),
+            aclosing(self._chunks(query, deadline)) as stream,
+        ):
+            entry.sent()
+            started = self._clock()
+            has_begun = False
+            async for chunk in stream:
+                if not has_begun:
+                    has_begun = True
+                    self._pace.first.see(self._clock() - started)
+                yield chunk
 
     def _chunks(self, query: Query, deadline: float) -> AsyncGenerator[Chunk, None]:
         # Every backend's stream is a generator, though its protocol promises an iterator only.
@@ -190,6 +252,10 @@ class Caller:
             raise error
         logger.info("%s; asked again in %.2f s", error, delay_s)
         await asyncio.sleep(delay_s)
+
+
+async def _forget(completion: Completion) -> None:
+    """Frees nothing: a whole completion holds nothing open."""
 
 
 @dataclass(slots=True, kw_only=True)

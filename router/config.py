@@ -14,6 +14,7 @@ from ..backends import (
     BackendSpec,
     Breaker,
     ConfigError,
+    Hedging,
     Limits,
     Price,
     Timeouts,
@@ -32,7 +33,7 @@ from .trace_log import TraceLog, read_trace_log
 
 _BACKEND_KEYS = (
     "type", "model", "base_url", "api_key_env", "tier", "effort", "efforts", "style", "styles", "samples", "price",
-    "limits", "supports", "timeout", "retries", "breaker",
+    "limits", "supports", "timeout", "retries", "breaker", "hedge",
 )  # fmt: skip
 _POLICY_KEYS = (
     "objective", "lam", "quality", "max_calls",
@@ -147,6 +148,8 @@ def _read_backend(name: str, section: Section, *, folder: Path) -> list[BackendS
     limits.only(("context_tokens", "max_output_tokens", "concurrency", "queue", "queue_s", "reply_mb"))
     timeout.only(("first_token_s", "total_s"))
     breaker.only(("failures", "rest_s"))
+    hedge = section.section("hedge")
+    hedge.only(("after_quantile",))
     common: dict[str, Any] = {
         "type": kind,
         "model": _anchored(model, folder) if kind == "local" else model,
@@ -171,6 +174,11 @@ def _read_backend(name: str, section: Section, *, folder: Path) -> list[BackendS
         "breaker": Breaker(
             failures=breaker.integer("failures", default=Breaker().failures, least=0),
             rest_s=breaker.number("rest_s", default=Breaker().rest_s, above=0.0),
+        ),
+        "hedge": Hedging(
+            after_quantile=(
+                hedge.number("after_quantile", least=0.5, most=0.999) if hedge.has("after_quantile") else None
+            ),
         ),
         "options": options,
     }

@@ -37,6 +37,9 @@ class Gate(Protocol):
     def state(self) -> GateState:
         """Returns how it stands, for people to see."""
 
+    def has_room(self) -> bool:
+        """Returns whether a guest may come now: it is let through, nobody waits, and half of the slots stay free."""
+
     def passage(self, *, wait_s: float) -> AbstractAsyncContextManager[None]:
         """Returns a context to make one call in, entered within `wait_s` and left with what comes of the call.
 

@@ -142,7 +142,7 @@ class Run:
                 yield await self._complete(call.backend, entry)
                 return
         completion: Completion | None = None
-        stream = self.callers[call.backend].stream(self.query, deadline=self._deadline(), sent=entry.sent)
+        stream = self.callers[call.backend].stream(self.query, deadline=self._deadline(), entry=entry)
         async with aclosing(stream) as chunks:
             async for chunk in chunks:
                 entry.see(chunk)
@@ -169,7 +169,7 @@ class Run:
         yield Released(completion=completion) if is_released else completion
 
     async def _complete(self, backend: str, entry: Entry) -> Completion:
-        return await self.callers[backend].complete(self.query, deadline=self._deadline(), sent=entry.sent)
+        return await self.callers[backend].complete(self.query, deadline=self._deadline(), entry=entry)
 
     def _give_head_start(self, call: Call, ahead: Ahead) -> None:
         """Lets the likely next call begin before its turn, where that is worth it."""
@@ -188,7 +188,7 @@ class Run:
         self.logbook.see_unanswered(self.query, self.decision, self.tally.steps())
 
     def _finish(self, outcome: Outcome, ahead: Ahead) -> Answer:
-        lost = ahead.lost()
+        lost = (*self.tally.hedges(), *ahead.lost())
         if lost:
             outcome = replace(outcome, steps=(*outcome.steps, *lost))
         completion = outcome.step.completion

@@ -16,10 +16,12 @@ from .errors import BrokenOff
 class Entry:
     """One call. It is `sent` once it has left for the provider: until then it costs nothing."""
 
-    __slots__ = ("backend", "has_begun", "is_sent", "n_signs", "reply")
+    __slots__ = ("_entries", "backend", "has_begun", "is_hedge", "is_sent", "n_signs", "reply")
 
-    def __init__(self, backend: str) -> None:
+    def __init__(self, backend: str, *, entries: list[Entry] | None = None) -> None:
+        self._entries = [] if entries is None else entries
         self.backend = backend
+        self.is_hedge = False  # the slower of two calls of which one was enough
         self.is_sent = False
         self.has_begun = False  # whether anything has come of a stream
         self.n_signs = 0  # in that
@@ -33,8 +35,16 @@ class Entry:
         return self.reply if isinstance(self.reply, Completion) else None
 
     def sent(self) -> None:
-        """Notes that the call leaves."""
-        self.is_sent = True
+        """Notes that the call leaves, perhaps again, after a failure."""
+        self.is_sent, self.reply = True, None
+        if self.is_hedge and self not in self._entries:
+            self._entries.append(self)
+
+    def again(self) -> Entry:
+        """Returns the entry of a second call beside this one, which counts from when it is sent."""
+        entry = Entry(self.backend, entries=self._entries)
+        entry.is_hedge = True
+        return entry
 
     def see(self, chunk: Chunk) -> None:
         """Takes a piece of a stream."""
@@ -60,7 +70,7 @@ class Tally:
 
     def begin(self, backend: str) -> Entry:
         """Returns the entry of a call that begins."""
-        entry = Entry(backend)
+        entry = Entry(backend, entries=self._entries)
         self._entries.append(entry)
         return entry
 
@@ -68,17 +78,6 @@ class Tally:
         """Returns tokens and cost in USD of all calls so far."""
         used = [self._used(entry) for entry in self._entries]
         return sum(tokens for tokens, _ in used), sum(cost_usd for _, cost_usd in used)
-
-    def cost_usd(self, entry: Entry) -> float:
-        """Returns what one call has cost so far."""
-        return self._used(entry)[1]
-
-    def broken_off(self, entry: Entry) -> Completion:
-        """Returns what stands for the answer of a call that was broken off: nothing, for a guess of what it used."""
-        n_tokens, cost_usd = self._used(entry)
-        input_tokens = min(self._decision.estimates.input_tokens, n_tokens)
-        usage = Usage(input_tokens=input_tokens, output_tokens=n_tokens - input_tokens, is_estimated=True)
-        return Completion(text="", usage=usage, cost_usd=cost_usd)
 
     def steps(self) -> tuple[Step, ...]:
         """Returns every call so far, for a request that has ended without an answer."""
@@ -94,6 +93,23 @@ class Tally:
             for entry in self._entries
         )
 
+    def hedges(self) -> tuple[Step, ...]:
+        """Returns the calls beside others that were enough."""
+        return tuple(self.lost(entry) for entry in self._entries if entry.is_hedge)
+
+    def lost(self, entry: Entry) -> Step:
+        """Returns a call whose answer is not needed, with what it has used until it was broken off."""
+        if isinstance(entry.reply, BackendError):
+            return Step(backend=entry.backend, completion=None, error=entry.reply, confidence=0.0, cost_usd=0.0)
+        return Step(
+            backend=entry.backend,
+            completion=entry.completion or self._broken_off(entry),
+            error=None,
+            confidence=0.0,
+            cost_usd=self._used(entry)[1],
+            is_given_up=True,
+        )
+
     def _used(self, entry: Entry) -> tuple[int, float]:
         if entry.completion is not None:
             usage = entry.completion.usage
@@ -101,6 +117,13 @@ class Tally:
         if not entry.is_sent or (entry.reply is not None and not entry.has_begun):
             return 0, 0.0
         return self._guess(entry)
+
+    def _broken_off(self, entry: Entry) -> Completion:
+        """Returns what stands for the answer of a call that was broken off: nothing, for a guess of what it used."""
+        n_tokens, cost_usd = self._used(entry)
+        input_tokens = min(self._decision.estimates.input_tokens, n_tokens)
+        usage = Usage(input_tokens=input_tokens, output_tokens=n_tokens - input_tokens, is_estimated=True)
+        return Completion(text="", usage=usage, cost_usd=cost_usd)
 
     def _guess(self, entry: Entry) -> tuple[int, float]:
         estimates = self._decision.estimates

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -18,9 +18,10 @@ from urllib.parse import urlsplit
 
 from ..backends import BackendSpec, Chunk, Completion, ConfigError, Original, Query
 from .answer import Answer, AnswerChunk
-from .caller import NEVER, Calls, nothing
+from .caller import NEVER, Calls
 from .errors import BrokenOff
 from .run import Run
+from .tally import Entry
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -139,21 +140,19 @@ class TracedCaller:
     context: Context
     with_content: bool
 
-    async def complete(
-        self, query: Query, *, deadline: float = NEVER, sent: Callable[[], None] = nothing
-    ) -> Completion:
+    async def complete(self, query: Query, *, deadline: float = NEVER, entry: Entry | None = None) -> Completion:
         """Returns the whole completion."""
         with self._span(query) as (span, query):
-            completion = await self.caller.complete(query, deadline=deadline, sent=sent)
+            completion = await self.caller.complete(query, deadline=deadline, entry=entry)
             self._tell(span, completion)
             return completion
 
     async def stream(
-        self, query: Query, *, deadline: float = NEVER, sent: Callable[[], None] = nothing
+        self, query: Query, *, deadline: float = NEVER, entry: Entry | None = None
     ) -> AsyncGenerator[Chunk, None]:
         """Yields pieces as they come."""
         with self._span(query) as (span, query):
-            async with aclosing(self.caller.stream(query, deadline=deadline, sent=sent)) as chunks:
+            async with aclosing(self.caller.stream(query, deadline=deadline, entry=entry)) as chunks:
                 async for chunk in chunks:
                     if chunk.completion is not None:
                         self._tell(span, chunk.completion)
