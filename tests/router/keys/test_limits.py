@@ -162,15 +162,18 @@ def test_a_client_that_leaves_before_its_turn_pays_nothing(tmp_path: Path) -> No
 
     async def leave() -> None:
         router.live_on(asyncio.get_running_loop())
-        gone = asyncio.Event()
+        gone = [asyncio.Event(), asyncio.Event()]
         body = {"messages": HELLO, "model": "lrm"}
-        asked = [
-            asyncio.create_task(acall(app, "/v1/chat/completions", body, headers={"x-api-key": text}, gone=gone))
-            for text in (first_text, second_text)
-        ]
-        await asyncio.to_thread(waiting.has_begun.wait)
-        gone.set()
-        await asyncio.gather(*asked)
+        asked = []
+        for text, event in zip((first_text, second_text), gone, strict=True):
+            headers = {"x-api-key": text}
+            asked.append(asyncio.create_task(acall(app, "/v1/chat/completions", body, headers=headers, gone=event)))
+            await asyncio.to_thread(waiting.has_begun.wait)
+        while not router.gates()["lrm"].waiting:
+            await asyncio.sleep(0)
+        for task, event in zip(reversed(asked), reversed(gone), strict=True):
+            event.set()
+            await task
 
     asyncio.run(leave())
     assert used(store, first, NOON)["usd a day"] > 0
