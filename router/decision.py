@@ -14,6 +14,7 @@ from .by_name import BY_NAME
 from .conversations import NO_PAST, Past, past_in_words, savings_usd, tier_drops, with_savings
 from .errors import NoFeasibleBackend
 from .feasible import needed_capabilities, wanted_tokens, why_excluded
+from .flips import Flip
 from .objectives import create_objective
 from .objectives.utility import best_place
 from .outlook import Outlook
@@ -35,7 +36,8 @@ class Decision:
     unavailable: Mapping[str, str] = field(default_factory=dict)  # those of the excluded that might be asked later
     past: Past = NO_PAST  # of the conversation
     saved_usd: Mapping[str, float] = field(default_factory=dict)  # by what backends have of it in their caches
-    neighbours: tuple[Neighbour, ...] = ()  # filled by `Router.route`
+    neighbours: tuple[Neighbour, ...] = ()  # filled by `Router.route`, and so are
+    flips: tuple[Flip, ...] = ()  # what would make another backend the first choice
     notes: tuple[str, ...] = ()
 
     @property
@@ -59,7 +61,7 @@ class Decision:
         return self.policy.when_unsure is not None and self.estimates.is_unfamiliar
 
     def explain(self) -> str:
-        """Returns the whole story as text: every backend's estimates, the exclusions, the nearest training queries."""
+        """Returns the whole story as text: estimates, exclusions, what would flip it, nearest training queries."""
         return "\n".join(_explanation(self))
 
     def as_dict(self) -> dict[str, Any]:
@@ -94,6 +96,7 @@ class Decision:
                 }
                 for neighbour in self.neighbours
             ],
+            "flips": [flip.as_dict() for flip in self.flips],
             "notes": list(self.notes),
         }
 
@@ -211,6 +214,11 @@ def _explanation(decision: Decision) -> list[str]:
     if decision.policy.certificate is not None:
         lines.append(decision.policy.certificate.sentence())
     lines.extend(decision.notes)
+    if decision.flips:
+        lines.append("what would flip the decision, the rest being as it is:")
+        for flip in decision.flips:
+            of = "" if flip.figure == "lam" else f" of {decision.backend}"
+            lines.append(f"  {flip.figure}{of} {flip.now:.4g} -> {flip.then:.4g}: {flip.backend}")
     if decision.neighbours:
         lines.append("nearest training queries (similarity; what each backend scored):")
         for neighbour in decision.neighbours:

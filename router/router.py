@@ -23,6 +23,7 @@ from .conversations import NO_PAST, Conversations, open_turns
 from .decision import Decision
 from .errors import BackendBusy, NoBackendFree, NoFeasibleBackend, UnknownPolicy
 from .fleet import Fleet
+from .flips import find_flips
 from .gate import GateState
 from .logbook import Logbook
 from .policy import NO_WISHES, Policy, Wishes
@@ -178,7 +179,7 @@ class Router:
 
     @takes_query
     def route(self, asked: Asked) -> Decision:
-        """Returns the decision with its explanation, nearest training queries included; calls nothing."""
+        """Returns the decision with its explanation: nearest training queries, what would flip it; calls nothing."""
         return self.dry_run(asked.query, asked.policy, asked.wishes)
 
     def dry_run(
@@ -202,7 +203,12 @@ class Router:
         start = head_start(next(self.pool.flow(query, decision)), decision.estimates)
         if start is not None:
             notes += (str(start),)
-        return replace(decision, neighbours=self.pool.nearest(question_of(query)), notes=notes)
+
+        def again(expected: Estimates, wanted: Policy) -> Decision:
+            return self.pool.decide(query, wanted, expected, unavailable=decision.unavailable, past=decision.past)
+
+        flips = find_flips(decision, estimates, again)
+        return replace(decision, neighbours=self.pool.nearest(question_of(query)), flips=flips, notes=notes)
 
     @takes_query
     def ask(self, asked: Asked) -> Answer:

@@ -125,10 +125,22 @@ function decision(told, order) {
   if (told.source === "cold start") {
     parts.push(el("p", { class: "small" }, "Nothing was learned yet: quality is guessed from the tier, cost from the price."));
   }
+  if (told.flips.length) {
+    parts.push(el("h3", {}, "What would flip the decision"), flips(told, order));
+  }
   if (told.neighbours.length) {
     parts.push(el("h3", {}, "Nearest training queries, and what each backend scored"), neighbours(told.neighbours, order));
   }
   return parts;
+}
+
+function flips(told, order) {
+  const item = ({ figure, now, then, backend }) => {
+    const whose = figure === "lam" ? "" : ` of ${told.backend}`;
+    const change = `${figure}${whose} ${Number(now.toPrecision(4))} → ${Number(then.toPrecision(4))}: `;
+    return el("li", { class: "small" }, change, backendName(backend, order), " first");
+  };
+  return el("ul", {}, ...told.flips.map(item));
 }
 
 function neighbours(found, order) {
