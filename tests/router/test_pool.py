@@ -48,7 +48,9 @@ class KnownModel:
 class LengthConfidence:
     """Stands in for a confidence model: trusts short answers, more so from who is estimated better."""
 
-    def confidence(self, query: Query, completion: Completion, *, backend: str, estimate: float) -> float:
+    def confidence(
+        self, query: Query, completion: Completion, *, backend: str, estimate: float, run_code: bool = False
+    ) -> float:
         """Returns the estimate divided by the words of the answer."""
         return estimate / len(completion.text.split())
 
