@@ -56,6 +56,7 @@ class Wire(asyncio.Protocol):
         self.status = 0
         self.headers: Headers = []
         self.has_head = self.is_complete = False
+        self._is_sent = True  # all of the request
         self._n_received = self._n_kept = 0
         self._pieces: list[bytes] = []
         self._error: Exception | None = None
@@ -98,7 +99,7 @@ class Wire(asyncio.Protocol):
         """Whether another request may be sent."""
         if not self._is_open or self._parser is None:
             return self._is_open
-        return self.is_complete and self._is_kept and not self._pieces
+        return self.is_complete and self._is_kept and self._is_sent and not self._pieces
 
     @property
     def transport(self) -> asyncio.Transport:
@@ -159,6 +160,11 @@ class Wire(asyncio.Protocol):
         self._is_blocked = False
         self._wake()
 
+    def on_message_begin(self) -> None:
+        """Keeps a connection from being used again on which a second reply begins, to no question of ours."""
+        if self.is_complete:
+            self._is_kept = False
+
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keeps a header."""
         if not self.has_head:  # and no trailer
@@ -167,8 +173,7 @@ class Wire(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         """Lets `ask` return, unless it is the head of an interim reply."""
         assert self._parser is not None  # it is calling
-        if self.is_complete:  # of a second reply, to no question of ours
-            self._is_kept = False
+        if self.is_complete:
             return
         status = self._parser.get_status_code()
         if status < 200:
@@ -196,10 +201,14 @@ class Wire(asyncio.Protocol):
             self._is_kept = self._parser.should_keep_alive()
 
     async def _write_slowly(self, head: bytes, body: bytes, deadline: float) -> None:
+        """Sends a large request, or as much of it as the server wants to have before it replies."""
         self._transport.write(head)
         for piece in _cut(body):
-            while self._is_blocked:
+            while self._is_blocked and not self.has_head:
                 await self._wait(deadline)
+            if self.has_head or not self._is_open:  # a refusal comes early: what is left need not be sent
+                self._is_sent = False
+                return
             self._transport.write(piece)
             await asyncio.sleep(0)
 

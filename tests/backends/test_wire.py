@@ -306,3 +306,42 @@ def test_a_wire_takes_no_request_once_it_is_closed() -> None:
                 await wire.ask(b"POST / HTTP/1.1\r\n\r\n", b"", deadline=asyncio.get_running_loop().time() + 1)
 
     asyncio.run(run())
+
+
+def test_a_refusal_that_comes_before_all_was_sent_is_told() -> None:
+    has_asked = asyncio.Event()
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        body = b'{"error": {"message": "too large for us"}}'
+        writer.write(b"HTTP/1.1 413 Too Large\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body))
+        await writer.drain()
+        await has_asked.wait()
+        writer.close()
+
+    async def run() -> None:
+        async with serving(refuse) as port:
+            timeout = Timeouts(total_s=10)
+            spec = BackendSpec(name="small", type="openai", base_url=f"http://127.0.0.1:{port}/v1", timeout=timeout)
+            backend = create_backend(spec)
+            try:
+                with pytest.raises(InvalidRequest, match="too large for us"):
+                    await backend.complete(Query.from_text("x" * 40_000_000))
+            finally:
+                has_asked.set()
+                await backend.aclose()
+
+    asyncio.run(run())
+
+
+def test_a_connection_on_which_a_second_reply_has_begun_is_not_used_again() -> None:
+    n_connections = 0
+    speak, _ = replying(framed(WHOLE) + b"HTTP/1.1 2")
+
+    async def counted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal n_connections
+        n_connections += 1
+        await speak(reader, writer)
+
+    assert texts_of(counted, n_calls=2) == ["391", "391"]
+    assert n_connections == 2
