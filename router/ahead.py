@@ -21,7 +21,9 @@ class Ahead:
         self._entries: dict[str, Entry] = {}  # of those that have begun
 
     def begin(self, backend: str, *, after_s: float) -> None:
-        """Begins a call after so many seconds, unless its turn comes before or the context ends."""
+        """Begins a call after so many seconds, unless its turn comes before or the context ends, or it has begun."""
+        if backend in self._tasks:  # as it may when another call failed since
+            return
         self._tasks[backend] = asyncio.create_task(self._call(backend, after_s))
 
     def turn(self, backend: str) -> tuple[Entry, asyncio.Task[Completion] | None]:

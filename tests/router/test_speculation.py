@@ -14,9 +14,11 @@ import pytest
 from penstock.backends import Completion, FakeBackend, Query, ServerFailed
 from penstock.classifiers import Estimates
 from penstock.router import Answer, Policy, Router, decide, read_config
+from penstock.router.ahead import Ahead
 from penstock.router.cascade import cascade
 from penstock.router.server import Sidecar
 from penstock.router.speculation import HeadStart, head_start
+from penstock.router.tally import Entry, Tally
 
 from ..backends.loopback import Canned, Loopback
 from .pieces import NAMES, estimates, outlook, spec
@@ -45,6 +47,19 @@ def worth(
     )
     decision = replace(decision, backend="small")
     return head_start(next(cascade(decision, assess=lambda *_: 0.0, charge=lambda *_: 0.0)), known)
+
+
+def empty_tally() -> Tally:
+    """Returns an empty account of a request."""
+    known = estimates([0.5, 0.9], [0.001, 0.01])
+    decision = decide(
+        QUERY,
+        known,
+        policy(),
+        specs={name: spec(name) for name in NAMES},
+        escalation=outlook([0.5, 0.9], [0.001, 0.01]).escalation,
+    )
+    return Tally(decision, lambda *_: 0.001)
 
 
 def policy(**keys: Any) -> Policy:
@@ -213,6 +228,27 @@ def test_a_call_begun_too_early_for_its_error_falls_back_as_ever(tmp_path: Path)
     done = ran(tmp_path, Timed("wrong", 2.0), Timed(ServerFailed("down", backend="lrm"), 0.5))
     assert done.answer.path == "small>lrm!"
     assert done.answer.text == "wrong"
+
+
+def test_a_call_that_has_begun_is_not_begun_again() -> None:
+    begun: list[str] = []
+
+    async def complete(backend: str, entry: Entry) -> Completion:
+        entry.sent()
+        begun.append(backend)
+        await asyncio.sleep(60)
+        return Completion(text="late")
+
+    async def run() -> None:
+        async with Ahead(complete, empty_tally()) as ahead:
+            for _ in range(2):  # as after a first call that failed, when another one takes its place
+                ahead.begin("mid", after_s=1.0)
+                await asyncio.sleep(2)
+        assert len(ahead.lost()) == 1
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    run_virtually(run())
+    assert begun == ["mid"]
 
 
 def test_when_the_first_fails_the_other_need_not_begin_again(tmp_path: Path) -> None:
