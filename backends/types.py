@@ -42,6 +42,12 @@ class Query:
     trace_headers: Mapping[str, str] | None = None  # by which the provider is told of the trace that the call is in
     reasoning_budget: int | None = None  # the most tokens to reason with, where the backend can be told
     minds: tuple[str, ...] = ()
+    # The text of every message in order; images leave none. It is read many times on the way of a request.
+    text: str = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        text = "\n".join(text for message in self.messages if (text := text_of(message)))
+        object.__setattr__(self, "text", text)
 
     @classmethod
     def from_text(cls, text: str, *, id: str = "") -> Query:
@@ -78,11 +84,6 @@ class Query:
                 if not isinstance(part, str | Mapping):
                     raise InvalidRequest(f"messages[{position}].content[{place}]: expected text or an object")
         return cls(messages=tuple(messages), params=dict(params or {}), id=id, original=original)
-
-    @property
-    def text(self) -> str:
-        """The text of every message in order; images leave none."""
-        return "\n".join(text for message in self.messages if (text := text_of(message)))
 
     def is_foreign(self, place: int, mind: str) -> bool:
         """Returns whether the assistant's message of this number is known to be of another mind."""

@@ -7,6 +7,7 @@ import math
 import operator
 import re
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 
 from ...backends import Completion, Query
 
@@ -42,7 +43,15 @@ _SUM = re.compile(r"[\d)%]\s*[+\-*/×÷x·]")
 _TIMES = re.compile(r"(?<=[\d)])\s*x\s*(?=[\d$(.])")
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%")
+_PLAIN = r"((?:0|[1-9]\d*)(?:\.\d+)?)"
+_OF_TWO = re.compile(rf"{_PLAIN} *([-+*/]) *{_PLAIN}", re.ASCII)  # most sums: read in a tenth of the parser's time
 _SIGNS = str.maketrans({"×": "*", "÷": "/", "·": "*", "$": None})
+_OF_SIGNS: dict[str, Callable[[float, float], float]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.truediv,
+}
 _OPERATIONS: dict[type[ast.operator], Callable[[float, float], float]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -59,8 +68,7 @@ class ArithmeticVerifier:
 
     def read(self, query: Query, completion: Completion) -> tuple[float, ...]:
         """Returns the numbers in the order of `names`; shares are NaN where nothing could be checked."""
-        text = (completion.reasoning + "\n" + completion.text)[-_MAX_CHARACTERS:]
-        checks = check_equations(text)
+        checks = check_equations(said_by(completion))
         if not checks:
             return 0.0, math.nan, math.nan
         wrong = checks.count(False)
@@ -93,9 +101,19 @@ def check_equations(text: str) -> list[bool]:
     return results
 
 
-def written_equations(text: str) -> Iterator[tuple[str, str, bool]]:
-    """Yields the left side, the number on the right, and whether that is a percentage."""
-    text = plain_notation(text)
+def said_by(completion: Completion) -> str:
+    """Returns reasoning and answer of a completion, or the end of them."""
+    said = f"{completion.reasoning}\n{completion.text}" if completion.reasoning else completion.text
+    return said[-_MAX_CHARACTERS:]
+
+
+@lru_cache(maxsize=16)  # several signals ask of the same answer
+def written_equations(text: str) -> tuple[tuple[str, str, bool], ...]:
+    """Returns of each equation the left side, the number on the right, and whether that is a percentage."""
+    return tuple(_written(plain_notation(text))) if "=" in text else ()
+
+
+def _written(text: str) -> Iterator[tuple[str, str, bool]]:
     behind = 0  # of what was read already
     place = text.find("=")
     while place >= 0:
@@ -132,6 +150,10 @@ def _left_side(text: str, start: int, end: int) -> str:
 
 def _evaluate(left: str) -> float | None:
     """Returns the value of a sum of plain numbers, or None where it is no such thing."""
+    plain = _OF_TWO.fullmatch(left)
+    if plain and (plain[2] != "/" or float(plain[3])):
+        value = _OF_SIGNS[plain[2]](float(plain[1]), float(plain[3]))
+        return value if math.isfinite(value) else None
     expression = _THOUSANDS.sub("", _TIMES.sub("*", left)).translate(_SIGNS)
     try:
         value = _value(ast.parse(_PERCENT.sub(r"(\1/100)", expression).strip(), mode="eval").body)

@@ -13,9 +13,8 @@ from fractions import Fraction
 from itertools import islice, pairwise, product
 
 from ...backends import Completion, Query
-from .arithmetic import plain_notation
+from .arithmetic import plain_notation, said_by
 
-_MAX_CHARACTERS = 20_000
 _MAX_EQUATIONS = 60
 _MAX_SIDE = 120  # characters
 _MAX_VALUES = 2  # of one unknown; with more it is no unknown but counts through cases
@@ -26,6 +25,7 @@ _TOLERANCE = Fraction(1, 100)  # relative, where decimals were written, which ar
 _TOKEN = re.compile(r"\d+(?:\.\d+)?|[A-Za-z]|[-+*/^()=]")
 _ATOM = r"(?:\d+(?:\.\d+)?|(?<![A-Za-z\\])[A-Za-z](?![A-Za-z'’])|[-+*/^()=])"
 _RUN = re.compile(rf"{_ATOM}(?: {{0,2}}{_ATOM})*")
+_FINDING = re.compile(r"[A-Za-z] {0,2}=|= {0,2}[A-Za-z]")
 _BEFORE = ("", *" \n:,;$.&")  # what a formula may begin behind
 _BEHIND = tuple("'\\_!%√")  # what it goes on with in a way that is not understood
 _FRACTION = re.compile(r"\\[dtc]?frac\s*\{([^{}]{1,60})\}\s*\{([^{}]{1,60})\}")
@@ -40,7 +40,7 @@ class EquationVerifier:
 
     def read(self, query: Query, completion: Completion) -> tuple[float, ...]:
         """Returns the numbers in the order of `names`; the share is NaN where nothing could be checked."""
-        checks = check_solutions((completion.reasoning + "\n" + completion.text)[-_MAX_CHARACTERS:])
+        checks = check_solutions(said_by(completion))
         return math.log1p(len(checks)), checks.count(False) / len(checks) if checks else math.nan
 
 
@@ -77,9 +77,13 @@ Side = tuple[str, ...]  # tokens
 
 
 def _equations(text: str) -> Iterator[tuple[Side, Side]]:
-    """Yields the two sides of every equation, a chain a = b = c being two."""
+    """Yields the two sides of every equation, a chain a = b = c being two; none where no unknown is found."""
+    if "=" not in text:
+        return
     text = _FRACTION.sub(r"((\1)/(\2))", plain_notation(text)).replace("{", "(").replace("}", ")")
     text = text.replace("×", "*").replace("·", "*").replace("÷", "/")
+    if not _FINDING.search(text):  # without a value for an unknown, nothing can be put in
+        return
     for run in _RUN.finditer(text):
         if "=" not in run[0]:
             continue

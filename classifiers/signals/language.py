@@ -22,6 +22,13 @@ _RESTARTS = re.compile(
     r"double[- ]check|re-?(?:check|consider|calculat|comput|do|think|examin|evaluat|phrase|start|verif)\w*))\b",
     re.IGNORECASE,
 )
+# One of which is in everything that the patterns find: quickly told where none of it is there.
+_HEDGING = (
+    "maybe", "perhaps", "possibly", "probably", "might", "could be", "seem", "appear", "likely", "approx", "roughly",
+    "assum", "not sure", "unclear", "unsure", "i think", "i believe", "guess",
+)  # fmt: skip
+_REFUSING = ("i ", "i'm", "as an ai", "not enough", "cannot be", "impossible")
+_RESTARTING = ("wait", "actually", "hmm", "second thought", "mistake", "correction", "apolog", "let me ")
 _MAX_CHARACTERS = 20_000
 
 
@@ -35,8 +42,17 @@ class LanguageSignal:
         """Returns the numbers in the order of `names`."""
         text = completion.text[:_MAX_CHARACTERS]
         thinking = completion.reasoning[-_MAX_CHARACTERS:]
+        lowered, beginning = text.lower(), text[:600]
+        is_refusal = _has(beginning.lower(), _REFUSING) and _REFUSALS.search(beginning) is not None
+        n_hedges = len(_HEDGES.findall(text)) if _has(lowered, _HEDGING) else 0
+        n_restarts = len(_RESTARTS.findall(text)) if _has(lowered, _RESTARTING) else 0
+        n_restarts += len(_RESTARTS.findall(thinking)) if thinking else 0
         return (
-            math.log1p(len(_HEDGES.findall(text))),
-            float(completion.finish_reason == "content_filter" or _REFUSALS.search(text[:600]) is not None),
-            math.log1p(len(_RESTARTS.findall(text)) + len(_RESTARTS.findall(thinking))),
+            math.log1p(n_hedges),
+            float(completion.finish_reason == "content_filter" or is_refusal),
+            math.log1p(n_restarts),
         )
+
+
+def _has(lowered: str, words: tuple[str, ...]) -> bool:
+    return any(word in lowered for word in words)

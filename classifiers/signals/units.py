@@ -52,6 +52,7 @@ _UNITS = {
 _UNITS |= {plural: _UNITS[unit] for plural, unit in _IRREGULAR.items()}
 _NUMBER = r"\d[\d,]{0,15}(?:\.\d{1,12})?"
 _WORD = r"[A-Za-z]{1,12}"  # which of them are units is looked up, which is faster than a pattern of all units
+_SENTENCE_END = re.compile(r"[.!?]\s")
 _ASKED = re.compile(rf"\b(?:how many|in|into|to|of) (?:total |more |full |whole )?({_WORD})\b", re.IGNORECASE)
 _HOW_MUCH = re.compile(r"\bhow much (?:money|\w+ (?:spend|pay|earn|cost|save))\b", re.IGNORECASE)
 _GIVEN = re.compile(rf"([$¢])?\s?({_NUMBER})\s?(?:({_WORD})\b|([°¢]))?")
@@ -87,7 +88,7 @@ def asked_unit(question: str) -> tuple[str, float] | None:
     >>> asked_unit("A film lasts 2 hours. How many minutes is that?")
     ('time', 60)
     """
-    last = re.split(r"[.!?]\s", question.rstrip(" .!?\n"))[-1]
+    last = _SENTENCE_END.split(question.rstrip(" .!?\n"))[-1]
     found = [word for word in _ASKED.findall(last) if word.lower() in _UNITS]
     if found:
         return _UNITS[found[-1].lower()]

@@ -33,14 +33,16 @@ class WishVerifier:
         asked, text = query.text, completion.text
         ends = asked if len(asked) <= _MAX_CHARACTERS else asked[:_MAX_CHARACTERS] + asked[-_MAX_CHARACTERS:]
         kept = []
-        n_words = len(text[: 10 * _MAX_CHARACTERS].split())
-        if _ONE_WORD.search(ends):
+        lowered = ends.lower()
+        speaks_of_words = "word" in lowered
+        n_words = len(text[: 10 * _MAX_CHARACTERS].split()) if speaks_of_words else 0
+        if speaks_of_words and _ONE_WORD.search(ends):
             kept.append(n_words == 1)
-        if _ONLY_NUMBER.search(ends):
+        if "number" in lowered and _ONLY_NUMBER.search(ends):
             kept.append(_NUMBER_ALONE.fullmatch(text[:_MAX_CHARACTERS]) is not None)
-        if _YES_NO.search(ends):
+        if ("no" in lowered or "false" in lowered) and _YES_NO.search(ends):
             kept.append(_YES.search(text[:_MAX_CHARACTERS]) is not None)
-        limit = _AT_MOST.search(ends)
+        limit = _AT_MOST.search(ends) if speaks_of_words else None
         if limit:
             kept.append(n_words <= int(limit[1]))
         scripts = _script(ends), _script(text)

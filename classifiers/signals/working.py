@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from itertools import islice
 
 from ...backends import Completion, Query
 from ..final_answer import final_answer
@@ -41,7 +40,7 @@ class WorkingSignal:
         given = set(_numbers(asked))
         operands: set[float] = set()
         results: list[float] = []
-        for left, right, _ in islice(written_equations(text), _MAX_EQUATIONS):
+        for left, right, _ in written_equations(text)[:_MAX_EQUATIONS]:
             operands.update(_numbers(left))
             results.extend(_numbers(right))
         answer = final_answer(completion)
@@ -64,5 +63,5 @@ class WorkingSignal:
 
 
 def _numbers(text: str) -> list[float]:
-    digits = (match.replace(",", "") for match in _NUMBER.findall(text))
+    digits = [match.replace(",", "") for match in _NUMBER.findall(text)]
     return [float(number) for number in digits if len(number) <= _MAX_DIGITS]
