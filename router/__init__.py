@@ -9,6 +9,7 @@ from .objectives import OBJECTIVES, Objective
 from .outlook import Outlook, Tried
 from .policy import Policy, Wishes
 from .pool import Pool
+from .reloading import Reloaded
 from .router import Router
 from .sink import JsonlSink, NullSink, TraceSink
 from .trace_log import TraceLog
@@ -30,6 +31,7 @@ __all__ = [
     "Outlook",
     "Policy",
     "Pool",
+    "Reloaded",
     "Router",
     "Step",
     "TraceLog",

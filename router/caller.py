@@ -51,7 +51,8 @@ class Caller:
         self, spec: BackendSpec, backend: Backend, gate: Gate, *, rng: random.Random, clock: Callable[[], float]
     ) -> None:
         self._spec = spec
-        self._backend = backend
+        self.name = spec.name
+        self.backend = backend
         self._gate = gate
         self._retries = Retries(most=spec.retries, first_s=0.25, longest_s=2.0, patience_s=PATIENCE_S)
         self._pace = Pace()
@@ -80,6 +81,11 @@ class Caller:
                 raise self._too_late() from error
             except BackendError as error:
                 await self._pause(attempts, error, deadline)
+
+    async def count_tokens(self, query: Query) -> int | None:
+        """Returns the tokens of a query as the backend counts them, None where it counts nothing."""
+        count = getattr(self.backend, "count_tokens", None)
+        return None if count is None else int(await count(query))
 
     async def stream(
         self, query: Query, *, deadline: float = NEVER, entry: Entry | None = None
@@ -149,7 +155,7 @@ class Caller:
             started = self._clock()
             try:
                 if deadline == NEVER:
-                    completion = await self._backend.complete(query)
+                    completion = await self.backend.complete(query)
                 else:
                     completion = await self._complete_in_time(query, deadline)
             except BackendError as error:
@@ -188,7 +194,7 @@ class Caller:
 
     def _chunks(self, query: Query, deadline: float) -> AsyncGenerator[Chunk, None]:
         # Every backend's stream is a generator, though its protocol promises an iterator only.
-        stream = cast(AsyncGenerator[Chunk, None], self._backend.stream(query))
+        stream = cast(AsyncGenerator[Chunk, None], self.backend.stream(query))
         return stream if deadline == NEVER else self._in_time(stream, deadline)
 
     async def _complete_in_time(self, query: Query, deadline: float) -> Completion:
@@ -201,7 +207,7 @@ class Caller:
         started = self._clock()
         try:
             async with asyncio.timeout(self._left_s(deadline)):
-                return await self._backend.complete(query)
+                return await self.backend.complete(query)
         except TimeoutError as error:
             if self._pace.whole.are_exceeded_by(self._clock() - started):
                 raise self._too_late() from error

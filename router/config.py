@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +24,7 @@ from ..backends.samples import sample_name
 from ..backends.spec import DEFAULT_RETRIES
 from ..backends.styles import KNOWN as KNOWN_STYLES
 from ..backends.styles import PLAIN, instruction_of
-from .document import NAME_SIGNS, Section, is_name, read_yaml
+from .document import NAME_SIGNS, Section, is_name, parse_yaml, read_bytes
 from .floor import NO_FLOORS, Floors, read_floors
 from .objectives import OBJECTIVES
 from .policy import ON_HOLD, WHEN_UNSURE, Policy
@@ -68,6 +69,7 @@ class Config:
     conversations: Path | None = None  # the file that processes share what they know of conversations by; None: memory
     floors: Floors = NO_FLOORS  # under the queries that its rules choose
     run_code: bool = False  # whether Python in answers is run, in a sandbox, to judge them by it
+    sha256: str = ""  # of the file
 
 
 DEFAULT_POLICIES: Mapping[str, Policy] = {
@@ -84,7 +86,8 @@ def read_config(path: Path | str) -> Config:
         ConfigError: the file cannot be read or something in it is wrong; the text names file, path and what is allowed.
     """
     path = Path(path)
-    top = Section(read_yaml(path), source=path.name, path="")
+    data = read_bytes(path)
+    top = Section(parse_yaml(data, path), source=path.name, path="")
     top.only(_TOP_KEYS)
     version = top.integer("version", default=1, least=1)
     if version != 1:
@@ -117,6 +120,7 @@ def read_config(path: Path | str) -> Config:
         conversations=_read_file(top, "conversations", folder=path.parent),
         floors=read_floors(top, folder=path.parent),
         run_code=_read_verify(top),
+        sha256=hashlib.sha256(data).hexdigest(),
     )
 
 

@@ -20,14 +20,12 @@ _EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", re.ASCII)  # a number in
 _Choice = TypeVar("_Choice", bound=str)
 
 
-def read_yaml(path: Path) -> Mapping[str, Any]:
-    """Returns the mapping in a YAML file.
+def read_bytes(path: Path) -> bytes:
+    """Returns what is in a file.
 
     Raises:
-        ConfigError: it cannot be read, is not YAML, repeats a key, or unfolds to more than a configuration can hold.
+        ConfigError: it cannot be read, or is larger than a configuration can be.
     """
-    import yaml
-
     try:
         with path.open("rb") as file:
             data = file.read(_MAX_BYTES + 1)
@@ -35,6 +33,17 @@ def read_yaml(path: Path) -> Mapping[str, Any]:
         raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from error
     if len(data) > _MAX_BYTES:
         raise ConfigError(f"{path}: too large for a configuration; expected at most {_MAX_BYTES} bytes")
+    return data
+
+
+def parse_yaml(data: bytes, path: Path) -> Mapping[str, Any]:
+    """Returns the mapping in a YAML file with these bytes.
+
+    Raises:
+        ConfigError: it is not YAML, repeats a key, or unfolds to more than a configuration can hold.
+    """
+    import yaml
+
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:

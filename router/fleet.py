@@ -1,26 +1,41 @@
-"""The backends of a router: built at the first use, called through their gates, on one loop, and closed together."""
+"""The backends of a router: built at the first use, called through their gates, on one loop, and closed together.
+
+When models.yaml is read anew another crew takes over. Backends that both have stay as they are; one that has gone is
+closed when the last request that may still ask it has ended.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import functools
 import logging
 import random
 import threading
 import weakref
 from collections.abc import Callable, Coroutine, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from ..backends import Backend, BackendSpec, PenstockError, create_backend
 from .background import CLOSED, BackgroundLoop, wait_for
 from .caller import Caller
-from .errors import BackendBusy
-from .gate import GateState, LocalGate
+from .gate import LocalGate
 
 logger = logging.getLogger(__name__)
 
 _Result = TypeVar("_Result")
+
+
+@dataclass(slots=True, kw_only=True)
+class Crew:
+    """The backends of one models.yaml, by name."""
+
+    specs: Mapping[str, BackendSpec]
+    gates: Mapping[str, LocalGate]
+    callers: dict[str, Caller] = field(default_factory=dict)  # requests hold on to it as long as they may call
+    backends: dict[str, Backend] | None = None  # None: not built yet
 
 
 class Fleet:
@@ -36,14 +51,13 @@ class Fleet:
         given: Mapping[str, Backend] | None,
         clock: Callable[[], float],
     ) -> None:
-        self._specs = specs
         self._given = given or {}
         self._clock = clock
-        self._gates = {name: LocalGate(spec, clock=clock) for name, spec in specs.items()}
-        self._callers: dict[str, Caller] = {}
+        gates = {name: LocalGate(spec, clock=clock) for name, spec in specs.items()}
+        self._crew = Crew(specs=specs, gates=gates)
+        self._open: dict[int, tuple[str, Backend]] = {}  # by identity: all that are to be closed
         self._rng = random.Random()  # of waiting times only
         self._lock = threading.Lock()
-        self._backends: dict[str, Backend] | None = None
         self._errands: set[asyncio.Task[None]] = set()
         self._background = BackgroundLoop()
         self._home: asyncio.AbstractEventLoop | None = None  # None: the background's
@@ -55,13 +69,10 @@ class Fleet:
         """Whether the running loop is the one that was told."""
         return self._home is asyncio.get_running_loop()
 
-    def refusals(self) -> Mapping[str, BackendBusy]:
-        """Returns the backends that no call would be let through to now, and why."""
-        return {name: refusal for name, gate in self._gates.items() if (refusal := gate.refusal()) is not None}
-
-    def gates(self) -> Mapping[str, GateState]:
-        """Returns of every backend how its gate stands."""
-        return {name: gate.state() for name, gate in self._gates.items()}
+    @property
+    def crew(self) -> Crew:
+        """The backends that new requests may ask."""
+        return self._crew
 
     def backends(self) -> Mapping[str, Backend]:
         """Returns every backend.
@@ -73,24 +84,63 @@ class Fleet:
         with self._lock:
             if self.is_closed:
                 raise PenstockError(CLOSED)
-            if self._backends is None:
-                self._backends = {
-                    name: self._given[name] if name in self._given else create_backend(spec)
-                    for name, spec in self._specs.items()
-                }
-                if self._home is None:
-                    self._background.at_end = functools.partial(_close_all, self._backends, self._errands)
-                self._callers = {name: self._caller(name, backend) for name, backend in self._backends.items()}
-            return self._backends
+            crew = self._crew
+            if crew.backends is None:
+                crew.backends = {name: self._made(spec) for name, spec in crew.specs.items()}
+                self._admit(crew)
+            return crew.backends
 
     def callers(self) -> Mapping[str, Caller]:
         """Returns what to call each backend with; raises as `backends` does."""
         self.backends()
-        return self._callers
+        return self._crew.callers
 
-    def gate(self, name: str) -> LocalGate:
-        """Returns the gate of a backend."""
-        return self._gates[name]
+    async def prepare(self, specs: Mapping[str, BackendSpec]) -> Crew:
+        """Returns the crew that could take over; `swap` makes it, nothing has changed until then.
+
+        Raises:
+            ConfigError: a backend cannot be built.
+        """
+        now = self._crew
+        kept = {name for name, spec in specs.items() if now.specs.get(name) == spec}
+        gates = {
+            name: now.gates[name] if name in kept else LocalGate(spec, clock=self._clock)
+            for name, spec in specs.items()
+        }
+        crew = Crew(specs=specs, gates=gates)
+        if now.backends is None:
+            return crew
+        made: dict[str, Backend] = {}
+        try:
+            for name, spec in specs.items():
+                if name not in kept:
+                    made[name] = await asyncio.to_thread(self._made, spec)  # may read files
+        except BaseException:
+            await _close_all([(name, backend) for name, backend in made.items() if name not in self._given], ())
+            raise
+        crew.backends = {name: now.backends[name] if name in kept else made[name] for name in specs}
+        crew.callers = {name: now.callers[name] for name in specs if name in kept}
+        return crew
+
+    def swap(self, crew: Crew) -> None:
+        """Lets new requests ask another crew; to be called on the loop of the backends.
+
+        Raises:
+            PenstockError: the fleet is closed.
+        """
+        loop = asyncio.get_running_loop()
+        with self._lock:
+            if self.is_closed:
+                raise PenstockError(CLOSED)
+            before, self._crew = self._crew, crew
+            if crew.backends is not None:
+                self._admit(crew)
+        staying = {id(backend) for backend in (*(crew.backends or {}).values(), *self._given.values())}
+        for caller in before.callers.values():
+            if id(caller.backend) not in staying:
+                # Runs when nobody can call any more, wherever that happens; it must take no lock.
+                end = weakref.finalize(caller, _on_loop, loop, functools.partial(self._retire, caller.backend))
+                end.atexit = False
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Returns a task on the running loop, that of the backends; it is cancelled before these close."""
@@ -140,24 +190,49 @@ class Fleet:
             wait_for(self.submit, _close_all(backends, self._errands))
         self._background.close()
 
-    def _caller(self, name: str, backend: Backend) -> Caller:
-        return Caller(self._specs[name], backend, self._gates[name], rng=self._rng, clock=self._clock)
+    def _made(self, spec: BackendSpec) -> Backend:
+        return self._given[spec.name] if spec.name in self._given else create_backend(spec)
 
-    def _take_backends(self) -> Mapping[str, Backend]:
+    def _admit(self, crew: Crew) -> None:
+        """Makes callers of those that have none, and sees to it that all are closed in the end."""
+        for name, backend in (crew.backends or {}).items():
+            self._open[id(backend)] = (name, backend)
+            if name not in crew.callers:
+                gate = crew.gates[name]
+                crew.callers[name] = Caller(crew.specs[name], backend, gate, rng=self._rng, clock=self._clock)
+        if self._home is None:
+            self._background.at_end = functools.partial(_close_all, self._open.values(), self._errands)
+
+    def _retire(self, backend: Backend) -> None:
+        """Closes a backend that nobody asks any more."""
+        if not self.is_closed and id(backend) in self._open:
+            self.spawn(self._close(backend))
+
+    async def _close(self, backend: Backend) -> None:
+        await _close_all([self._open[id(backend)]], ())
+        self._open.pop(id(backend), None)
+
+    def _take_backends(self) -> list[tuple[str, Backend]]:
         """Returns the backends to close and lets nobody have them any more."""
         with self._lock:
             self.is_closed = True
-            backends, self._backends = self._backends, None
-        return backends or {}
+            backends, self._open = list(self._open.values()), {}  # another one: the background's end reads the old
+            return backends
 
 
-async def _close_all(backends: Mapping[str, Backend], errands: Iterable[asyncio.Task[None]]) -> None:
+def _on_loop(loop: asyncio.AbstractEventLoop, function: Callable[[], None]) -> None:
+    with contextlib.suppress(RuntimeError):  # it is closed, and so are all backends
+        loop.call_soon_threadsafe(function)
+
+
+async def _close_all(backends: Iterable[tuple[str, Backend]], errands: Iterable[asyncio.Task[None]]) -> None:
     """Ends the errands, then closes every backend, whether or not another one resists."""
     ended = list(errands)
     for task in ended:
         task.cancel()
     await asyncio.gather(*ended, return_exceptions=True)
-    results = await asyncio.gather(*(backend.aclose() for backend in backends.values()), return_exceptions=True)
-    for name, result in zip(backends, results, strict=True):
+    closing = list(backends)
+    results = await asyncio.gather(*(backend.aclose() for _, backend in closing), return_exceptions=True)
+    for (name, _), result in zip(closing, results, strict=True):
         if isinstance(result, Exception):
             logger.warning("%s: could not be closed: %s", name, result)

@@ -40,6 +40,10 @@ class Logbook:
         self._lock = threading.Lock()
         self._answered: OrderedDict[str, str] = OrderedDict()
 
+    def write_content(self, content: Content) -> None:
+        """Writes queries and answers in this way from now on."""
+        self._content = content
+
     def see_answer(self, query: Query, answer: Answer) -> None:
         """Notes an answer, and every call on the way to it."""
         with self._lock:

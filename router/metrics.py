@@ -83,9 +83,16 @@ class Gauge:
 
 
 class Metrics:
-    """An observer that counts everything of one sidecar, on its event loop; `gates` gives the state of its backends."""
+    """An observer that counts everything of one sidecar, on its event loop.
 
-    def __init__(self, gates: Callable[[], Mapping[str, GateState]] = dict) -> None:
+    `gates` gives the state of its backends, `digests` the SHA-256 of models.yaml and of the artefact's manifest.
+    """
+
+    def __init__(
+        self,
+        gates: Callable[[], Mapping[str, GateState]] = dict,
+        digests: Callable[[], tuple[str, str]] = lambda: ("", ""),
+    ) -> None:
         self.requests = Counter(
             "penstock_requests_total", "Requests by path and status; 499: the client left.", "path", "status"
         )
@@ -121,6 +128,15 @@ class Metrics:
             read=lambda: {
                 (name, state): int(gate.circuit == state) for name, gate in gates().items() for state in CIRCUIT_STATES
             },
+        )
+
+        self.reloads = Counter("penstock_reloads_total", "Readings anew of models.yaml: ok or failed.", "result")
+        self.config = Gauge(
+            "penstock_config_info",
+            "1 for the SHA-256 of models.yaml, and of the artefact's manifest, that are in use.",
+            "models_yaml",
+            "artefact",
+            read=lambda: {digests(): 1},
         )
 
     def see(self, exchange: Exchange) -> None:

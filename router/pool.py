@@ -42,13 +42,16 @@ class Pool:
         *,
         floors: Floors = NO_FLOORS,
         run_code: bool = False,
+        artefact_sha256: str = "",
     ) -> None:
         self.specs = dict(specs)
         self._trained = trained
         self._floors = floors
         self.run_code = run_code  # in answers, in a sandbox, to judge them by it
+        self.artefact_sha256 = artefact_sha256  # of its manifest, which seals the rest
         learned = trained.model.backends if trained else ()
         self.backends: tuple[str, ...] = tuple(specs) if specs else learned
+        self.named = {name: Policy(name=name, allow=(name,), max_calls=1) for name in self.backends}  # just that one
         self.untrained: tuple[str, ...] = tuple(name for name in self.backends if name not in learned)
         self._prior = PriorModel(specs=tuple(self.specs[name] for name in self.untrained))
         self._columns = np.array([learned.index(name) for name in self.backends if name in learned], dtype=np.int64)

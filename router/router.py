@@ -12,51 +12,34 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from ..backends import Backend, ConfigError, PenstockError, Query
-from ..classifiers import Estimates, load_artefact, question_of
+from ..backends import Backend, PenstockError, Query
+from ..classifiers import Estimates
 from .answer import Answer, AnswerChunk
 from .asked import Asked, takes_query
 from .background import CLOSED, aiterate, await_on, iterate, wait_for
 from .chat import Chat
 from .config import Config, read_config
-from .conversations import NO_PAST, Conversations, open_turns
+from .conversations import Conversations, open_turns
 from .decision import Decision
-from .errors import BackendBusy, NoBackendFree, NoFeasibleBackend, UnknownPolicy
+from .errors import BackendBusy
 from .fleet import Fleet
-from .flips import find_flips
 from .gate import GateState
 from .logbook import Logbook
 from .policy import NO_WISHES, Policy, Wishes
 from .pool import Pool
 from .records import WINNERS, AnswerRef
-from .rerouting import refuse_rerouting
+from .reloading import Reloaded, changes, reopen
 from .run import Run
+from .settings import Settings, open_pool
 from .sink import NullSink, TraceSink
-from .speculation import head_start
 from .tally import Tally
 
 if TYPE_CHECKING:
+    from .keys import Store
     from .shadow import Shadow
     from .tracing import TracedRun, Tracing
 
 logger = logging.getLogger(__name__)
-
-
-def open_pool(config: Config) -> Pool:
-    """Returns the backends of a configuration with its artefact, if it names one that exists.
-
-    Raises:
-        ArtefactError: the artefact is damaged.
-    """
-    trained = None
-    if config.artefact is not None and config.artefact.exists():
-        trained, _ = load_artefact(config.artefact)
-    elif config.artefact is not None:
-        logger.warning("%s does not exist yet: cold start, quality is guessed from tiers", config.artefact)
-    pool = Pool(config.backends, trained, floors=config.floors, run_code=config.run_code)
-    if trained is not None and pool.untrained:
-        logger.warning("not in the artefact, guessed from their tier: %s", ", ".join(pool.untrained))
-    return pool
 
 
 class Router:
@@ -77,19 +60,17 @@ class Router:
         tracing: Tracing | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self.config = config
-        self.pool = pool
         self.chat = Chat(self)
         self._tracing = tracing
         self._clock = clock
-        named = {name: Policy(name=name, allow=(name,), max_calls=1) for name in pool.backends}
-        self._policies: Mapping[str, Policy] = {**named, **config.policies}
         self._fleet = Fleet(config.backends, given=backends, clock=clock)
         self._conversations = Conversations(open_turns(config.conversations))
         self._logbook = Logbook(
             sink or NullSink(), content=config.traces.open_content(), conversations=self._conversations
         )
-        self._shadow = self._open_shadow(config)
+        self._shadow_store: Store | None = None
+        self._reloading = asyncio.Lock()
+        self._settings = self._settings_of(config, pool)
 
     @classmethod
     def from_config(
@@ -108,29 +89,23 @@ class Router:
         config = read_config(path)
         return cls(config, open_pool(config), sink=config.traces.open_sink(), backends=backends, tracing=tracing)
 
+    @property
+    def config(self) -> Config:
+        """What models.yaml says."""
+        return self._settings.config
+
+    @property
+    def pool(self) -> Pool:
+        """The backends, and what was learned of them."""
+        return self._settings.pool
+
     def policy(self, name: str | None = None, wishes: Wishes = NO_WISHES) -> Policy:
         """Returns the policy of that name with the wishes on top; a backend's name stands for asking just that one.
 
         Raises:
             UnknownPolicy: neither a policy nor a backend has the name.
         """
-        name = name or self.config.default_policy
-        found = self._policies.get(name)
-        if found is None:
-            known = ", ".join((*self.config.policies, *self.pool.backends))
-            raise UnknownPolicy(f"unknown model or policy {name!r}; expected one of {known}")
-        if wishes is NO_WISHES:
-            return found
-        efforts = sorted({spec.effort for spec in self.pool.specs.values() if spec.effort})
-        if wishes.effort is not None and wishes.effort not in efforts:
-            known = f"one of {', '.join(efforts)}" if efforts else "none: no backend has efforts"
-            raise ConfigError(f"effort: unknown {wishes.effort!r}; expected {known}")
-        for other in (*(wishes.allow or ()), *(wishes.deny or ())):
-            if other not in self.pool.backends:
-                raise ConfigError(
-                    f"allow/deny: unknown backend {other!r}; expected some of {', '.join(self.pool.backends)}"
-                )
-        return wishes.on(found)
+        return self._settings.policy(name, wishes)
 
     def decide(
         self,
@@ -148,34 +123,15 @@ class Router:
             NoFeasibleBackend: no backend is left; NoBackendFree where that may pass.
             InvalidRequest: the query is to be routed, and tells the provider to do that too.
         """
-        wanted = self.policy(policy, wishes)
-        past = NO_PAST
-        if wanted.name in self.config.policies:  # else there is nothing to decide
-            refuse_rerouting(query, why="ask for a backend by its name")
-            past = self._conversations.past_of(query, asker=asker, conversation=wishes.conversation)
-        refusals = self.refusals()
-        if not refusals:
-            return self.pool.decide(query, wanted, estimates, past=past)
-        unavailable = {name: refusal.reason for name, refusal in refusals.items()}
-        try:
-            return self.pool.decide(query, wanted, estimates, unavailable=unavailable, past=past)
-        except NoFeasibleBackend as error:
-            waits = [
-                refusal.retry_after_s or 0.0
-                for name, refusal in refusals.items()
-                if error.excluded.get(name) == refusal.reason
-            ]
-            if not waits:
-                raise
-            raise NoBackendFree(error.excluded, retry_after_s=min(waits)) from error
+        return self._settings.decide(query, policy, wishes, asker=asker, estimates=estimates)
 
     def refusals(self) -> Mapping[str, BackendBusy]:
         """Returns the backends that no call would be let through to now, and why."""
-        return self._fleet.refusals()
+        return self._settings.refusals()
 
     def gates(self) -> Mapping[str, GateState]:
         """Returns of every backend how busy it is, and whether it is left alone after failures."""
-        return self._fleet.gates()
+        return {name: gate.state() for name, gate in self._settings.gates.items()}
 
     @takes_query
     def route(self, asked: Asked) -> Decision:
@@ -186,29 +142,7 @@ class Router:
         self, query: Query, policy: str | None = None, wishes: Wishes = NO_WISHES, *, asker: str = ""
     ) -> Decision:
         """Returns the decision with its explanation, as `route` does."""
-        # Estimated even where a backend is named: whoever asks why wants to see them all.
-        estimates = self.pool.estimate_query(query)
-        decision = self.decide(query, policy, wishes, asker=asker, estimates=estimates)
-        notes = tuple(f"{name}: not in the artefact; guessed from tier and price" for name in self.pool.untrained)
-        if decision.estimates.source == "cold start":
-            notes = ()
-        notes += tuple(
-            f"{name}: joined by {n} graded queries; its quality is read off what is expected of the others"
-            for name, n in self.pool.joined.items()
-            if name in estimates.backends
-        )
-        if decision.past.last:
-            new = self.pool.decide(query, decision.policy, unavailable=decision.unavailable)
-            notes += (f"as the first request of a conversation: {new.backend}",)
-        start = head_start(next(self.pool.flow(query, decision)), decision.estimates)
-        if start is not None:
-            notes += (str(start),)
-
-        def again(expected: Estimates, wanted: Policy) -> Decision:
-            return self.pool.decide(query, wanted, expected, unavailable=decision.unavailable, past=decision.past)
-
-        flips = find_flips(decision, estimates, again)
-        return replace(decision, neighbours=self.pool.nearest(question_of(query)), flips=flips, notes=notes)
+        return self._settings.dry_run(query, policy, wishes, asker=asker)
 
     @takes_query
     def ask(self, asked: Asked) -> Answer:
@@ -322,6 +256,28 @@ class Router:
         """
         return self._fleet.backends()
 
+    async def count_tokens(self, query: Query, backend: str) -> int | None:
+        """Returns the tokens of a query as a backend counts them, None where it counts nothing; runs on its loop."""
+        return await self._fleet.callers()[backend].count_tokens(query)
+
+    def reload(self) -> Reloaded:
+        """Returns what has changed in models.yaml and its artefact, both read anew; requests go on meanwhile.
+
+        Those that have begun end as they began. Backends that are described as before keep their connections and the
+        state of their circuit breakers.
+
+        Raises:
+            ConfigError, ArtefactError: something is wrong, or cannot change without a restart; all is as it was.
+        """
+        self._fleet.check_may_wait()
+        return wait_for(self._fleet.submit, self._reload())
+
+    async def areload(self) -> Reloaded:
+        """Returns what has changed, as `reload` does, without blocking the event loop."""
+        if self._fleet.is_home:
+            return await self._reload()
+        return await await_on(self._fleet.submit, self._reload())
+
     def live_on(self, loop: asyncio.AbstractEventLoop) -> None:
         """Makes this loop the one that backends live on; the sidecar calls it once, before the first request."""
         self._fleet.live_on(loop)
@@ -358,15 +314,11 @@ class Router:
             raise PenstockError(CLOSED)
         return self._logbook.find(trace_id, backend)
 
-    def _mind_of(self, backend: str) -> str:
-        """Returns what thinks in a backend; "" where models.yaml does not know it any more."""
-        spec = self.config.backends.get(backend)
-        return spec.mind if spec else ""
-
     def _run(
         self, query: Query, policy: str | None, wishes: Wishes, decision: Decision | None, tally: Tally | None
     ) -> Run | TracedRun:
         started = self._clock()
+        settings = self._settings
         if decision is None:
             try:
                 decision = self.decide(query, policy, wishes)
@@ -376,30 +328,53 @@ class Router:
         if decision.policy.budget is not None:
             query = replace(query, reasoning_budget=decision.policy.budget)
         if any(decision.past.authors):
-            query = replace(query, minds=tuple(map(self._mind_of, decision.past.authors)))
+            query = replace(query, minds=tuple(map(settings.mind_of, decision.past.authors)))
         run = Run(
             query=query,
             decision=decision,
-            pool=self.pool,
+            pool=settings.pool,
             callers=self._fleet.callers(),
             logbook=self._logbook,
             tally=tally or self.tally(decision),
             clock=self._clock,
             started=started,
-            shadow=self._shadow,
+            shadow=settings.shadow,
         )
         return run if self._tracing is None else self._tracing.traced(run)
 
     def _close_books(self) -> None:
-        if self._shadow is not None:
-            self._shadow.close()
+        if self._shadow_store is not None:
+            self._shadow_store.close()
         self._logbook.close()
 
-    def _open_shadow(self, config: Config) -> Shadow | None:
+    async def _reload(self) -> Reloaded:
+        """Returns what has changed; runs on the loop that the backends live on."""
+        async with self._reloading:
+            before = self._settings
+            config, pool, content = await asyncio.to_thread(reopen, before.config, before.pool)
+            crew = await self._fleet.prepare(config.backends)
+            # From here on nothing waits: a request is decided and carried out by either the old or the new.
+            self._fleet.swap(crew)
+            self._logbook.write_content(content)
+            self._settings = self._settings_of(config, pool)
+        is_other = pool.artefact_sha256 != before.pool.artefact_sha256
+        return changes(before.config, config, artefact=is_other)
+
+    def _settings_of(self, config: Config, pool: Pool) -> Settings:
+        return Settings(
+            config=config,
+            pool=pool,
+            gates=self._fleet.crew.gates,
+            conversations=self._conversations,
+            shadow=self._open_shadow(config, pool),
+        )
+
+    def _open_shadow(self, config: Config, pool: Pool) -> Shadow | None:
         if config.shadow is None:
             return None
         from .keys import MemoryStore, open_store  # only where there is something to count
         from .shadow import Shadow
 
-        store = open_store(config.keys) if config.keys is not None else MemoryStore()
-        return Shadow(config.shadow, pool=self.pool, fleet=self._fleet, logbook=self._logbook, store=store)
+        if self._shadow_store is None:
+            self._shadow_store = open_store(config.keys) if config.keys is not None else MemoryStore()
+        return Shadow(config.shadow, pool=pool, fleet=self._fleet, logbook=self._logbook, store=self._shadow_store)

@@ -14,6 +14,7 @@ from ..backends import PenstockError
 from ..backends.usage import estimated_tokens
 from . import page
 from .asgi import ClientGone, Receive, Scope, Send, UntilGone, read_body, taken_within
+from .config import Config
 from .decision import Decision
 from .errors import BrokenOff
 from .exchange import GONE, Exchange, Observer
@@ -28,6 +29,7 @@ from .loopback import is_local
 from .metrics import CONTENT_TYPE, Metrics
 from .model_list import model_list
 from .openapi import openapi
+from .reloading import Reloaded
 from .reply import Reply
 from .router import Router
 from .tally import Tally
@@ -70,7 +72,7 @@ class Sidecar:
         if keys is None and router.config.keys is not None:
             keys = open_store(router.config.keys)
         self._guard = Guard(keys, clock=clock)
-        self._seen = Metrics(router.gates)
+        self._seen = Metrics(router.gates, lambda: (router.config.sha256, router.pool.artefact_sha256))
         self._page = page.Page(router, is_for_all=not self._guard.has_keys, clock=clock)
         self._observers: tuple[Observer, ...] = (self._seen, self._page.recent, *observers)
         self._max_body_bytes = max_body_bytes
@@ -110,6 +112,21 @@ class Sidecar:
             exchange.latency_s = time.perf_counter() - started
             for observer in self._observers:
                 observer.see(exchange)
+
+    async def reload(self) -> Reloaded:
+        """Returns what has changed in models.yaml and its artefact, as `Router.areload` does; counts it."""
+        result = "failed"
+        try:
+            reloaded = await self._router.areload()
+            result = "ok"
+        finally:
+            self._seen.reloads.add(1, result)
+        return reloaded
+
+    @property
+    def config(self) -> Config:
+        """What models.yaml says."""
+        return self._router.config
 
     async def _serve(self, scope: Scope, receive: Receive, reply: Reply) -> None:
         try:
@@ -233,10 +250,11 @@ class Sidecar:
         """Tells what the backend that would be asked counts, or an estimate where it counts nothing."""
         request = await self._read(scope, receive, reply, key)
         decision = self._decide(request)
-        count = getattr(self._router.backends()[decision.backend], "count_tokens", None)
         headers = encode_headers({"x-penstock-backend": decision.backend, "x-penstock-trace-id": reply.trace_id})
         async with UntilGone(receive):
-            n_tokens = await count(request.query) if count else _estimated_tokens(request, decision)
+            n_tokens = await self._router.count_tokens(request.query, decision.backend)
+        if n_tokens is None:
+            n_tokens = _estimated_tokens(request, decision)
         await reply.json({"input_tokens": n_tokens}, headers=headers)
 
     async def _route(self, scope: Scope, receive: Receive, reply: Reply, key: Key) -> None:

@@ -12,7 +12,9 @@ from dataclasses import dataclass, replace
 
 from ..backends import BackendError, Completion, PenstockError, Query
 from .answer import Answer
+from .caller import Caller
 from .fleet import Fleet
+from .gate import LocalGate
 from .keys.limits import day_of
 from .keys.store import Claim, Store
 from .logbook import Logbook
@@ -67,12 +69,12 @@ class Shadow:
         if claim is None:
             return
         self._n_calls += 1
-        task = self._fleet.spawn(self._call(query, answer, name, self._share.share / len(names), claim))
+        self._fleet.callers()  # built, if they are not yet
+        crew = self._fleet.crew  # whoever takes over meanwhile: this call goes on
+        task = self._fleet.spawn(
+            self._call(query, answer, crew.callers[name], crew.gates[name], self._share.share / len(names), claim)
+        )
         task.add_done_callback(self._ended)
-
-    def close(self) -> None:
-        """Frees what counts its budget; may be called twice."""
-        self._purse.store.close()
 
     def _ended(self, _: asyncio.Task[None]) -> None:
         self._n_calls -= 1
@@ -80,22 +82,27 @@ class Shadow:
     def _candidates(self, answer: Answer) -> list[str]:
         """Returns the backends that might have been asked and were not, and have nothing better to do."""
         asked = {step.backend for step in answer.steps}
+        gates = self._fleet.crew.gates
         return [
             name
             for name in answer.decision.outlook.backends
             if name not in asked
             and (not self._share.backends or name in self._share.backends)
-            and self._fleet.gate(name).has_room()
+            and name in gates  # it may have gone since the decision
+            and gates[name].has_room()
         ]
 
-    async def _call(self, query: Query, answer: Answer, name: str, propensity: float, claim: Claim) -> None:
+    async def _call(
+        self, query: Query, answer: Answer, caller: Caller, gate: LocalGate, propensity: float, claim: Claim
+    ) -> None:
+        name = caller.name
         task = asyncio.current_task()
         assert task is not None  # this is a coroutine
         completion: Completion | None = None
         error: str | None = None
         try:
-            async with self._fleet.gate(name).guest(task.cancel):
-                completion = await self._fleet.backends()[name].complete(query)
+            async with gate.guest(task.cancel):
+                completion = await caller.backend.complete(query)
         except BackendError as failure:
             error = type(failure).__name__
             logger.info("shadow: %s", failure)

@@ -19,12 +19,15 @@ logger = logging.getLogger(__name__)
 
 _TOO_SOON_S = 5.0  # a worker that dies before this would only die again
 
+RELOAD = b"reload"  # what a worker is told through its pipe
+
 Work = Callable[[socket.socket, Callable[[], None]], None]  # serves on a socket; calls back once it does
 
 
 def run_workers(work: Work, listener: socket.socket, *, n: int, on_ready: Callable[[], None]) -> None:
     """Runs n processes that accept from one socket, until SIGTERM or SIGINT; each lets what is under way come to an
-    end. `work` is called in each of them, and has to be a function of a module, or a `partial` of one.
+    end. SIGHUP is passed on to each, once it serves. `work` is called in each of them, and has to be a function of a
+    module, or a `partial` of one.
 
     Raises:
         PenstockError: one ended before it served, or as soon as it did; its own words are on standard error.
@@ -40,7 +43,12 @@ def run_workers(work: Work, listener: socket.socket, *, n: int, on_ready: Callab
         for worker in workers:
             worker.stop()
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    def reload(*_: object) -> None:
+        for worker in workers:
+            worker.reload()
+
+    handlers = {signal.SIGINT: stop, signal.SIGTERM: stop, signal.SIGHUP: reload}
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         workers += [_Worker(work, listener) for _ in range(n)]
         if all(worker.is_ready() for worker in workers) and not is_stopping:
@@ -105,20 +113,26 @@ class _Worker:
         """Asks it to end."""
         self._process.terminate()
 
+    def reload(self) -> None:
+        """Sends it SIGHUP as soon as it serves, when it knows what that means."""
+        with contextlib.suppress(OSError):  # it has ended
+            self._here.send_bytes(RELOAD)
+
     def join(self) -> None:
         """Waits for its end."""
         self._process.join()
 
 
 def _live(work: Work, listener: socket.socket, parent: Connection) -> None:
-    def end_with_parent() -> None:
+    def listen_to_parent() -> None:
         with contextlib.suppress(EOFError, OSError):
-            parent.recv_bytes()
+            while parent.recv_bytes() == RELOAD:
+                os.kill(os.getpid(), signal.SIGHUP)
         os.kill(os.getpid(), signal.SIGTERM)
 
     def tell() -> None:
         parent.send_bytes(b"ready")
-        threading.Thread(target=end_with_parent, daemon=True).start()
+        threading.Thread(target=listen_to_parent, daemon=True).start()
 
     with listener:
         work(listener, tell)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import contextlib
 import functools
 import gc
+import logging
 import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import uvicorn
 
@@ -21,15 +24,20 @@ from ..config import Config
 from ..exchange import Observer
 from ..keys import Store, open_store
 from ..loopback import is_loopback
+from ..reloading import stamp_of, watch
 from ..router import Router
 from ..server import Sidecar
 from ..tracing import open_tracing
 from ..workers import run_workers
 from .shared import add_models, positive
 
+logger = logging.getLogger(__name__)
+
+_HAS_RELOADS = hasattr(signal, "SIGHUP")  # not on Windows
 _KEEP_ALIVE_S = 75  # longer than clients keep connections, so that they close them and not we in the middle of a call
 _GRACE_S = 20  # for requests under way when we are asked to stop
 _BACKLOG = 2048
+_WATCH_S = 1.0  # between two looks at the files
 _YOUNG_OBJECTS = 10_000  # between two collections, some fifty requests; by default it is one
 _MAKE_KEY = "make one with `penstock keys create NAME`"
 
@@ -64,10 +72,18 @@ class ServeCommand:
             "--workers", type=positive, default=1, metavar="N", help="processes that share the port (default: 1)"
         )
 
+        parser.add_argument(
+            "--watch", action="store_true", help="reload models.yaml and the artefact when they change, as at SIGHUP"
+        )
+
     def run(self, options: argparse.Namespace) -> int:
         """Serves; returns 0 once it was interrupted and all is closed."""
-        setup = _Setup(models=options.models, access_log=options.access_log, is_traced=options.otel)
+        setup = _Setup(
+            models=options.models, access_log=options.access_log, is_traced=options.otel, is_watched=options.watch
+        )
         with contextlib.ExitStack() as stack:
+            if _HAS_RELOADS:  # until it serves, there is nothing to reload, and nothing to die of
+                stack.callback(signal.signal, signal.SIGHUP, signal.signal(signal.SIGHUP, signal.SIG_IGN))
             with contextlib.ExitStack() as opened:
                 router, keys, observers = setup.open(opened)
                 router.backends()  # so that a missing key is told before anything listens
@@ -78,7 +94,8 @@ class ServeCommand:
                 line = f"penstock listens on {_url(options.host, listener)}; {_summary(router)}"
                 if options.workers == 1:
                     sidecar = Sidecar(router, keys=keys, observers=observers)
-                    _Server(sidecar, lambda: print(line, flush=True)).run(sockets=[listener])
+                    on_ready = functools.partial(print, line, flush=True)
+                    _Server(sidecar, on_ready, is_watched=options.watch).run(sockets=[listener])
                     return 0
             # What was opened here is closed: each worker opens its own.
             line += f"; {options.workers} workers"
@@ -94,6 +111,7 @@ class _Setup:
     models: str
     access_log: str | None
     is_traced: bool
+    is_watched: bool
 
     def open(self, stack: contextlib.ExitStack) -> tuple[Router, Store | None, list[Observer]]:
         """Returns the router, the store of keys where there are some, and observers; all are closed with the stack."""
@@ -115,7 +133,8 @@ def _work(setup: _Setup, listener: socket.socket, on_ready: Callable[[], None]) 
     """Serves as one of several."""
     with contextlib.ExitStack() as stack:
         router, keys, observers = setup.open(stack)
-        _Server(Sidecar(router, keys=keys, observers=observers), on_ready).run(sockets=[listener])
+        sidecar = Sidecar(router, keys=keys, observers=observers)
+        _Server(sidecar, on_ready, is_watched=setup.is_watched).run(sockets=[listener])
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -145,7 +164,7 @@ def listen(host: str, port: int) -> socket.socket:
 class _Server(uvicorn.Server):
     """Says when it is ready, and ends with a value, not with the signal that stopped it."""
 
-    def __init__(self, sidecar: Sidecar, on_ready: Callable[[], None]) -> None:
+    def __init__(self, sidecar: Sidecar, on_ready: Callable[[], None], *, is_watched: bool) -> None:
         config = uvicorn.Config(
             sidecar,
             access_log=False,
@@ -161,6 +180,8 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._sidecar = sidecar
         self._on_ready = on_ready
+        self._is_watched = is_watched
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Starts to accept, and says that it does."""
@@ -170,12 +191,36 @@ class _Server(uvicorn.Server):
         gc.freeze()
         gc.set_threshold(_YOUNG_OBJECTS)
         if self.started:
+            if _HAS_RELOADS:
+                loop = asyncio.get_running_loop()
+                loop.add_signal_handler(signal.SIGHUP, lambda: self._spawn(self._reload()))
+            if self._is_watched:
+                self._spawn(watch(lambda: stamp_of(self._sidecar.config), self._reload, every_s=_WATCH_S))
             self._on_ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stops, having let what is under way come to an end."""
         self._sidecar.is_stopping = True
+        for task in self._tasks:
+            task.cancel()
         await super().shutdown(sockets)
+
+    async def _reload(self) -> None:
+        """Reads models.yaml and the artefact anew, and says what came of it."""
+        path = self._sidecar.config.path
+        try:
+            reloaded = await self._sidecar.reload()
+        except PenstockError as error:
+            logger.error("%s was not reloaded, all goes on as before: %s", path, " ".join(str(error).split()))
+        except Exception:  # an outer edge: requests go on, whatever is in the files
+            logger.exception("%s was not reloaded, all goes on as before", path)
+        else:
+            print(f"penstock has reloaded {path}: {reloaded}", flush=True)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

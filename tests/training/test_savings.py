@@ -13,7 +13,8 @@ import pytest
 from penstock.backends import FakeBackend, Query
 from penstock.router import Policy, Pool, Router
 from penstock.router.cli import main
-from penstock.router.router import open_pool, read_config
+from penstock.router.config import read_config
+from penstock.router.settings import open_pool
 from penstock.training import TraceError
 from penstock.training.log import read_log
 from penstock.training.savings import Savings, savings

@@ -9,7 +9,7 @@ from typing import Any
 from ...backends import ConfigError
 from ...router import read_config
 from ...router.commands.shared import DEFAULT_MODELS, add_json, print_json
-from ...router.router import open_pool
+from ...router.settings import open_pool
 from ..bootstrap import Interval
 from ..log import read_log
 from ..off_policy import Estimated
