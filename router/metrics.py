@@ -131,6 +131,8 @@ class Metrics:
         )
 
         self.reloads = Counter("penstock_reloads_total", "Readings anew of models.yaml: ok or failed.", "result")
+        for result in ("ok", "failed"):
+            self.reloads.add(0, result)  # so that the first one shows as a rise
         self.config = Gauge(
             "penstock_config_info",
             "1 for the SHA-256 of models.yaml, and of the artefact's manifest, that are in use.",
