@@ -24,6 +24,7 @@ class Features:
     dense: Float32Array  # (n_queries, embedding_dim + n_surface), the embedding first
     terms: CsrMatrix  # (n_queries, n_terms), rows of unit length
     embedding_dim: int
+    texts: tuple[str, ...]  # (n_queries,) canonical and shortened, as encoders are given them
 
     @property
     def n_queries(self) -> int:
@@ -37,7 +38,12 @@ class Features:
 
     def take(self, rows: IntArray) -> Features:
         """Returns the features of the chosen queries."""
-        return Features(dense=self.dense[rows], terms=self.terms.take(rows), embedding_dim=self.embedding_dim)
+        return Features(
+            dense=self.dense[rows],
+            terms=self.terms.take(rows),
+            embedding_dim=self.embedding_dim,
+            texts=tuple(self.texts[row] for row in rows),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +55,7 @@ class QueryFeatures:
     weights: Float32Array
     n_tokens: int  # by the static encoder's tokenizer
     embedding_dim: int
+    text: str  # canonical and shortened
 
 
 @dataclass(slots=True, kw_only=True)
@@ -84,14 +91,15 @@ class Featurizer:
         """
         if not len(texts):
             raise FitError("texts: expected at least one query to learn from, got none")
-        tokenized, embedding, surface = self._read([canonical(text) for text in texts])
+        texts = [canonical(text) for text in texts]
+        tokenized, embedding, surface = self._read(texts)
         self.surface_mean_ = surface.mean(0)
         spread = surface.std(0)
         self.surface_scale_ = np.where(spread > 1e-6, SURFACE_SCALE / np.maximum(spread, 1e-6), 0).astype(np.float32)
         keys = [term_keys(tokens) for tokens in tokenized]
         self._vocabulary = TermVocabulary.learn(keys)
         self.term_keys_, self.term_idf_ = self._vocabulary.keys, self._vocabulary.idf
-        return self, self._assemble(embedding, surface, self._vocabulary.matrix(keys))
+        return self, self._assemble(texts, embedding, surface, self._vocabulary.matrix(keys))
 
     def transform(self, texts: Sequence[str]) -> Features:
         """Returns the features of many texts."""
@@ -104,7 +112,7 @@ class Featurizer:
         tokenized, embedding, surface = self._read(texts)
         terms = self._vocabulary.matrix([term_keys(tokens) for tokens in tokenized])
         counts = [_in_proportion(len(tokens), shorten(t), t) for tokens, t in zip(tokenized, texts, strict=True)]
-        return self._assemble(embedding, surface, terms), counts
+        return self._assemble(texts, embedding, surface, terms), counts
 
     def transform_one(self, text: str) -> QueryFeatures:
         """Returns the features of one text, quickly."""
@@ -125,6 +133,7 @@ class Featurizer:
             weights=weights,
             n_tokens=_in_proportion(len(tokens), short, text),
             embedding_dim=len(embedding),
+            text=short,
         )
 
     def count_tokens(self, text: str) -> int:
@@ -152,9 +161,12 @@ class Featurizer:
     def _standardize(self, surface: Float32Array) -> Float32Array:
         return standardize(surface, self.surface_mean_, self.surface_scale_)
 
-    def _assemble(self, embedding: Float32Array, surface: Float32Array, terms: CsrMatrix) -> Features:
+    def _assemble(
+        self, texts: Sequence[str], embedding: Float32Array, surface: Float32Array, terms: CsrMatrix
+    ) -> Features:
         dense = np.concatenate([embedding, self._standardize(surface)], axis=1)
-        return Features(dense=dense, terms=terms, embedding_dim=embedding.shape[1])
+        short = tuple(shorten(text) for text in texts)
+        return Features(dense=dense, terms=terms, embedding_dim=embedding.shape[1], texts=short)
 
 
 def _in_proportion(n_tokens: int, short: str, text: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -40,11 +41,15 @@ def descend(
     decay: float,
     n_epochs: int,
     batch: int = 64,
+    warm_up: float | None = None,
+    patience: int = _PATIENCE,
+    tell: Callable[[str], None] = lambda said: None,
 ) -> None:
     """Fits the module in place by AdamW, and leaves it as it was in its best epoch.
 
     A tenth of the rows is held out; the best epoch is the one with the least loss on them. `loss_of` is given rows.
-    The same seed gives the same weights on the same machine.
+    With `warm_up` the rate rises over that share of all steps and falls to 0 over the rest, else it stays the same.
+    `tell` is told how far the fit has come. The same seed gives the same weights on the same machine.
     """
     import torch
 
@@ -53,8 +58,10 @@ def descend(
     n_held_out = max(1, n_rows // 10)
     held_out, kept = order[:n_held_out], order[n_held_out:]
     optimizer = torch.optim.AdamW(module.parameters(), lr=rate, weight_decay=decay)
+    n_steps = n_epochs * math.ceil(len(kept) / batch)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _share_of_rate(step, n_steps, warm_up))
     best, best_error, waited = _copy(module), np.inf, 0
-    for _ in range(n_epochs):
+    for epoch in range(n_epochs):
         module.train()
         shuffled = rng.permutation(kept)
         for start in range(0, len(shuffled), batch):
@@ -62,15 +69,25 @@ def descend(
             loss = loss_of(shuffled[start : start + batch])
             torch.autograd.backward(loss)
             optimizer.step()
+            schedule.step()
+            done = min(start + batch, len(shuffled))
+            tell(f"epoch {epoch + 1} of at most {n_epochs}, {done} of {len(shuffled)}, best loss {best_error:.4f}")
         module.eval()
         with torch.no_grad():
             error = float(loss_of(held_out))
         if error < best_error - 1e-5:
             best, best_error, waited = _copy(module), error, 0
-        elif (waited := waited + 1) > _PATIENCE:
+        elif (waited := waited + 1) > patience:
             break
     module.load_state_dict(best)
     module.eval()
+
+
+def _share_of_rate(step: int, n_steps: int, warm_up: float | None) -> float:
+    if warm_up is None:
+        return 1.0
+    n_rising = max(1, round(warm_up * n_steps))
+    return min((step + 1) / n_rising, max(0, n_steps - step) / max(1, n_steps - n_rising))
 
 
 def _copy(module: torch.nn.Module) -> dict[str, torch.Tensor]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
 from typing import Protocol, Self
 
 import numpy as np
 
-from ..backends import resolve
+from ..backends import ConfigError, resolve
 from .errors import FitError
 from .features import Features, QueryFeatures
 from .ridge import FloatArray
@@ -27,6 +27,7 @@ HEADS = {
     "contrastive": "penstock.classifiers.contrastive:ContrastiveHead",
     "stack": "penstock.classifiers.stack:StackHead",
     "blend": "penstock.classifiers.blend:BlendHead",
+    "finetune": "penstock.classifiers.finetune:FinetuneHead",
 }
 
 
@@ -54,13 +55,19 @@ class Head(Protocol):
 
 
 def create_head(name: str) -> Head:
-    """Returns an unfitted head by its built-in name or `package.module:Class`.
+    """Returns an unfitted head by its built-in name, `finetune:<folder>`, or `package.module:Class`.
 
     Raises:
-        ConfigError: the name is unknown.
+        ConfigError: the name is unknown, or has an argument where none is taken.
     """
-    head: Head = resolve(name, HEADS, what="classifier")()
-    return head
+    kind, _, argument = name.partition(":")
+    if not argument or kind not in HEADS:
+        built: Head = resolve(name, HEADS, what="classifier")()
+        return built
+    if kind != "finetune":
+        raise ConfigError(f"classifier: {kind!r} takes no argument, got {argument!r}")
+    tuned: Head = resolve(kind, HEADS, what="classifier")(argument)
+    return tuned
 
 
 def fit_with_out_of_fold(
@@ -78,6 +85,19 @@ def fit_with_out_of_fold(
     head.fit(features, quality, folds)
     if head.out_of_fold_ is not None:
         return head, head.out_of_fold_
+    return head, predict_across(
+        lambda *part: copy(head).fit(*part).predictor_, features=features, quality=quality, folds=folds
+    )
+
+
+def predict_across(
+    learn: Callable[[Features, FloatArray, IntArray], Predictor],
+    *,
+    features: Features,
+    quality: FloatArray,
+    folds: IntArray,
+) -> FloatArray:
+    """Returns the scores of each fold's queries, (n_queries, n_backends), by what is learned from all other folds."""
     scores = np.empty_like(quality)
     means = np.nanmean(quality, axis=0)
     for fold in np.unique(folds):
@@ -85,9 +105,9 @@ def fit_with_out_of_fold(
         known = quality[inside]
         is_unseen = ~np.isfinite(known).any(axis=0)  # a backend with few scores may have them all in one fold
         known[:, is_unseen] = means[is_unseen]
-        part = copy(head).fit(features.take(inside), known, folds[inside])
-        scores[outside] = part.predictor_.predict(features.take(outside))
-    return head, scores
+        predictor = learn(features.take(inside), known, folds[inside])
+        scores[outside] = predictor.predict(features.take(outside))
+    return scores
 
 
 def assign_folds(groups: Sequence[object], *, n_folds: int, seed: int) -> IntArray:

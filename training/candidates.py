@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ..classifiers import Features, Head, create_head, fit_with_out_of_fold
 from ..classifiers.blend import PARTS, BlendHead
 from ..classifiers.calibration import Calibration, fit_calibration
+from ..classifiers.finetune import FinetuneHead
 from ..classifiers.sparse import IntArray
 from .bootstrap import paired_bootstrap
 from .dataset import Dataset
@@ -63,6 +64,8 @@ def fit_candidates(
             continue
         progress.stage(f"fitting classifier {name}")
         head = BlendHead(fitted=parts) if is_free else create_head(name)
+        if isinstance(head, FinetuneHead):  # the one that takes minutes
+            head.tell = progress.note
         candidates[name] = _fit_candidate(name, head, features, quality, folds, timer)
     return candidates, left_out
 

@@ -62,6 +62,8 @@ def fit(
     leaves one out, the notes say so, and the result depends on the speed of the machine. With `run_code`, Python in the
     answers is run, in a sandbox, and its tests are a signal.
 
+    The classifier `finetune` without a folder is that of the encoder `hf:<folder>`.
+
     Everything is chosen on out-of-fold predictions over train and validation together, which is validation that wastes
     no label: each query is judged by fits that saw neither it nor a twin of it.
 
@@ -69,6 +71,8 @@ def fit(
         FitError: there are too few queries.
         ConfigError: the encoder or classifier is unknown.
     """
+    if classifier == "finetune" and encoder.startswith("hf:"):
+        classifier = f"finetune:{encoder.removeprefix('hf:')}"
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it ships no types
 
     # One thread: sums come out the same on any machine, and many small products are not slowed by waiting for threads.

@@ -62,7 +62,11 @@ def main() -> int:
     """Returns the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("sets", nargs="*", help="names of Parquet files without the ending (default: all)")
-    parser.add_argument("--heads", default=",".join(HEADS), help=f"of {', '.join(HEADS)} (default: all)")
+    parser.add_argument(
+        "--heads",
+        default=",".join(head for head in HEADS if head != "finetune"),
+        help=f"of {', '.join(HEADS)}, the last of them as finetune:<folder> (default: all but that one)",
+    )
     parser.add_argument("--seeds", type=int, default=5, metavar="N")
     parser.add_argument("--data", type=Path, default=Path(__file__).parents[3] / "shared" / "data")
     parser.add_argument("--out", type=Path, help="also write the table there")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,17 +25,14 @@ class HfEncoder:
         self._model = model
         self.dim = int(model.config.hidden_size)
         self.id = f"hf:{name}#{_hash_of(model)}"
-        places = getattr(model.config, "max_position_embeddings", _MAX_TOKENS)
-        self._max_tokens = min(_MAX_TOKENS, tokenizer.model_max_length, places)
+        self._max_tokens = most_tokens(tokenizer, model)
 
     def encode(self, texts: Sequence[str]) -> Float32Array:
         """Returns one vector a text, (n_texts, dim)."""
         import torch
 
         out = np.empty((len(texts), self.dim), dtype=np.float32)
-        by_length = sorted(range(len(texts)), key=lambda i: len(texts[i]))  # little padding in a batch
-        for start in range(0, len(texts), _BATCH):
-            rows = by_length[start : start + _BATCH]
+        for rows in batches_by_length(texts):
             batch = self._tokenizer(
                 [shorten(texts[i]) for i in rows],
                 padding=True,
@@ -45,8 +42,7 @@ class HfEncoder:
             ).to(self._model.device)
             with torch.inference_mode():
                 hidden = self._model(**batch).last_hidden_state
-            mask = batch["attention_mask"].unsqueeze(-1).to(hidden.dtype)
-            mean = (hidden * mask).sum(1) / mask.sum(1).clamp(min=1)
+            mean = mean_pool(hidden, batch["attention_mask"])
             out[rows] = torch.nn.functional.normalize(mean, dim=-1).float().cpu().numpy()
         return out
 
@@ -59,20 +55,49 @@ def load_hf(name: str) -> HfEncoder:
     """
     if not name:
         raise ConfigError("encoder: 'hf' needs a folder or hub id, as in hf:sentence-transformers/all-MiniLM-L6-v2")
+    tokenizer, model = load_pretrained(name, what=f"encoder hf:{name}")
+    return HfEncoder(name=name, tokenizer=tokenizer, model=model)
+
+
+def load_pretrained(name: str, *, what: str) -> tuple[Any, Any]:
+    """Returns tokenizer and model of a folder or hub id, the model on the GPU where there is one.
+
+    Raises:
+        ConfigError: the extra `local` is not installed, or there is no such model; it begins with `what`.
+    """
     try:
         import torch
         from transformers import AutoModel, AutoTokenizer
     except ImportError as error:
-        raise ConfigError(f"encoder hf:{name}: needs torch and transformers; pip install 'penstock[local]'") from error
+        raise ConfigError(f"{what}: needs torch and transformers; pip install 'penstock[local]'") from error
     if name.startswith((".", "/")) and not Path(name).is_dir():
-        raise ConfigError(f"encoder hf:{name}: there is no such folder")
+        raise ConfigError(f"{what}: there is no such folder")
     try:
         tokenizer = AutoTokenizer.from_pretrained(name)
         model = AutoModel.from_pretrained(name).eval()
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise ConfigError(f"encoder hf:{name}: cannot be loaded: {reason}") from error
-    return HfEncoder(name=name, tokenizer=tokenizer, model=model.to("cuda" if torch.cuda.is_available() else "cpu"))
+        raise ConfigError(f"{what}: cannot be loaded: {reason}") from error
+    return tokenizer, model.to("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def most_tokens(tokenizer: Any, model: Any) -> int:
+    """Returns how many tokens of a text the model is given."""
+    places = getattr(model.config, "max_position_embeddings", _MAX_TOKENS)
+    return int(min(_MAX_TOKENS, tokenizer.model_max_length, places))
+
+
+def batches_by_length(texts: Sequence[str]) -> Iterator[list[int]]:
+    """Yields the places of the texts in batches of like length, so that little is padded."""
+    by_length = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+    for start in range(0, len(texts), _BATCH):
+        yield by_length[start : start + _BATCH]
+
+
+def mean_pool(hidden: Any, mask: Any) -> Any:
+    """Returns the mean over the tokens that are not padding, (n, dim), of hidden states (n, n_tokens, dim)."""
+    weights = mask.unsqueeze(-1).to(hidden.dtype)
+    return (hidden * weights).sum(1) / weights.sum(1).clamp(min=1)
 
 
 def _hash_of(model: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -86,10 +87,11 @@ def query_of(features: Features, row: int) -> QueryFeatures:
         weights=features.terms.values[start:end],
         n_tokens=1,
         embedding_dim=features.embedding_dim,
+        text=features.texts[row],
     )
 
 
-def features_of(dense: FloatArray, *, embedding_dim: int) -> Features:
+def features_of(dense: FloatArray, *, embedding_dim: int, texts: Sequence[str] | None = None) -> Features:
     """Returns features without any term."""
     n = len(dense)
     no_terms = CsrMatrix(
@@ -98,7 +100,12 @@ def features_of(dense: FloatArray, *, embedding_dim: int) -> Features:
         values=np.empty(0, dtype=np.float32),
         n_columns=0,
     )
-    return Features(dense=dense.astype(np.float32), terms=no_terms, embedding_dim=embedding_dim)
+    return Features(
+        dense=dense.astype(np.float32),
+        terms=no_terms,
+        embedding_dim=embedding_dim,
+        texts=("",) * n if texts is None else tuple(texts),
+    )
 
 
 def model_of(n: int = 120, *, head: str = "linear", seed: int = 0) -> QueryModel:

@@ -13,7 +13,7 @@ EASY, HARD = "name the capital colour animal fruit", "prove the integral theorem
 LONG = "prove the theorem of the river " * 2000
 
 
-@pytest.mark.parametrize("head", sorted(set(HEADS) - {"mean"}))
+@pytest.mark.parametrize("head", sorted(set(HEADS) - {"mean", "finetune"}))
 def test_a_hard_query_is_told_from_an_easy_one(head: str) -> None:
     model = model_of(300, head=head)
     easy, hard = model.estimate(EASY), model.estimate(HARD)

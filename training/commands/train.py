@@ -31,7 +31,7 @@ class TrainCommand:
         parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the artefact")
         add_models(parser)
         parser.add_argument("--encoder", default="static", metavar="E", help="static, or hf:<folder or hub id>")
-        parser.add_argument("--classifier", default="auto", metavar="C", help=f"auto, {', '.join(HEADS)}")
+        parser.add_argument("--classifier", default="auto", metavar="C", help=f"auto, {', '.join(HEADS)}:<folder>")
         parser.add_argument(
             "--budget", type=_seconds, metavar="TIME", help="time for `auto` to begin fits in, as in 60s or 5m"
         )
