@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from .savings import Savings
+    from .shift import ShiftedSlice
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -91,4 +92,5 @@ class Evaluation:
     trials: tuple[Trial, ...]
     notes: tuple[str, ...]  # sentences: what was estimated, skipped, or could not be learned
     signals: tuple[SignalWorth, ...] = ()  # where the router was trained just now
+    shift: tuple[ShiftedSlice, ...] = ()  # where it was asked for
     savings: Savings | None = None  # where the traces are the log of a running router, with shadow calls

@@ -93,7 +93,7 @@ def _fit(
     learned = dataset.take(split.learned)
     if learned.n_queries < N_FOLDS:
         raise FitError(f"{learned.n_queries} queries to learn from; expected at least {N_FOLDS}")
-    families = _groups(learned)
+    families = families_of(learned)
     folds = assign_folds(families, n_folds=N_FOLDS, seed=seed)
 
     progress.stage(f"reading {learned.n_queries} queries with encoder {encoder}")
@@ -150,7 +150,7 @@ def _fit(
     )
 
 
-def _groups(dataset: Dataset) -> Sequence[str]:
+def families_of(dataset: Dataset) -> Sequence[str]:
     """Returns what keeps twins in one fold: the family of each query, as the split knows it."""
     family_of = [""] * dataset.n_queries
     for family, members in find_families(dataset.texts, dataset.groups).items():

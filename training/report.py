@@ -17,6 +17,7 @@ from .metrics import mean_cost_usd
 from .report_breakdowns import backends_table, difficulty_table, tasks_table, wins_and_losses
 from .report_probabilities import probabilities_table, reliability_figures, signals_table
 from .report_savings import savings_section
+from .report_shift import shift_section
 from .report_strategies import comparison_table, cost_quality_figure, pair_table, policies_table, trials_table
 
 TEMPLATE = "report_template.html"
@@ -60,6 +61,7 @@ def render_report(evaluation: Evaluation) -> str:
         reliability=reliability_figures(evaluation),
         backends=backends_table(evaluation, found),
         tasks=tasks_table(evaluation, found),
+        shift=shift_section(evaluation),
         difficulty=difficulty_table(evaluation, found),
         examples=wins_and_losses(evaluation, found),
         trials=trials_table(evaluation),

@@ -15,7 +15,7 @@ from penstock.classifiers import HEADS, save_artefact
 from penstock.training import Dataset, Fitted, Trace, build_dataset, fit, read_traces, split_queries
 from penstock.training.candidates import AUTO
 from penstock.training.evaluation import Curve
-from penstock.training.fit import _groups
+from penstock.training.fit import families_of
 from penstock.training.metrics import auroc
 from penstock.training.trials import lag_of_best
 
@@ -146,11 +146,11 @@ def test_a_classifier_that_was_asked_for_is_used_even_on_noise() -> None:
     assert fitted.trained.model.classifier == "knn"
 
 
-def test_twins_share_a_fold_whatever_their_groups() -> None:
+def test_twins_share_a_fold_whatever_theirfamilies_of() -> None:
     rows = _noise(60)
     twins = [replace(row, query_id=row.query_id + "b", group="g" + row.query_id) for row in rows[:40]]
     dataset = build_dataset([*rows, *twins])
-    families = _groups(dataset)
+    families = families_of(dataset)
     for number in range(20):
         pair = {families[dataset.query_ids.index(name)] for name in (f"q{number}", f"q{number}b")}
         assert len(pair) == 1

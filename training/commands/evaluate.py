@@ -13,6 +13,7 @@ import orjson
 
 from ...router.commands.shared import print_json
 from ..bootstrap import Interval, curve_figures, mean_interval, probability_intervals
+from ..errors import TraceError
 from ..evaluate import evaluate
 from ..evaluation import Evaluation
 from ..log import read_log
@@ -21,6 +22,7 @@ from ..progress import quiet_or_shown
 from ..report import write_report
 from ..rows import Trace
 from ..savings import savings
+from ..shift import BUDGET_S, ShiftedSlice, measure_shift
 from .savings import savings_as_dict, savings_lines
 from .shared import (
     add_models,
@@ -30,6 +32,7 @@ from .shared import (
     open_artefact,
     policies_of,
     read_part,
+    seconds,
     seed,
 )
 
@@ -49,6 +52,14 @@ class EvaluateCommand:
         parser.add_argument("--json", nargs="?", const="-", metavar="F", help="write the figures as JSON (default: -)")
         parser.add_argument("--report", type=Path, metavar="F.html", help="write the report")
         parser.add_argument("--seed", type=seed, metavar="N", help="of the split (default: that of training)")
+        parser.add_argument(
+            "--shift",
+            nargs="?",
+            type=seconds,
+            const=BUDGET_S,
+            metavar="TIME",
+            help=f"also learn without each task, and without long queries, within this time (default: {BUDGET_S:g}s)",
+        )
         add_quiet(parser)
 
     def run(self, options: argparse.Namespace) -> int:
@@ -57,6 +68,8 @@ class EvaluateCommand:
         policies, default = policies_of(opened.config)
         with quiet_or_shown(quiet=options.quiet) as progress:
             dataset, tested, split = read_part(options, opened, progress)
+            if split is None and options.shift is not None:
+                raise TraceError("--shift: with --split all there is no query to judge by; expected --split test")
             train = None if split is None else dataset.take(split.learned)
             notes = list(dataset.notes)
             if np.isnan(tested.quality).any():
@@ -79,10 +92,23 @@ class EvaluateCommand:
                 log = read_log(options.traces, skip_bad_rows=options.skip_bad_rows)
                 found = savings(log, opened.pool, policies=list(policies.values()))
                 evaluation = replace(evaluation, savings=found)
+            if options.shift is not None and split is not None:
+                shift, told = measure_shift(
+                    dataset,
+                    split,
+                    encoder=opened.manifest.encoder,
+                    seed=opened.manifest.seed,
+                    budget_s=options.shift,
+                    progress=progress,
+                )
+                notes += told
+                evaluation = replace(evaluation, shift=shift, notes=(*evaluation.notes, *told))
             if options.report:
                 progress.stage("writing the report")
                 write_report(evaluation, options.report)
         figures = figures_of(evaluation) | {"notes": notes}
+        if options.shift is not None:
+            figures["shift"] = [_slice(part) for part in evaluation.shift]
         if evaluation.savings is not None:
             figures["savings"] = savings_as_dict(evaluation.savings)
         if options.json == "-":
@@ -145,6 +171,16 @@ def figures_of(evaluation: Evaluation) -> dict[str, Any]:
     return figures
 
 
+def _slice(part: ShiftedSlice) -> dict[str, Any]:
+    intervals = ("aiq", "aiq_unseen", "aiq_difference", "gap_closed", "gap_closed_unseen", "gain_over_hull_unseen")
+    return {
+        "name": part.name,
+        "n_queries": part.n_queries,
+        "n_learned": part.n_learned,
+        **{name: _plain(getattr(part, name)) for name in intervals},
+    }
+
+
 def _backend(evaluation: Evaluation, column: int) -> dict[str, Any]:
     return {
         "backend": evaluation.backends[column],
@@ -170,6 +206,9 @@ def _lines(figures: dict[str, Any]) -> list[str]:
         refused = f"; refused {row['refused']} queries" if row["refused"] else ""
         cost = "nothing" if row["cost_usd"]["value"] is None else f"${row['cost_usd']['value']:.6f}"
         lines.append(f"policy {name}: score {_shown(row['score'])} for {cost}, {row['calls']:.2f} calls{refused}")
+    for part in figures.get("shift", ()):
+        shown = ", ".join(f"{key} {_shown(value)}" for key, value in part.items() if isinstance(value, dict))
+        lines.append(f"unseen: {part['name']}, {part['n_queries']} queries: {shown}")
     lines.extend(f"note: {note}" for note in figures["notes"])
     for kind in ("estimates", "confidences"):
         if kind in figures:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +42,21 @@ def seed(text: str) -> int:
     if not text.isdecimal() or len(text) > 18:
         raise argparse.ArgumentTypeError(f"expected a whole number from 0 up, got {text!r}")
     return int(text)
+
+
+def seconds(text: str) -> float:
+    """Returns the seconds in `90`, `90s`, `1.5m` or `1h`."""
+    number, unit = (text[:-1], text[-1]) if text[-1:] in _UNITS_S else (text, "s")
+    try:
+        seconds = float(number) * _UNITS_S[unit]
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time; expected a number with s, m or h, as in 60s")
+    return seconds
+
+
+_UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def add_quiet(parser: argparse.ArgumentParser) -> None:

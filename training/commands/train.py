@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 from pathlib import Path
 
 from ...classifiers import HEADS, save_artefact
@@ -13,7 +12,7 @@ from ..fit import fit
 from ..progress import quiet_or_shown
 from ..report import write_report
 from ..split import split_queries
-from .shared import add_models, add_quiet, add_traces, policies_of, pool_of, read_dataset, read_models, seed
+from .shared import add_models, add_quiet, add_traces, policies_of, pool_of, read_dataset, read_models, seconds, seed
 
 
 class TrainCommand:
@@ -33,7 +32,7 @@ class TrainCommand:
         parser.add_argument("--encoder", default="static", metavar="E", help="static, or hf:<folder or hub id>")
         parser.add_argument("--classifier", default="auto", metavar="C", help=f"auto, {', '.join(HEADS)}:<folder>")
         parser.add_argument(
-            "--budget", type=_seconds, metavar="TIME", help="time for `auto` to begin fits in, as in 60s or 5m"
+            "--budget", type=seconds, metavar="TIME", help="time for `auto` to begin fits in, as in 60s or 5m"
         )
         parser.add_argument("--seed", type=seed, default=0, metavar="N", help="of splits and folds (default: 0)")
         parser.add_argument("--no-report", action="store_true", help="write no report.html")
@@ -102,18 +101,3 @@ class TrainCommand:
         if report:
             print(f"report: {report}")
         return 0
-
-
-def _seconds(text: str) -> float:
-    """Returns the seconds in `90`, `90s`, `1.5m` or `1h`."""
-    number, unit = (text[:-1], text[-1]) if text[-1:] in _UNITS_S else (text, "s")
-    try:
-        seconds = float(number) * _UNITS_S[unit]
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is no time; expected a number with s, m or h, as in 60s")
-    return seconds
-
-
-_UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
