@@ -12,6 +12,7 @@ from pathlib import Path
 import orjson
 
 from ...backends import ConfigError, PenstockError
+from .memory import MOST_TURNS_OF_ONE
 from .turn import Turn
 
 _WAIT_S = 2.0  # for another process that writes
@@ -54,11 +55,13 @@ class SqliteTurns:
         """Returns the turns of a conversation."""
         with self._opened() as database:
             rows = database.execute(
-                "SELECT mark, backend, read_tokens, at FROM turns WHERE key = ? AND at >= ? ORDER BY at", (key, since)
+                "SELECT mark, backend, read_tokens, at FROM turns WHERE key = ? AND at >= ?"
+                " ORDER BY at DESC, rowid DESC LIMIT ?",
+                (key, since, MOST_TURNS_OF_ONE),
             ).fetchall()
         return [
             Turn(mark=mark, backend=backend, read_tokens=orjson.loads(read_tokens), at=at)
-            for mark, backend, read_tokens, at in rows
+            for mark, backend, read_tokens, at in reversed(rows)
         ]
 
     def add(self, key: str, turn: Turn, *, since: float) -> None:

@@ -49,8 +49,7 @@ def test_memory_forgets_the_conversations_that_were_left_longest_ago() -> None:
     assert [len(store.turns(key, since=0)) for key in "acd"] == [0, 0, 1]
 
 
-def test_memory_keeps_the_latest_turns_of_a_long_conversation() -> None:
-    store = MemoryTurns()
+def test_of_a_long_conversation_the_latest_turns_come_back(store: TurnStore) -> None:
     for n in range(MOST_TURNS_OF_ONE + 10):
         store.add("a", turn(f"m{n}"), since=0)
     kept = store.turns("a", since=0)
