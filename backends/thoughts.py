@@ -79,6 +79,8 @@ def put_own_blocks(body: dict[str, Any], query: Query, mind: str) -> None:
                 if len(content) < len(turn["content"]):
                     turn = {**turn, "content": content}
             place += 1
+            if turn.get("content") == []:  # an answer that was cut off while it was thought of; none may be empty
+                continue
         kept.append(turn)
     body["messages"] = kept
     if (body.get("thinking") or {}).get("type") == "enabled" and _calls_without_thought(kept):

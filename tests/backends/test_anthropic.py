@@ -339,6 +339,13 @@ def test_a_request_of_the_api_is_sent_as_it_came() -> None:
     assert sent(in_own_words(**body)) == expected
 
 
+def test_an_answer_that_is_nothing_but_thinking_of_another_model_is_left_out() -> None:
+    thought = {"type": "thinking", "thinking": "Hm.", "signature": ""}
+    cut_off = {"role": "assistant", "content": [thought]}
+    body = sent(in_own_words(messages=[USER, cut_off, USER]))
+    assert body["messages"] == [USER, USER]
+
+
 def test_the_callers_thinking_holds_over_the_backends_effort() -> None:
     thinking = {"type": "enabled", "budget_tokens": 1024}
     body = sent(in_own_words(thinking=thinking, temperature=1, top_p=0.99), effort="high")
