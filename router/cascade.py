@@ -81,6 +81,7 @@ class Step:
     confidence: float  # P(its answer is correct), from all answers of the cascade; 0 where it failed
     cost_usd: float
     is_given_up: bool = False  # broken off: the completion is the beginning of an answer
+    is_beside: bool = False  # made beside another call that was enough, hedged or ahead of its turn
 
     @property
     def label(self) -> str:

@@ -153,11 +153,12 @@ class Metrics:
         self._see_steps(exchange.steps)
 
     def _see_steps(self, steps: Sequence[Step]) -> None:
-        for place, step in enumerate(steps):
+        in_turn = [step for step in steps if not step.is_beside]
+        for step in in_turn[:-1]:
+            self.moves.add(1, "fall_back" if step.error else "escalate")
+        for step in steps:
             result = type(step.error).__name__ if step.error else "given_up" if step.is_given_up else "ok"
             self.calls.add(1, step.backend, result)
-            if place:
-                self.moves.add(1, "fall_back" if steps[place - 1].error else "escalate")
             if step.cost_usd:
                 self.cost.add(step.cost_usd, step.backend)
             if step.completion is None:

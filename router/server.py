@@ -306,6 +306,10 @@ class Sidecar:
         await reply.json(told, status=200 if is_ready else 503)
 
     async def _metrics(self, scope: Scope, receive: Receive, reply: Reply, key: Key) -> None:
+        if not key.sees_all:  # the figures are of all keys together
+            raise HttpError(
+                403, "this key may not see the figures of all; make one with --sees-all", code="figures_not_allowed"
+            )
         await reply.text(self._seen.text(), content_type=CONTENT_TYPE)
 
     async def _openapi(self, scope: Scope, receive: Receive, reply: Reply, key: Key) -> None:

@@ -89,6 +89,7 @@ class Tally:
                 confidence=0.0,
                 cost_usd=self._used(entry)[1],
                 is_given_up=isinstance(entry.reply, GivenUp),
+                is_beside=entry.is_hedge,
             )
             for entry in self._entries
         )
@@ -100,7 +101,9 @@ class Tally:
     def lost(self, entry: Entry) -> Step:
         """Returns a call whose answer is not needed, with what it has used until it was broken off."""
         if isinstance(entry.reply, BackendError):
-            return Step(backend=entry.backend, completion=None, error=entry.reply, confidence=0.0, cost_usd=0.0)
+            return Step(
+                backend=entry.backend, completion=None, error=entry.reply, confidence=0.0, cost_usd=0.0, is_beside=True
+            )
         return Step(
             backend=entry.backend,
             completion=entry.completion or self._broken_off(entry),
@@ -108,6 +111,7 @@ class Tally:
             confidence=0.0,
             cost_usd=self._used(entry)[1],
             is_given_up=True,
+            is_beside=True,
         )
 
     def _used(self, entry: Entry) -> tuple[int, float]:

@@ -43,7 +43,9 @@ class KeysCommand:
         for name, what in _BUDGETS.items():
             option = f"--{name.replace('_', '-')}"
             create.add_argument(option, metavar="X", type=_amount, help=f"most to spend {what}, in USD")
-        create.add_argument("--sees-all", action="store_true", help="may see the requests of every key on the page")
+        create.add_argument(
+            "--sees-all", action="store_true", help="may see the requests of every key on the page, and /metrics"
+        )
         _add_action(actions, "list", _list, "show keys, and what they have spent", example="penstock keys list")
         revoke = _add_action(
             actions, "revoke", _revoke, "end a key at once", example="penstock keys revoke team-search"

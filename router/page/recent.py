@@ -48,6 +48,7 @@ class Request:
     decision: Decision | None  # holds nothing of the query but its estimates
     calls: tuple[Call, ...]
     chosen: int | None  # the call whose answer was returned
+    is_escalated: bool
     best_cost_usd: float  # as of an `Answer`; 0 without one
 
     @property
@@ -74,7 +75,7 @@ class Totals:
         self.left += request.status == GONE
         self.cost_usd += request.cost_usd
         if request.chosen is not None:
-            self.escalated += sum(call.error is None for call in request.calls) > 1
+            self.escalated += request.is_escalated
             self.best_cost_usd += request.best_cost_usd
 
 
@@ -121,6 +122,7 @@ def _request_of(number: int, exchange: Exchange, key: Key) -> Request:
         latency_s=exchange.latency_s,
         decision=exchange.decision,
         calls=tuple(_call_of(step) for step in exchange.steps),
+        is_escalated=sum(step.error is None and not step.is_beside for step in exchange.steps) > 1,
         chosen=answer.outcome.chosen if answer is not None else None,
         best_cost_usd=answer.best_cost_usd if answer is not None else 0.0,
     )

@@ -11,6 +11,11 @@ import pytest
 
 from penstock.backends import Chunk, Completion, FakeBackend, Query, ServerFailed, Usage
 from penstock.router import Answer, Pool, Router, read_config
+from penstock.router.exchange import Exchange
+from penstock.router.keys import ANYONE
+from penstock.router.metrics import Metrics
+from penstock.router.page.recent import Recent
+from penstock.router.tally import Tally
 
 from .serving import ListSink, write_models
 from .virtual_time import VirtualLoop, run_virtually
@@ -108,6 +113,20 @@ def test_both_answers_at_once_are_both_paid_for_and_one_is_returned(tmp_path: Pa
     answers, _ = asked(tmp_path, Late(_20=2.0), is_stream=False, n=21)
     assert (answers[-1].text, answers[-1].path) == ("20", "small>small~")
     assert answers[-1].cost_usd == pytest.approx(2 * answers[0].cost_usd)
+
+
+@pytest.mark.parametrize("second", [1.0, ServerFailed("down", backend="small")], ids=["late", "failed"])
+def test_a_second_call_beside_the_first_counts_as_no_move_to_another_backend(tmp_path: Path, second: Any) -> None:
+    answers, _ = asked(tmp_path, Late(_20=3.0, _21=second), is_stream=False, n=21)
+    exchange = Exchange(method="POST", path="/v1/chat/completions", began_at=0.0, key=ANYONE)
+    exchange.tally = Tally(answers[-1].decision, lambda *_: 0.0)
+    exchange.tally.answer = answers[-1]
+    metrics, recent = Metrics(), Recent()
+    for observer in (metrics, recent):
+        observer.see(exchange)
+    assert b"penstock_calls_total{" in metrics.text()
+    assert b"penstock_moves_total{" not in metrics.text()
+    assert recent.totals_for(ANYONE).escalated == 0
 
 
 @pytest.mark.parametrize(

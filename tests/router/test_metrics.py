@@ -126,16 +126,19 @@ def test_a_client_that_left_is_a_status_of_its_own(tmp_path: Path) -> None:
     assert samples(app)['penstock_requests_total{path="/v1/chat/completions",status="499"}'] == 1
 
 
-def test_with_keys_only_this_machine_may_see_it_without_one(tmp_path: Path) -> None:
-    key, text = new_key(Key(id="", name="me", digest="", created_at=0.0))
-    store = MemoryStore()
-    store.put(key)
+def test_with_keys_only_this_machine_and_who_sees_all_may_see_it(tmp_path: Path) -> None:
+    store, texts = MemoryStore(), {}
+    for sees_all in (False, True):
+        key, texts[sees_all] = new_key(Key(id="", name="me", digest="", created_at=0.0, sees_all=sees_all))
+        store.put(key)
     app = Sidecar(make_router(tmp_path), keys=store)
     with serving(app) as url:
         assert httpx.get(f"{url}/metrics").status_code == 200
         assert httpx.get(f"{url}/v1/models").status_code == 401
     assert call(app, "/metrics").status == 401  # nobody knows from where
-    assert call(app, "/metrics", headers={"x-api-key": text}).status == 200
+    assert call(app, "/metrics", headers={"x-api-key": texts[True]}).status == 200
+    refused = call(app, "/metrics", headers={"x-api-key": texts[False]})
+    assert (refused.status, refused.json["error"]["code"]) == (403, "figures_not_allowed")
 
 
 def test_the_state_of_backends_is_told(tmp_path: Path) -> None:
