@@ -388,8 +388,8 @@ def ask_sidecar(models: Path, method: str, path: str, **request: Any) -> httpx.R
 def test_reference_names_every_path_of_the_sidecar(demo: Path) -> None:
     said = ask_sidecar(demo / "models.yaml", "GET", "/nowhere").json()["error"]["message"]
     section = section_of(text_of("http.md"), "## Endpoints")
-    endpoints = re.findall(r"^\| `(GET|POST) (/[\w/]+)`", section, re.MULTILINE)
-    assert {path for _, path in endpoints} == set(re.findall(r"/[\w/]+", said))
+    endpoints = re.findall(r"^\| `(GET|POST) (/[\w/.]+)`", section, re.MULTILINE)
+    assert {path for _, path in endpoints} == set(re.findall(r"/[\w/.]+", said))
     for method, path in endpoints:
         assert ask_sidecar(demo / "models.yaml", method, path, content=b"{}").status_code != 405
 
