@@ -66,6 +66,13 @@ class TreeSum:
         scores: FloatArray = self.base + self._flat[reached].sum(1)
         return scores
 
+    def predict_one(self, inputs: Float32Array) -> FloatArray:
+        """Returns the scores of one row, (n_outputs,)."""
+        reached = (inputs.take(self.columns) > self.thresholds) @ self._bits
+        reached += self._first
+        scores: FloatArray = self.base + self._flat.take(reached, axis=0).sum(0)
+        return scores
+
 
 def tree_sum(trees: list[Tree], base: FloatArray, *, depth: int) -> TreeSum:
     """Returns the sum of trees of this depth, of which there may be none."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 import numpy as np
@@ -43,11 +43,14 @@ class ConfidenceModel:
     own: FloatArray  # (n_backends, n_features)
     trees: TreeSum | None  # over all features but the last
     calibration: Calibration  # of one column
+    _weights: dict[str, FloatArray] = field(init=False, repr=False, compare=False)  # by backend: shared and own
 
     def __post_init__(self) -> None:
         if self.signals not in (signal_names(), signal_names(EARLY)):
             then, now = ", ".join(self.signals), ", ".join(signal_names())
             raise ArtefactError(f"trained with signals {then}, which are now {now}; train again")
+        weights = {backend: self.shared + own for backend, own in zip(self.backends, self.own, strict=True)}
+        object.__setattr__(self, "_weights", weights)
 
     def confidence(
         self, query: Query, completion: Completion, *, backend: str, estimate: float, run_code: bool = False
@@ -62,10 +65,7 @@ class ConfidenceModel:
     def judge(self, values: FloatArray, estimates: FloatArray, *, backend: str) -> FloatArray:
         """Returns P(correct) of completions by `backend` from what `read_signals` saw in each, (n_calls,)."""
         features = _assemble(values, estimates, self.mean, self.scale, self.absence)
-        weights = self.shared
-        if backend in self.backends:
-            weights = weights + self.own[self.backends.index(backend)]
-        logits = features @ weights
+        logits = features @ self._weights.get(backend, self.shared)
         if self.trees is not None:
             logits = _averaged(logits, self.trees.predict(_tree_inputs(features))[:, 0])
         return self.calibration.apply(sigmoid(logits)[:, None])[:, 0]
@@ -135,12 +135,18 @@ def _assemble(
     values: FloatArray, estimates: FloatArray, mean: FloatArray, scale: FloatArray, absence: FloatArray
 ) -> FloatArray:
     """Returns the features, (n, 2 * n_signals + 2): estimate's logit, standardised signals, which are absent, 1."""
-    clipped = np.clip(np.where(np.isnan(estimates), 0.5, estimates), 1e-3, 1 - 1e-3)
+    n_signals = values.shape[1]
+    features = np.empty((len(values), 2 * n_signals + 2))
+    clipped = np.minimum(np.maximum(np.where(np.isnan(estimates), 0.5, estimates), 1e-3), 1 - 1e-3)
+    features[:, 0] = np.log(clipped / (1 - clipped))
     known = np.isfinite(values)
-    standardized = np.clip(np.where(known, values - mean, 0) * scale, -_CLIP, _CLIP)
-    return np.concatenate(
-        [np.log(clipped / (1 - clipped))[:, None], standardized, ~known - absence, np.ones((len(values), 1))], axis=1
-    )
+    standardized = np.where(known, values - mean, 0)
+    standardized *= scale
+    np.maximum(standardized, -_CLIP, out=standardized)
+    np.minimum(standardized, _CLIP, out=features[:, 1 : n_signals + 1])
+    np.subtract(~known, absence, out=features[:, n_signals + 1 : -1])
+    features[:, -1] = 1
+    return features
 
 
 def _tree_inputs(features: FloatArray) -> Float32Array:

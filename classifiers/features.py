@@ -56,6 +56,16 @@ class QueryFeatures:
     n_tokens: int  # by the static encoder's tokenizer
     embedding_dim: int
     text: str  # canonical and shortened
+    # By the references: what several readers ask of one query is worked out once, see `References.near`.
+    nearness: dict[int, Nearness] = field(default_factory=dict, repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nearness:
+    """How near a query is to training queries."""
+
+    similarity: Float32Array  # (n_references,) cosines along their axes
+    length: float  # of the query along these axes
 
 
 @dataclass(slots=True, kw_only=True)

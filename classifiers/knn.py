@@ -8,7 +8,7 @@ from typing import Self
 
 import numpy as np
 
-from .features import Features, QueryFeatures
+from .features import Features, Nearness, QueryFeatures
 from .heads import check_quality, fill_missing
 from .ridge import FloatArray
 from .sparse import Float32Array, IntArray
@@ -40,17 +40,31 @@ class References:
         """Returns the features that distances are measured by, (n_queries, n_inputs)."""
         return _inputs(features, self.n_sketch)
 
+    def near(self, query: QueryFeatures) -> Nearness:
+        """Returns how near one query is to the references."""
+        key = id(self.points)
+        found = query.nearness.get(key)
+        if found is None:
+            point, length = self._place_one(query)
+            found = query.nearness[key] = Nearness(similarity=self.points @ point, length=length)
+        return found
+
     def place_one(self, query: QueryFeatures) -> Float32Array:
         """Returns one query as a point of unit length, (n_dimensions,), by the terms that it has alone."""
+        return self._place_one(query)[0]
+
+    def _place_one(self, query: QueryFeatures) -> tuple[Float32Array, float]:
+        """Returns the point, and how long it was before."""
         if self.n_sketch:
             slots, signs = _slots(query.columns, self.n_sketch)
             point = query.dense @ self.axes[self.n_sketch :]
-            point += (query.weights * signs) @ self.axes[slots]
+            point += (query.weights * signs) @ self.axes.take(slots, axis=0)
         else:
             point = query.dense[: query.embedding_dim] @ self.axes
         point -= self._origin
-        point /= np.float32(max(math.sqrt(point @ point), 1e-9))
-        return point
+        length = math.sqrt(point @ point)
+        point /= np.float32(max(length, 1e-9))
+        return point, length
 
     def place(self, inputs: Float32Array) -> Float32Array:
         """Returns features, (n, n_inputs) or (n_inputs,), as points of unit length."""
@@ -146,14 +160,15 @@ class KnnTable:
 
     def predict_one(self, query: QueryFeatures) -> FloatArray:
         """Returns the local average around one query, (k,)."""
-        return self._average(self.references.points @ self.references.place_one(query))
+        return self._average(self.references.near(query).similarity)
 
     def _average(self, similarity: Float32Array) -> FloatArray:
         """Returns the average over the nearest and all that are as near as the last of them, (k,)."""
-        nearest = np.flatnonzero(similarity >= _largest(similarity, min(self.n_neighbours, len(similarity))))
+        is_near = similarity >= _largest(similarity, min(self.n_neighbours, len(similarity)))
+        nearest = is_near.nonzero()[0]
         closeness = similarity[nearest]
         weights = np.exp((closeness - closeness.max()) / np.float32(self.temperature))
-        averages: FloatArray = (weights @ self.values[nearest] / weights.sum()).astype(np.float64)
+        averages: FloatArray = (weights @ self.values.take(nearest, axis=0) / weights.sum()).astype(np.float64)
         return averages
 
 

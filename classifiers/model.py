@@ -78,7 +78,7 @@ class QueryModel:
             difficulty=float(difficulty_of(quality, self.ability)),
             input_tokens=query.n_tokens,
             source="trained",
-            familiarity=float(self.neighbours.familiarity(query.dense[None, : query.embedding_dim])[0]),
+            familiarity=self.neighbours.familiarity_one(query),
             mean_quality=self.mean_quality,
         )
 

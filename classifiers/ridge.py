@@ -34,7 +34,7 @@ class LinearMap:
         out = query.dense @ self.dense_weights
         out += self.intercept
         if len(query.columns) and len(self.term_weights):
-            out += query.weights @ self.term_weights[query.columns]
+            out += query.weights @ self.term_weights.take(query.columns, axis=0)
         return out.astype(np.float64)
 
     def take(self, outputs: IntArray) -> LinearMap:

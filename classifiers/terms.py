@@ -95,11 +95,12 @@ class TermVocabulary:
         columns = columns[self.keys[columns] == ordered]
         if not len(columns):
             return columns, np.empty(0, dtype=np.float32)
-        is_repeated = columns[1:] == columns[:-1]
-        if is_repeated.any():
-            starts = np.concatenate([[0], np.flatnonzero(~is_repeated) + 1])
-            counts = np.diff(starts, append=len(columns))
-            columns = columns[starts]
+        begins = np.ones(len(columns) + 1, dtype=np.bool_)  # a run of equals, at either end of all of them too
+        np.not_equal(columns[1:], columns[:-1], out=begins[1:-1])
+        starts = begins.nonzero()[0]
+        if len(starts) <= len(columns):
+            counts = starts[1:] - starts[:-1]
+            columns = columns[starts[:-1]]
             weights = ((1 + np.log(counts)) * self.idf[columns]).astype(np.float32)
         else:
             weights = self.idf[columns]

@@ -33,8 +33,7 @@ class Forest:
     def predict_one(self, query: QueryFeatures) -> FloatArray:
         """Returns the scores of one query, (n_backends,)."""
         inputs = np.concatenate([query.dense[query.embedding_dim :], self.references.place_one(query)])
-        scores: FloatArray = self.trees.predict(inputs[None])[0]
-        return scores
+        return self.trees.predict_one(inputs)
 
 
 def tree_inputs(references: References, features: Features) -> Float32Array:

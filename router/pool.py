@@ -277,6 +277,8 @@ class Pool:
 
     def _spread(self, values: FloatArray) -> FloatArray:
         """Returns learned columns at their places in the pool, NaN at the others."""
+        if not self.untrained:
+            return values.take(self._columns)
         out = np.full(len(self.backends), np.nan)
         out[self._places] = values[self._columns]
         return out
