@@ -13,7 +13,7 @@ from .encoders import Encoder, create_encoder
 from .encoders.static import StaticEncoder, load_static, shorten
 from .errors import FitError
 from .sparse import CsrMatrix, Float32Array, IntArray
-from .surface import SURFACE_NAMES, SURFACE_SCALE, SurfaceReader, standardize
+from .surface import SURFACE_NAMES, SURFACE_SCALE, SurfaceReader, load_reader, standardize
 from .terms import KeyArray, TermVocabulary, term_keys
 
 
@@ -85,7 +85,7 @@ class Featurizer:
     def __post_init__(self) -> None:
         self._tokenizer = load_static()
         self._encoder = create_encoder(self.encoder)
-        self._surface = SurfaceReader(self._tokenizer.vocabulary)
+        self._surface = load_reader()
         self._vocabulary = TermVocabulary(keys=self.term_keys_, idf=self.term_idf_)
 
     @property

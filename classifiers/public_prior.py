@@ -22,7 +22,7 @@ from .canonical import canonical
 from .encoders.static import load_static, shorten
 from .errors import ArtefactError
 from .sparse import Float32Array
-from .surface import SURFACE_NAMES, SurfaceReader, standardize
+from .surface import SURFACE_NAMES, SurfaceReader, load_reader, standardize
 
 if TYPE_CHECKING:
     from ..backends import BackendSpec
@@ -57,7 +57,7 @@ class PublicPrior:
     _reader: SurfaceReader = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_reader", SurfaceReader(load_static().vocabulary))
+        object.__setattr__(self, "_reader", load_reader())
 
     def difficulty_of(self, text: str) -> float:
         """Returns the difficulty of a text in logits, greater is harder."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cache
 
 import numpy as np
 
+from .encoders.static import load_static
 from .sparse import Float32Array, IntArray
 
 SURFACE_SCALE = 0.1  # of a standardised surface feature beside an embedding of unit length
@@ -126,6 +128,12 @@ class SurfaceReader:
         out[_N_COUNTS:-1] = counts[_RATIO_PLACES] / (len(text) + 1)
         out[-1] = cues[_ENGLISH] / (n_tokens + 1)
         return out
+
+
+@cache
+def load_reader() -> SurfaceReader:
+    """Returns the one that reads the tokens of the static encoder; all share it, since it never changes."""
+    return SurfaceReader(load_static().vocabulary)
 
 
 def standardize(surface: Float32Array, mean: Float32Array, scale: Float32Array) -> Float32Array:

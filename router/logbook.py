@@ -89,7 +89,10 @@ class Logbook:
         """
         answered = backend or self.backend_of(trace_id)
         if answered is None:
-            raise PenstockError(f"feedback: unknown trace id {trace_id!r}; name the backend to record it all the same")
+            raise PenstockError(
+                f"feedback: unknown trace id {trace_id!r}: another process answered it, or nobody lately;"
+                " name the backend to record it all the same"
+            )
         return AnswerRef(trace_id=trace_id, backend=answered)
 
     def close(self) -> None:
