@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import inspect
 import re
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -16,16 +13,13 @@ from typing import Any
 
 from .embedded import embedded_folder, is_embedded
 from .errors import ConfigError
+from .loading import loading
 from .local_sampling import Sampling
 from .thinking import CLOSING, OPENING
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 MAX_BATCH = 16
 SMALL_MODEL = 50_000_000  # parameters; below, more than one thread on a CPU costs more than it gains
-
-# transformers switches torch's defaults for the whole process while it loads: of two loads at once, either one
-# or any later one can end with empty weights, or without an error with random ones.
-_loading = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +90,7 @@ def load_model(settings: ModelSettings) -> LocalModel:
     if dtype == "auto" and device == "cpu":
         dtype = "float32"  # half precision is slow or missing on many CPUs
     try:
-        with _loading, _no_progress_bars():
+        with loading():
             tokenizer = transformers.AutoTokenizer.from_pretrained(settings.model)
             network = transformers.AutoModelForCausalLM.from_pretrained(settings.model, dtype=dtype)
             network = network.to(device).eval()
@@ -171,16 +165,3 @@ def _can_stack(network: Any, config: Any) -> bool:
     layers = {type(layer).__name__ for layer in transformers.DynamicCache(config=network.config).layers}
     is_plain = layer_types <= plain and layers <= {"DynamicLayer", "DynamicSlidingWindowLayer"}
     return is_plain and not getattr(network, "_is_stateful", False)
-
-
-@contextmanager
-def _no_progress_bars() -> Iterator[None]:
-    """Keeps transformers from drawing bars into the output of whatever program uses the model."""
-    logging: Any = import_module("transformers.utils.logging")
-    was_enabled = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            logging.enable_progress_bar()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from ..backends.loading import loading
 from .encoders.hf import batches_by_length, mean_pool
 from .errors import ArtefactError
 from .features import Features, QueryFeatures
@@ -117,7 +118,7 @@ class FineTuned:
         try:
             told = _told(json.loads(self.config))
             config = AutoConfig.for_model(told.pop("model_type"), **told)
-            with torch.random.fork_rng(devices=[]):  # the first weights are drawn, and then replaced
+            with loading(), torch.random.fork_rng(devices=[]):  # the first weights are drawn, and then replaced
                 encoder = from_config(config)
             n_backends, dim = state["out.weight"].shape
             out = torch.nn.Linear(dim, n_backends)

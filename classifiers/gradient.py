@@ -63,6 +63,7 @@ def descend(
     best, best_error, waited = _copy(module), np.inf, 0
     for epoch in range(n_epochs):
         module.train()
+        so_far = f", least loss held out {best_error:.4f}" if epoch else ""
         shuffled = rng.permutation(kept)
         for start in range(0, len(shuffled), batch):
             optimizer.zero_grad()
@@ -71,7 +72,7 @@ def descend(
             optimizer.step()
             schedule.step()
             done = min(start + batch, len(shuffled))
-            tell(f"epoch {epoch + 1} of at most {n_epochs}, {done} of {len(shuffled)}, best loss {best_error:.4f}")
+            tell(f"epoch {epoch + 1} of at most {n_epochs}, {done} of {len(shuffled)}{so_far}")
         module.eval()
         with torch.no_grad():
             error = float(loss_of(held_out))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...backends import ConfigError
+from ...backends.loading import loading
 from ..sparse import Float32Array
 from .static import shorten
 
@@ -73,8 +74,9 @@ def load_pretrained(name: str, *, what: str) -> tuple[Any, Any]:
     if name.startswith((".", "/")) and not Path(name).is_dir():
         raise ConfigError(f"{what}: there is no such folder")
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name)
-        model = AutoModel.from_pretrained(name).eval()
+        with loading():
+            tokenizer = AutoTokenizer.from_pretrained(name)
+            model = AutoModel.from_pretrained(name).eval()
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ConfigError(f"{what}: cannot be loaded: {reason}") from error

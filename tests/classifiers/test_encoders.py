@@ -68,6 +68,11 @@ def test_loading_again_gives_the_same_id_and_vectors(request: pytest.FixtureRequ
         assert (one.encode(["a river"]) == other.encode(["a river"])).all()
 
 
+def test_loading_writes_nothing(tiny_bert: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    create_encoder(f"hf:{tiny_bert}")
+    assert capfd.readouterr() == ("", "")
+
+
 def test_the_id_changes_with_the_weights(tiny_bert: Path, tmp_path: Path) -> None:
     import torch
     from transformers import AutoModel, AutoTokenizer
