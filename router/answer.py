@@ -54,13 +54,18 @@ class Answer:
 
     @property
     def best_cost_usd(self) -> float:
-        """What one call of the backend with the best estimate was expected to cost.
+        """What one call of the backend with the best estimate cost, or where it was not asked, was expected to.
 
         Of a backend that was named, nothing is known but what it cost: no better one could have been asked.
         """
+        if self.decision.policy.names_backend is not None:
+            return self.cost_usd
         outlook = self.decision.outlook
-        is_chosen = self.decision.policy.names_backend is None
-        return float(outlook.cost_usd[outlook.quality.argmax()]) if is_chosen else self.cost_usd
+        best = int(outlook.quality.argmax())
+        for step in self.steps:
+            if step.backend == outlook.backends[best] and step.completion is not None and not step.is_given_up:
+                return step.cost_usd
+        return float(outlook.cost_usd[best])
 
     def as_dict(self) -> dict[str, Any]:
         """Returns what the sidecar puts under `penstock` and the command line prints as JSON."""

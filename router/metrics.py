@@ -106,7 +106,7 @@ class Metrics:
         self.tokens = Counter("penstock_tokens_total", "Tokens; cached is part of input.", "backend", "kind")
         self.cost = Counter("penstock_cost_usd_total", "What calls cost.", "backend")
         self.cost_of_best = Counter(
-            "penstock_best_cost_usd_total", "What the best backend for each query was expected to cost."
+            "penstock_best_cost_usd_total", "What the best backend for each query cost, or was expected to."
         )
         self.in_flight = Gauge(
             "penstock_backend_in_flight",

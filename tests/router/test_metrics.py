@@ -87,6 +87,11 @@ def test_what_the_best_would_have_cost_is_that_of_the_best_for_each_query(app: S
     assert told["penstock_best_cost_usd_total"] > told['penstock_cost_usd_total{backend="small"}']
 
 
+def test_asking_the_best_saves_nothing(app: Sidecar) -> None:
+    paid = chat(app, model="best").json["penstock"]["cost_usd"]
+    assert samples(app)["penstock_best_cost_usd_total"] == pytest.approx(paid)
+
+
 def test_escalations_and_fall_backs_are_told_apart(tmp_path: Path) -> None:
     wrong, right = FakeBackend(answer="wrong"), FakeBackend(answer="right")
     app = Sidecar(make_judging_router(tmp_path, {"small": wrong, "lrm": right}))
