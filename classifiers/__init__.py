@@ -11,6 +11,7 @@ from .question import question_of
 
 if TYPE_CHECKING:
     from .confidence import ConfidenceModel, fit_confidence
+    from .contributions import Contribution
     from .cost import CostModel, fit_cost
     from .encoders import ENCODERS, Encoder, create_encoder
     from .features import Features, Featurizer
@@ -23,6 +24,7 @@ else:
     _HOMES = {
         "ConfidenceModel": "confidence",
         "fit_confidence": "confidence",
+        "Contribution": "contributions",
         "CostModel": "cost",
         "fit_cost": "cost",
         "ENCODERS": "encoders",
@@ -58,6 +60,7 @@ __all__ = [
     "SIGNALS",
     "ArtefactError",
     "ConfidenceModel",
+    "Contribution",
     "CostModel",
     "Encoder",
     "Escalation",

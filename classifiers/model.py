@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from .calibration import Calibration
+from .contributions import Contribution, ablations
 from .cost import CostModel
 from .difficulty import difficulty_of
 from .errors import ArtefactError
@@ -103,6 +104,18 @@ class QueryModel:
                 mean_quality=self.mean_quality,
             )
             for row in range(len(texts))
+        ]
+
+    def contributions(self, text: str) -> list[Contribution]:
+        """Returns what each surface feature, the words, and each head of a blend adds to the estimates of one query.
+
+        Each is told by leaving it alone out, so that they need not sum to anything.
+        """
+        query = self._featurizer.transform_one(text)
+        whole = self.calibration.apply(self.quality.predict_one(query))
+        return [
+            Contribution(kind=kind, name=name, quality=whole - self.calibration.apply(predictor.predict_one(rest)))
+            for kind, name, predictor, rest in ablations(self.quality, query)
         ]
 
     def count_tokens(self, text: str) -> int:

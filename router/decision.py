@@ -21,7 +21,7 @@ from .outlook import Outlook
 from .policy import Policy
 
 if TYPE_CHECKING:
-    from ..classifiers import Escalation, Estimates, Neighbour
+    from ..classifiers import Contribution, Escalation, Estimates, Neighbour
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +38,7 @@ class Decision:
     saved_usd: Mapping[str, float] = field(default_factory=dict)  # by what backends have of it in their caches
     neighbours: tuple[Neighbour, ...] = ()  # filled by `Router.route`, and so are
     flips: tuple[Flip, ...] = ()  # what would make another backend the first choice
+    contributions: tuple[Contribution, ...] = ()  # what told most between it and this one
     notes: tuple[str, ...] = ()
 
     @property
@@ -95,6 +96,16 @@ class Decision:
                     },
                 }
                 for neighbour in self.neighbours
+            ],
+            "contributions": [
+                {
+                    "kind": item.kind,
+                    "name": item.name,
+                    "quality": {
+                        name: plain(change) for name, change in zip(columns.backends, item.quality, strict=True)
+                    },
+                }
+                for item in self.contributions
             ],
             "flips": [flip.as_dict() for flip in self.flips],
             "notes": list(self.notes),
@@ -219,6 +230,15 @@ def _explanation(decision: Decision) -> list[str]:
         for flip in decision.flips:
             of = "" if flip.figure == "lam" else f" of {decision.backend}"
             lines.append(f"  {flip.figure}{of} {flip.now:.4g} -> {flip.then:.4g}: {flip.backend}")
+    if decision.contributions:
+        lines.append("what told most (estimated quality with it, less quality without):")
+        for item in decision.contributions:
+            changes = ", ".join(
+                f"{name} {change:+.3f}"
+                for name, change in zip(estimates.backends, item.quality, strict=True)
+                if np.isfinite(change)
+            )
+            lines.append(f"  {item.kind} {item.name}: {changes}")
     if decision.neighbours:
         lines.append("nearest training queries (similarity; what each backend scored):")
         for neighbour in decision.neighbours:

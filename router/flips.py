@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from .errors import NoFeasibleBackend
 from .policy import Policy
 
 if TYPE_CHECKING:
-    from ..classifiers import Estimates
+    from ..classifiers import Contribution, Estimates
     from .decision import Decision
 
 DecideAgain = Callable[["Estimates", Policy], "Decision"]
@@ -21,6 +21,8 @@ _Choose = Callable[[float], str]  # the first choice at a value of the figure, "
 _FIRST_STEP = 1 / 256  # of the figure's own size; each step is twice as long as the one before
 _LAST_STEP = 4096
 _N_HALVINGS = 16
+_N_TELLING = 6
+_LEAST_TELLING = 0.001  # of quality
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +76,23 @@ def find_flips(decision: Decision, estimates: Estimates, again: DecideAgain) -> 
         _nearest("quality", decision.backend, with_quality, quality, steps) for steps in _both_ways(quality, 1.0, 1.0)
     )
     return tuple(flip for flip in (*lams, *costs, *qualities) if flip is not None)
+
+
+def telling(
+    contributions: Sequence[Contribution], decision: Decision, flips: Sequence[Flip]
+) -> tuple[Contribution, ...]:
+    """Returns the few contributions that move most the lead in quality of the backend that is asked first over the one
+    that the last of the flips would put in its place; over nothing, where none would.
+    """
+    names = decision.estimates.backends
+    first = names.index(decision.backend)
+    rival = names.index(flips[-1].backend) if flips else None
+
+    def lead(item: Contribution) -> float:
+        return abs(float(item.quality[first] - (0.0 if rival is None else item.quality[rival])))
+
+    found = [item for item in contributions if lead(item) >= _LEAST_TELLING]
+    return tuple(sorted(found, key=lead, reverse=True)[:_N_TELLING])
 
 
 def _first(again: DecideAgain, estimates: Estimates, policy: Policy) -> str:

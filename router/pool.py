@@ -25,7 +25,7 @@ from .promise import with_certificate
 from .views import median_estimates, views_of
 
 if TYPE_CHECKING:
-    from ..classifiers import Neighbour, Trained
+    from ..classifiers import Contribution, Neighbour, Trained
 
 
 class Pool:
@@ -228,6 +228,13 @@ class Pool:
         if self._trained is None:
             return ()
         found = self._trained.model.nearest(text, n=n)
+        return tuple(replace(item, quality=self._spread(item.quality)) for item in found)
+
+    def contributions(self, text: str) -> tuple[Contribution, ...]:
+        """Returns what each thing seen of a query adds to its estimates, with a column a backend of the pool."""
+        if self._trained is None:
+            return ()
+        found = self._trained.model.contributions(text)
         return tuple(replace(item, quality=self._spread(item.quality)) for item in found)
 
     def _for_pool(self, learned: Estimates, text: str) -> Estimates:

@@ -14,7 +14,7 @@ from .config import Config
 from .conversations import NO_PAST, Conversations
 from .decision import Decision
 from .errors import BackendBusy, NoBackendFree, NoFeasibleBackend, UnknownPolicy
-from .flips import find_flips
+from .flips import find_flips, telling
 from .gate import LocalGate
 from .policy import NO_WISHES, Policy, Wishes
 from .pool import Pool
@@ -107,7 +107,7 @@ class Settings:
         """Returns the decision with its explanation, nearest training queries and what would flip it."""
         pool = self.pool
         # Estimated even where a backend is named: whoever asks why wants to see them all.
-        estimates = pool.estimate_query(query)
+        estimates = pool.estimate_query(query, robust=self.policy(policy, wishes).robust)
         decision = self.decide(query, policy, wishes, asker=asker, estimates=estimates)
         notes = tuple(f"{name}: not in the artefact; guessed from tier and price" for name in pool.untrained)
         if decision.estimates.source == "cold start":
@@ -128,7 +128,14 @@ class Settings:
             return pool.decide(query, wanted, expected, unavailable=decision.unavailable, past=decision.past)
 
         flips = find_flips(decision, estimates, again)
-        return replace(decision, neighbours=pool.nearest(question_of(query)), flips=flips, notes=notes)
+        question = question_of(query)
+        return replace(
+            decision,
+            neighbours=pool.nearest(question),
+            flips=flips,
+            contributions=telling(pool.contributions(question), decision, flips),
+            notes=notes,
+        )
 
     def refusals(self) -> Mapping[str, BackendBusy]:
         """Returns the backends that no call would be let through to now, and why."""

@@ -1,0 +1,67 @@
+"""What each feature and head adds to the estimates."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from penstock.backends import Query
+from penstock.classifiers import QueryModel, Trained, no_escalation
+from penstock.router import Policy, Pool
+from penstock.router.flips import Flip, telling
+from penstock.training import Trace, build_dataset, fit, split_queries
+
+
+def learned(classifier: str) -> QueryModel:
+    """Returns a model of queries of which only the digits tell how the small backend does."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for number in range(240):
+        digits = " ".join("7" for _ in range(int(rng.integers(0, 30))))
+        for backend, score in (
+            ("small", float(rng.random() < (0.9 if len(digits) < 30 else 0.2))),
+            ("wide", float(rng.random() < 0.7)),
+        ):
+            text = f"please consider {chr(97 + number % 26)}{chr(97 + number // 26)} {digits}"
+            rows.append(Trace(query_id=str(number), query=text, backend=backend, score=score, cost_usd=0.01))
+    dataset = build_dataset(rows)
+    return fit(dataset, split_queries(dataset, seed=0), classifier=classifier).trained.model
+
+
+def test_few_are_told_those_first_that_move_the_lead_most(blended: QueryModel) -> None:
+    made = Pool({}, Trained(model=blended, confidence=None, escalation=no_escalation(2)))
+    text = "please consider zz " + "7 " * 29
+    decision = made.decide(Query.from_text(text), Policy(name="auto"))
+    assert decision.backend == "wide"
+    told = telling(made.contributions(text), decision, (Flip(figure="quality", now=0.7, then=0.2, backend="small"),))
+    sizes = [abs(float(item.quality[1] - item.quality[0])) for item in told]
+    assert 0 < len(told) <= 6
+    assert sizes == sorted(sizes, reverse=True)
+    shown = replace(decision, contributions=told)
+    assert f"  {told[0].kind} {told[0].name}: small " in shown.explain()
+    assert shown.as_dict()["contributions"][0]["quality"]["small"] == told[0].quality[0]
+
+
+@pytest.fixture(scope="module", name="blended")
+def blended_model() -> QueryModel:
+    return learned("blend")
+
+
+def test_digits_that_make_a_query_hard_take_from_the_small_backend_alone(blended: QueryModel) -> None:
+    found = {item.name: item.quality for item in blended.contributions("please consider zz " + "7 " * 29)}
+    assert found["digits"][0] < -0.005
+    assert abs(found["digits"][1]) < abs(found["digits"][0])
+
+
+def test_every_head_of_a_blend_is_told(blended: QueryModel) -> None:
+    heads = [item for item in blended.contributions("please consider zz 7 7") if item.kind == "head"]
+    assert heads
+    assert {item.name for item in heads} <= {"stack", "trees", "irt"}
+    assert any(abs(item.quality[0]) > 0.01 for item in heads)
+
+
+def test_where_nothing_is_learned_nothing_contributes() -> None:
+    found = learned("mean").contributions("please consider zz 7 7 7")
+    assert all(not item.quality.any() for item in found)
