@@ -70,7 +70,7 @@ class Router:
         )
         self._shadow_store: Store | None = None
         self._reloading = asyncio.Lock()
-        self._settings = self._settings_of(config, pool)
+        self._settings = self._settings_of(config, pool, self._open_shadow(config, pool))
 
     @classmethod
     def from_config(
@@ -352,21 +352,22 @@ class Router:
         async with self._reloading:
             before = self._settings
             config, pool, content = await asyncio.to_thread(reopen, before.config, before.pool)
+            shadow = self._open_shadow(config, pool)
             crew = await self._fleet.prepare(config.backends)
-            # From here on nothing waits: a request is decided and carried out by either the old or the new.
+            # From here on nothing waits or fails: a request is decided and carried out by either the old or the new.
             self._fleet.swap(crew)
             self._logbook.write_content(content)
-            self._settings = self._settings_of(config, pool)
+            self._settings = self._settings_of(config, pool, shadow)
         is_other = pool.artefact_sha256 != before.pool.artefact_sha256
         return changes(before.config, config, artefact=is_other)
 
-    def _settings_of(self, config: Config, pool: Pool) -> Settings:
+    def _settings_of(self, config: Config, pool: Pool, shadow: Shadow | None) -> Settings:
         return Settings(
             config=config,
             pool=pool,
             gates=self._fleet.crew.gates,
             conversations=self._conversations,
-            shadow=self._open_shadow(config, pool),
+            shadow=shadow,
         )
 
     def _open_shadow(self, config: Config, pool: Pool) -> Shadow | None:

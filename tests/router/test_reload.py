@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from penstock.backends import BackendSpec, Completion, ConfigError, FakeBackend, Query
+from penstock.backends import BackendSpec, Completion, ConfigError, FakeBackend, PenstockError, Query
 from penstock.classifiers import ArtefactError
 from penstock.router import Router
 from penstock.router import fleet as fleet_module
@@ -162,6 +162,33 @@ def test_a_refused_reload_closes_what_it_had_built(tmp_path: Path, monkeypatch: 
         assert [one.was_closed.is_set() for one in made] == [False, False, True]
         assert list(router.backends()) == ["small", "lrm"]
     assert all(one.was_closed.is_set() for one in made)
+
+
+def test_nothing_changes_where_the_budget_of_shadow_calls_cannot_be_opened(tmp_path: Path) -> None:
+    (tmp_path / "keys.db").mkdir()
+    logged = MODELS + "traces: {folder: log}\nkeys: {file: keys.db}\n"
+    with Router.from_config(write_models(tmp_path, logged)) as router:
+        config, backends, gates = router.config, dict(router.backends()), list(router.gates())
+        shadowed = logged.replace("small:", "tiny:") + "shadow: {share: 1, max_usd_per_day: 1}\n"
+        write_models(tmp_path, shadowed)
+        with pytest.raises(PenstockError, match=r"keys\.db"):
+            router.reload()
+        assert router.config is config
+        assert dict(router.backends()) == backends
+        assert list(router.gates()) == gates
+        assert router.ask("What is 17 * 23?", policy="small").text == "It is 391."
+
+
+def test_what_is_written_of_queries_changes_with_the_reload(tmp_path: Path) -> None:
+    logged = MODELS + "traces: {folder: log, content: on}\n"
+    with Router.from_config(write_models(tmp_path, logged)) as router:
+        router.ask("the first")
+        write_models(tmp_path, logged.replace("content: on", "content: off"))
+        router.reload()
+        router.ask("the second")
+    written = (tmp_path / "log" / "traces.jsonl").read_text()
+    assert "the first" in written
+    assert "the second" not in written
 
 
 def test_the_sidecar_counts_reloads_and_tells_what_it_goes_by(tmp_path: Path) -> None:
