@@ -100,9 +100,10 @@ class Reply:
 
     async def drain(self) -> None:
         """Reads what little follows the last event, so that the connection can serve another call."""
-        end = asyncio.get_running_loop().time() + DRAIN_S
+        loop = asyncio.get_running_loop()
+        end = loop.time() + DRAIN_S
         with suppress(*_BROKEN):
-            while await self._wire.read(deadline=end):
+            while await self._wire.read(deadline=end) and loop.time() < end:
                 pass
 
     async def body(self) -> bytes:
@@ -189,9 +190,16 @@ class Connections:
         return BackendUnreachable(f"the connection was lost: {words}" if has_begun else words, backend=self.backend)
 
     def opened(self) -> Wires:
-        """Returns the connections, none of them opened before there is a call."""
+        """Returns the connections, none of them opened before there is a call.
+
+        Raises:
+            BackendUnreachable: the way there leads through a proxy that cannot be used.
+        """
         if self._wires is None:
-            self._wires = Wires(self._base_url, connect_s=self._connect_s)
+            try:
+                self._wires = Wires(self._base_url, connect_s=self._connect_s)
+            except ValueError as error:
+                raise BackendUnreachable(str(error), backend=self.backend) from error
         return self._wires
 
     async def refused(self, wire: Wire, reply: Reply) -> BackendError:
@@ -248,7 +256,7 @@ class _Posted:
         connections, clock = self._connections, self._clock
         wires = self._wires = connections.opened()
         try:
-            wire = self._wire = await wires.take()
+            wire = self._wire = await wires.take(deadline=clock.deadline)
         except _BROKEN as error:
             raise connections.broken(error, clock, has_begun=False) from error
         try:

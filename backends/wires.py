@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import math
 import ssl
 import urllib.request
 from collections import deque
@@ -25,7 +26,11 @@ class NoConnection(WireError):
 
 
 class Wires:
-    """Connections to the host of a URL. `connect_s`: how long one may take to be opened."""
+    """Connections to the host of a URL. `connect_s`: how long one may take to be opened.
+
+    Raises:
+        ValueError: the environment names a proxy that cannot be used.
+    """
 
     def __init__(self, url: str, *, connect_s: float) -> None:
         parts = urlsplit(url)
@@ -47,14 +52,16 @@ class Wires:
         """Returns what a request's first line names: all of the address where a proxy is asked to pass it on."""
         return self._origin + path
 
-    async def take(self) -> Wire:
+    async def take(self, *, deadline: float = math.inf) -> Wire:
         """Returns a connection that is nobody else's, to be given back.
 
         Raises:
             NoConnection: none was opened in time.
+            TimeoutError: `deadline`, in the time of the event loop, has passed.
             OSError: none could be opened.
         """
-        oldest = asyncio.get_running_loop().time() - _IDLE_S
+        loop = asyncio.get_running_loop()
+        oldest = loop.time() - _IDLE_S
         while self._idle and (self._idle[0].idle_since < oldest or not self._idle[0].is_reusable):
             self._idle.popleft().close()
         while self._idle:
@@ -63,9 +70,11 @@ class Wires:
                 self._in_use.add(wire)
                 return wire
         try:
-            async with asyncio.timeout(self._connect_s):
+            async with asyncio.timeout_at(min(loop.time() + self._connect_s, deadline)):
                 wire = await self._open()
         except TimeoutError as error:
+            if loop.time() >= deadline:
+                raise
             raise NoConnection(f"no connection within {self._connect_s:g} s") from error
         self._in_use.add(wire)
         return wire
@@ -105,7 +114,7 @@ class Wires:
         """Returns a connection to the host itself, through a proxy that does not see what goes over it."""
         loop = asyncio.get_running_loop()
         try:
-            address = f"{self._host}:{self._port}"
+            address = f"[{self._host}]:{self._port}" if ":" in self._host else f"{self._host}:{self._port}"
             head = f"CONNECT {address} HTTP/1.1\r\nhost: {address}\r\n{proxy.head}\r\n"
             await wire.ask(head.encode("latin-1"), b"", deadline=loop.time() + self._connect_s)
             if wire.status != 200:
@@ -121,11 +130,20 @@ class Wires:
 
 
 class _Proxy:
-    """A proxy for HTTP, by its URL, in which there may be a name and a password."""
+    """A proxy for HTTP, by its URL, in which there may be a name and a password.
+
+    Raises:
+        ValueError: it is of another kind; to one over TLS, the password would go in the clear.
+    """
 
     def __init__(self, url: str) -> None:
-        parts = urlsplit(url if "://" in url else f"http://{url}")
-        self.host, self.port = parts.hostname or "", parts.port or 80
+        try:
+            parts = urlsplit(url if "://" in url else f"http://{url}")
+            self.host, self.port = parts.hostname or "", parts.port or 80
+        except ValueError:
+            self.host = ""
+        if not self.host or parts.scheme != "http":  # without the URL, in which there may be a password
+            raise ValueError("the environment names a proxy that cannot be used; expected http://host:port")
         self.head = ""
         if parts.username is not None:
             login = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
@@ -133,11 +151,13 @@ class _Proxy:
 
 
 def _proxy_of(url: str) -> _Proxy | None:
-    """Returns the proxy that the environment asks for (`HTTPS_PROXY`, `NO_PROXY`, ...), if any."""
+    """Returns the proxy that the environment asks for (`HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`, ...), if any."""
     parts = urlsplit(url)
-    if urllib.request.proxy_bypass(parts.netloc):
+    # `NO_PROXY` may name a port too, and IPv6 addresses stand there without brackets.
+    if any(map(urllib.request.proxy_bypass, (parts.netloc, parts.hostname or ""))):
         return None
-    found = urllib.request.getproxies().get(parts.scheme)
+    proxies = urllib.request.getproxies()
+    found = proxies.get(parts.scheme) or proxies.get("all")
     return _Proxy(found) if found else None
 
 

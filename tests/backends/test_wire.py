@@ -17,6 +17,7 @@ import pytest
 
 from penstock.backends import (
     BackendSpec,
+    BackendTimeout,
     BackendUnreachable,
     InvalidRequest,
     MalformedReply,
@@ -230,6 +231,38 @@ def test_a_proxy_is_asked_with_the_whole_address_and_its_password(monkeypatch: p
     assert b"proxy-authorization: Basic bWU6cGFzcyB3b3Jk\r\n" in asked[0]
 
 
+@pytest.mark.parametrize(
+    "named", ["https://me:secret@127.0.0.1", "socks5://127.0.0.1:9", "http://me:sec/ret@127.0.0.1"]
+)
+def test_a_proxy_of_another_kind_is_an_error_without_its_password(named: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("all_proxy", named)
+    monkeypatch.setattr("urllib.request.proxy_bypass", lambda host: False)
+    with pytest.raises(BackendUnreachable, match="expected http://host:port") as raised:
+        asyncio.run(ask("http://models.invalid/v1"))
+    assert "sec" not in str(raised.value)
+
+
+def test_a_proxy_is_asked_for_an_ipv6_address_in_brackets(monkeypatch: pytest.MonkeyPatch) -> None:
+    speak, asked = replying(b"HTTP/1.1 403 No\r\ncontent-length: 0\r\n\r\n")
+
+    async def run() -> None:
+        async with serving(speak) as port:
+            monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{port}")
+            monkeypatch.setattr("urllib.request.proxy_bypass", lambda host: False)
+            with pytest.raises(BackendUnreachable, match="refuses: HTTP 403"):
+                await ask("https://[::1]:9/v1")
+
+    asyncio.run(run())
+    assert asked[0].startswith(b"CONNECT [::1]:9 HTTP/1.1\r\nhost: [::1]:9\r\n")
+
+
+def test_an_ipv6_address_can_be_kept_from_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "::1")
+    assert Wires("http://[::1]:8000/v1", connect_s=1).target("/v1") == "/v1"
+    assert Wires("http://[::2]:8000/v1", connect_s=1).target("/v1") == "http://[::2]:8000/v1"
+
+
 @pytest.fixture
 def tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
     """Returns how a server at `localhost` makes connections secure; we trust it from now on."""
@@ -251,6 +284,22 @@ def test_a_secure_server_is_spoken_to_securely(tls: ssl.SSLContext) -> None:
     speak, asked = replying(framed(WHOLE))
     assert texts_of(speak, n_calls=2, tls=tls, host="localhost") == ["391", "391"]
     assert len(asked) == 2
+
+
+def test_opening_a_connection_takes_no_longer_than_the_first_token_may() -> None:
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    async def run() -> None:
+        async with serving(say_nothing) as port:
+            url, timeout = f"https://127.0.0.1:{port}/v1", Timeouts(first_token_s=0.2, total_s=60)
+            backend = create_backend(BackendSpec(name="small", type="openai", base_url=url, timeout=timeout))
+            with pytest.raises(BackendTimeout, match="no first token within 0.2 s"):
+                await anext(aiter(backend.stream(Query.from_text("17 * 23?"))))
+            await backend.aclose()
+
+    asyncio.run(run())
 
 
 def test_a_certificate_for_another_name_is_refused(tls: ssl.SSLContext) -> None:
@@ -345,3 +394,29 @@ def test_a_connection_on_which_a_second_reply_has_begun_is_not_used_again() -> N
 
     assert texts_of(counted, n_calls=2) == ["391", "391"]
     assert n_connections == 2
+
+
+def test_what_follows_the_end_of_a_stream_is_not_read_for_ever() -> None:
+    was_left = False
+
+    async def flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal was_left
+        await read_request(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n" + b"".join(OPENAI.events))
+        end = asyncio.get_running_loop().time() + 5
+        with contextlib.suppress(ConnectionError):
+            while not writer.is_closing() and asyncio.get_running_loop().time() < end:
+                writer.write(b": more" + b"." * 200_000 + b"\n\n")
+                await writer.drain()
+        was_left = asyncio.get_running_loop().time() < end
+        writer.transport.abort()
+
+    async def run() -> None:
+        async with serving(flood) as port:
+            backend = create_backend(BackendSpec(name="small", type="openai", base_url=f"http://127.0.0.1:{port}/v1"))
+            chunks = [chunk async for chunk in backend.stream(Query.from_text("17 * 23?"))]
+            assert chunks[-1].completion is not None
+            await backend.aclose()
+
+    asyncio.run(run())
+    assert was_left
