@@ -47,10 +47,16 @@ def run_workers(work: Work, listener: socket.socket, *, n: int, on_ready: Callab
         for worker in workers:
             worker.reload()
 
+    def start() -> None:
+        workers.append(worker := _Worker(work, listener))
+        if is_stopping:  # since it began to start, when `stop` did not know of it
+            worker.stop()
+
     handlers = {signal.SIGINT: stop, signal.SIGTERM: stop, signal.SIGHUP: reload}
     before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
-        workers += [_Worker(work, listener) for _ in range(n)]
+        for _ in range(n):
+            start()
         if all(worker.is_ready() for worker in workers) and not is_stopping:
             on_ready()
         while workers:
@@ -62,7 +68,7 @@ def run_workers(work: Work, listener: socket.socket, *, n: int, on_ready: Callab
                 if worker.age_s < _TOO_SOON_S:
                     raise PenstockError(f"a worker ended with {worker.exit_code}, as another would")
                 logger.error("a worker ended with %s; another takes its place", worker.exit_code)
-                workers.append(_Worker(work, listener))
+                start()
     finally:
         stop()
         for worker in workers:

@@ -295,7 +295,7 @@ def test_opening_a_connection_takes_no_longer_than_the_first_token_may() -> None
         async with serving(say_nothing) as port:
             url, timeout = f"https://127.0.0.1:{port}/v1", Timeouts(first_token_s=0.2, total_s=60)
             backend = create_backend(BackendSpec(name="small", type="openai", base_url=url, timeout=timeout))
-            with pytest.raises(BackendTimeout, match="no first token within 0.2 s"):
+            with pytest.raises(BackendTimeout, match="no first token"):
                 await anext(aiter(backend.stream(Query.from_text("17 * 23?"))))
             await backend.aclose()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 import urllib.error
@@ -88,6 +89,29 @@ def test_workers_share_the_port_and_a_key_s_limits_and_let_requests_end(
             assert [one.result() for one in asked] == ["It is 391."] * 8
         assert process.wait(PATIENCE_S) == 0
     wait_until_gone(pids)
+
+
+def test_workers_that_are_being_started_when_the_end_comes_end_too(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text("""
+import os, signal, socket, time
+from penstock.router.workers import run_workers
+
+class Work:
+    def __reduce__(self):  # it is on its way to a worker
+        os.kill(os.getpid(), signal.SIGTERM)
+        return Work, ()
+
+    def __call__(self, listener, tell):
+        tell()
+        time.sleep(60)
+
+if __name__ == "__main__":
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        run_workers(Work(), listener, n=2, on_ready=lambda: print("ready"))
+""")
+    done = subprocess.run([sys.executable, str(script)], timeout=PATIENCE_S, capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (0, b"")
 
 
 def test_workers_end_with_the_process_that_started_them(tmp_path: Path) -> None:
