@@ -344,7 +344,9 @@ def test_concurrency_is_limited() -> None:
         await asyncio.gather(*(backend.complete(QUERY) for _ in range(8)))
         return server.most_open, len(server.asked)
 
-    most_open, n_asked = outcome(json_reply(OPENAI.whole), use, limits=Limits(concurrency=2))
+    body = orjson.dumps(OPENAI.whole)  # byte by byte, so that the second connection is open before the first is done
+    slow = Canned(body=tuple(body[place : place + 1] for place in range(len(body))))
+    most_open, n_asked = outcome(slow, use, limits=Limits(concurrency=2))
     assert (most_open, n_asked) == (2, 8)
 
 
