@@ -214,7 +214,10 @@ class Router:
 
     def refused(self, kind: str, *, trace_id: str = "", policy: str | None = None) -> None:
         """Records a request that was turned away before any call; `kind` says why, in a word."""
-        self._logbook.see_refusal(trace_id or uuid.uuid4().hex, kind, policy=policy)
+        trace_id = trace_id or uuid.uuid4().hex
+        self._logbook.see_refusal(trace_id, kind, policy=policy)
+        if self._tracing is not None:
+            self._tracing.see_refusal(trace_id, kind, policy=policy)
 
     async def answer(
         self,

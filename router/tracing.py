@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span, Tracer
 
 _CONTENT = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
+_OF_REQUESTS = {"gen_ai.operation.name": "chat", "gen_ai.provider.name": "penstock"}
 _PARAMS = ("temperature", "top_p", "max_tokens", "frequency_penalty", "presence_penalty", "seed")
 
 
@@ -48,6 +49,16 @@ class Tracing:
     def traced(self, run: Run) -> TracedRun:
         """Returns a run that leaves spans."""
         return TracedRun(run=run, tracer=self._tracer, with_content=self._with_content)
+
+    def see_refusal(self, trace_id: str, kind: str, *, policy: str | None) -> None:
+        """Leaves a span of a request that was turned away before any call."""
+        from opentelemetry.trace import StatusCode
+
+        told = {**_OF_REQUESTS, "penstock.trace_id": trace_id, "error.type": kind}
+        if policy is not None:
+            told["gen_ai.request.model"] = policy
+        with self._tracer.start_as_current_span("chat", attributes=told) as span:
+            span.set_status(StatusCode.ERROR, kind)
 
     def close(self) -> None:
         """Sends what was not sent yet, where the provider was given; may be called twice."""
@@ -105,8 +116,7 @@ class TracedRun:
 
         query, decision = self.run.query, self.run.decision
         attributes: dict[str, Any] = {
-            "gen_ai.operation.name": "chat",
-            "gen_ai.provider.name": "penstock",
+            **_OF_REQUESTS,
             "gen_ai.request.model": decision.policy.name,
             "penstock.policy": decision.policy.name,
             "penstock.reason": decision.reason,

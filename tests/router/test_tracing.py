@@ -118,6 +118,15 @@ def test_failures_are_told_by_their_kind(tmp_path: Path, collected: Collected) -
     assert "SECRET" not in " ".join(span.to_json() for span in collected.spans)
 
 
+def test_a_request_that_is_refused_before_a_decision_leaves_a_span_too(tmp_path: Path, collected: Collected) -> None:
+    got = chat(Sidecar(judging(tmp_path, collected)), model="SECRET")
+    assert got.status == 400
+    (span,) = collected.spans
+    assert (span.name, span.status.status_code.name) == ("chat", "ERROR")
+    assert span.attributes["penstock.trace_id"] == got.headers["x-penstock-trace-id"]
+    assert "SECRET" not in span.to_json()
+
+
 def test_a_stream_that_breaks_ends_its_spans(tmp_path: Path, collected: Collected) -> None:
     models = write_models(tmp_path)
     with traced(Router.from_config(models, backends={"small": BreakingBackend()}), collected) as router:
