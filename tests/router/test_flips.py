@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from penstock.backends import Query
 from penstock.classifiers import Estimates, no_escalation
-from penstock.router import Decision, Policy, Wishes, decide
+from penstock.router import Decision, Policy, Router, Wishes, decide
 from penstock.router.flips import Flip, find_flips
 
 from .pieces import estimates, spec
-from .serving import HELLO, make_router
+from .serving import HELLO, MODELS, make_router, write_models
 
 EXPECTED = estimates([0.5, 0.7, 0.95], [0.001, 0.01, 0.1])
 AUTO = Policy(name="auto", lam=10)
@@ -95,3 +95,12 @@ def test_a_dry_run_tells_the_flips_and_an_answer_does_not_wait_for_them(tmp_path
         assert router.ask(messages=HELLO).decision.flips == ()
         lam = next(flip for flip in told.flips if flip.figure == "lam")
         assert router.route(messages=HELLO, wishes=Wishes(lam=lam.then)).backend == lam.backend
+
+
+def test_a_dry_run_decides_by_the_same_estimates_as_an_answer_also_where_these_are_robust(tmp_path: Path) -> None:
+    models = MODELS.replace("policies:\n", "policies:\n  sturdy: {robust: true}\n")
+    query = Query.from_text("Prove that there are infinitely many primes. " * 4 + "Thank you, and hello to all.")
+    with Router.from_config(write_models(tmp_path, models)) as router:
+        quality = router.decide(query, "sturdy").estimates.quality.tolist()
+        assert router.dry_run(query, "sturdy").estimates.quality.tolist() == quality
+        assert router.dry_run(query, "auto").estimates.quality.tolist() != quality
