@@ -78,8 +78,9 @@ class Guard:
                 self._settle(self._store, key, tokens=tokens, cost_usd=cost_usd)
 
     def close(self) -> None:
-        """Frees the store; may be called twice."""
+        """Writes what is not written yet, and frees the store; may be called twice."""
         if self._store is not None:
+            self._write(self._store, self._clock())
             self._store.close()
 
     def _find(self, store: Store, texts: list[str]) -> Key | None:
@@ -112,13 +113,16 @@ class Guard:
                 claim = _claim(limit, amount, held=False)
                 before = self._unwritten.get(claim.counter)
                 self._unwritten[claim.counter] = replace(claim, amount=amount + (before.amount if before else 0.0))
+        self._write(store, now)
+
+    def _write(self, store: Store, now: float) -> None:
         if not self._unwritten:
             return
         try:
             store.charge(list(self._unwritten.values()), now=now)
             self._unwritten.clear()
         except PenstockError as error:
-            logger.error("what %r used is not written yet: %s", key.name, error)
+            logger.error("what keys have used is not written yet: %s", error)
 
 
 @contextlib.contextmanager

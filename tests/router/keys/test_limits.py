@@ -241,10 +241,23 @@ def test_what_could_not_be_written_is_written_later(tmp_path: Path, caplog: pyte
     door = Door(tmp_path, store=store)  # without limits, so that only the end of a request writes
     store.is_broken = True
     costs = [door.chat(model="lrm").json["penstock"]["cost_usd"] for _ in range(2)]
-    assert "what 'me' used is not written yet: keys.file: disk full" in caplog.text
+    assert "what keys have used is not written yet: keys.file: disk full" in caplog.text
     store.is_broken = False
     costs.append(door.chat(model="lrm").json["penstock"]["cost_usd"])
     assert door.used["usd a day"] == pytest.approx(sum(costs), rel=1e-12)
+
+
+def test_what_could_not_be_written_is_written_at_the_end_at_the_latest(tmp_path: Path) -> None:
+    store = FlakyStore()
+    door = Door(tmp_path, store=store)
+
+    with serving(door.app) as url:
+        store.is_broken = True
+        body = {"messages": HELLO, "model": "lrm"}
+        got = httpx.post(f"{url}/v1/chat/completions", json=body, headers={"x-api-key": door.text}, timeout=PATIENCE_S)
+        store.is_broken = False
+        assert door.used["usd a day"] == 0
+    assert door.used["usd a day"] == got.json()["penstock"]["cost_usd"] > 0
 
 
 def test_requests_at_once_add_up_over_a_socket(tmp_path: Path) -> None:
