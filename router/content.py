@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -17,6 +18,7 @@ logger = logging.getLogger(__name__)
 
 CONTENT = ("off", "hashed", "on")
 _NOT_WRITTEN_BY_ANYBODY = ("role", "type")  # of a message or a part of one
+_PICTURE = re.compile(r"data:[\w.+-]+/[\w.+-]+(?:;[\w.=+-]+)*;base64,[A-Za-z0-9+/_=-]*")
 
 
 class Content(Protocol):
@@ -85,7 +87,7 @@ class PlainContent:
     def _redacted(self, value: Any) -> Any:
         """Returns a JSON value with every text in it redacted; pictures, as `data:` addresses, hold no text."""
         if isinstance(value, str):
-            if value.startswith("data:"):
+            if value.startswith("data:") and _PICTURE.fullmatch(value):  # and not a text that merely begins so
                 return value
             for redact in self._redactors:
                 value = redact(value)

@@ -53,6 +53,12 @@ def test_redactors_work_in_their_order_before_anything_is_written(tmp_path: Path
     assert record["response"] == "IT IS 391."
 
 
+@pytest.mark.parametrize("text", ["data: ", "data:,", "data:text/plain,", "data:image/png;base64,"])
+def test_a_text_that_begins_like_a_picture_is_redacted_all_the_same(tmp_path: Path, text: str) -> None:
+    (record,) = written_with(tmp_path, "content: on, redact: [patterns]", ask=text + SECRET)
+    assert "[email]" in record["messages"][0]["content"]
+
+
 @pytest.mark.parametrize("redactor", ["fail", "forget"])
 def test_a_redactor_that_fails_costs_the_content_and_leaks_nothing(
     tmp_path: Path, redactor: str, caplog: pytest.LogCaptureFixture
