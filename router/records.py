@@ -42,8 +42,7 @@ def records_of(query: Query, answer: Answer, *, content: Content) -> list[dict[s
         _record(
             step, place, trace_id=answer.trace_id, decision=answer.decision, is_final=place == answer.outcome.chosen
         )
-        # Half an answer teaches nothing.
-        | content_columns(content, query, None if step.is_given_up else step.completion)
+        | _said(step, query, content)
         for place, step in enumerate(answer.steps)
     ]
 
@@ -53,8 +52,7 @@ def unanswered_records(
 ) -> list[dict[str, Any]]:
     """Returns one record for every call of a request that got no answer."""
     return [
-        _record(step, place, trace_id=trace_id, decision=decision, is_final=False)
-        | content_columns(content, query, step.completion)
+        _record(step, place, trace_id=trace_id, decision=decision, is_final=False) | _said(step, query, content)
         for place, step in enumerate(steps)
     ]
 
@@ -114,6 +112,11 @@ def _record(step: Step, place: int, *, trace_id: str, decision: Decision, is_fin
         "given_up": step.is_given_up,
         **_measured(step.completion),
     }
+
+
+def _said(step: Step, query: Query, content: Content) -> dict[str, Any]:
+    """Returns the columns on a query and the answer of a call; half an answer teaches nothing, and is left out."""
+    return content_columns(content, query, None if step.is_given_up else step.completion)
 
 
 def _measured(completion: Completion | None) -> dict[str, Any]:

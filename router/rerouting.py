@@ -19,6 +19,7 @@ FIELDS: Mapping[str, tuple[Any, ...]] = {
     "provider": (None, {}),
     "plugins": (None, []),
     "providerOptions": (None, {}),  # Vercel's gateway
+    "extra_body": (None, {}),  # LiteLLM, which passes on what is in it
     "service_tier": (None, "auto", "default", "flex", "scale", "standard_only"),  # `priority` costs more
     "speed": (None, "standard"),  # Anthropic: `fast` costs more
 }

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from penstock.backends import Completion, Query, RateLimited, Usage
 from penstock.router import Answer, Config, Outcome, Policy, Pool, Step
 from penstock.router.content import Content, NoContent, PlainContent
-from penstock.router.records import AnswerRef, feedback_record, records_of
+from penstock.router.records import AnswerRef, feedback_record, records_of, unanswered_records
 
 from .pieces import price, spec
 
@@ -71,6 +72,16 @@ def test_a_failed_call_is_recorded_by_the_kind_of_its_error() -> None:
     assert (record["error"], record["cost_usd"], record["confidence"]) == ("RateLimited", 0.0, 0.0)
     assert "response" not in record
     assert "input_tokens" not in record
+
+
+def test_of_an_answer_that_was_given_up_the_beginning_is_not_recorded_whether_or_not_another_came() -> None:
+    step = replace(STEPS[1], is_given_up=True)
+    answer = replace(answered(), outcome=Outcome(steps=(step, STEPS[2]), chosen=1))
+    unanswered = unanswered_records(QUERY, [step], trace_id="trace-1", decision=answer.decision, content=PlainContent())
+    for record in (records_of(QUERY, answer, content=PlainContent())[0], *unanswered):
+        assert record["given_up"]
+        assert "messages" in record
+        assert "response" not in record
 
 
 def test_without_content_nothing_is_recorded_that_anybody_wrote() -> None:

@@ -19,6 +19,7 @@ ASKED: list[tuple[str, Any]] = [
     ("fallbacks", [{"model": "dear/model"}]),
     ("route", "fallback"),
     ("provider", {"order": ["Dear"]}),
+    ("extra_body", {"models": ["dear/model"]}),
     ("service_tier", "priority"),
 ]
 
