@@ -78,9 +78,11 @@ class Query:
             if not isinstance(message, Mapping) or not isinstance(message.get("role"), str):
                 raise InvalidRequest(f"messages[{position}]: expected an object with a `role`")
             content = message.get("content")
-            if content is not None and not isinstance(content, str | list | tuple):
+            if content is None or isinstance(content, str):
+                continue
+            if not isinstance(content, list | tuple):
                 raise InvalidRequest(f"messages[{position}].content: expected text or a list of parts")
-            for place, part in enumerate(content if isinstance(content, list | tuple) else ()):
+            for place, part in enumerate(content):
                 if not isinstance(part, str | Mapping):
                     raise InvalidRequest(f"messages[{position}].content[{place}]: expected text or an object")
         return cls(messages=tuple(messages), params=dict(params or {}), id=id, original=original)

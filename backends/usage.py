@@ -52,13 +52,14 @@ def usage_of_openai(counts: Any) -> Usage | None:
     reasoning_tokens = max(
         count_of(counts.get("completion_tokens_details"), "reasoning_tokens"), count_of(counts, "reasoning_tokens")
     )
+    details = counts.get("prompt_tokens_details")
     cached_tokens = max(
-        count_of(counts.get("prompt_tokens_details"), "cached_tokens"),
+        count_of(details, "cached_tokens"),
         count_of(counts, "prompt_cache_hit_tokens"),
         count_of(counts, "cached_tokens"),
     )
     cached_tokens = min(cached_tokens, input_tokens)
-    written_tokens = count_of(counts.get("prompt_tokens_details"), "cache_write_tokens")
+    written_tokens = count_of(details, "cache_write_tokens")
     uncounted = count_of(counts, "total_tokens") - input_tokens - output_tokens
     if uncounted > 0:
         output_tokens += uncounted

@@ -104,7 +104,7 @@ class Outcome:
     @property
     def cost_usd(self) -> float:
         """What all calls cost together."""
-        return sum(step.cost_usd for step in self.steps)
+        return sum([step.cost_usd for step in self.steps])
 
     @property
     def path(self) -> str:

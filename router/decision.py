@@ -44,17 +44,21 @@ class Decision:
     @property
     def reason(self) -> str:
         """Why this backend, in a few words."""
-        place = self.estimates.backends.index(self.backend)
-        quality, cost = self.estimates.quality[place], self.estimates.cost_usd[place]
-        price = f"${cost:.6f}" if math.isfinite(cost) else "unknown cost"
-        why = f"{self.policy.objective}: estimated quality {quality:.2f} for {price} ({self.estimates.source})"
-        if self.estimates.source == BY_NAME:
-            why = BY_NAME
+        why = BY_NAME if self.estimates.source == BY_NAME else self._expectation
         if self.is_unsure:
             why += f"; unlike the training queries, so {_WHEN_UNSURE[self.policy.when_unsure or '']}"
         if self.past.last:
             why += f"; {past_in_words(self.past, self.backend, self.saved_usd)}"
-        return "; ".join((why, *(f"without {name}: {reason}" for name, reason in self.unavailable.items())))
+        for name, reason in self.unavailable.items():
+            why += f"; without {name}: {reason}"
+        return why
+
+    @property
+    def _expectation(self) -> str:
+        place = self.estimates.backends.index(self.backend)
+        quality, cost = float(self.estimates.quality[place]), float(self.estimates.cost_usd[place])
+        price = f"${cost:.6f}" if math.isfinite(cost) else "unknown cost"
+        return f"{self.policy.objective}: estimated quality {quality:.2f} for {price} ({self.estimates.source})"
 
     @property
     def is_unsure(self) -> bool:
@@ -178,9 +182,10 @@ def outlook_of(estimates: Estimates, escalation: Escalation, policy: Policy, exc
             raise NoFeasibleBackend(excluded)
         names = tuple(names[place] for place in places)
         quality, cost, escalation = quality[places], cost[places], escalation.take(places)
-    if np.isnan(cost).any():
-        known = cost[~np.isnan(cost)]
-        cost = np.where(np.isnan(cost), known.max() if len(known) else 0.0, cost)
+    is_unknown = np.isnan(cost)
+    if is_unknown.any():
+        known = cost[~is_unknown]
+        cost = np.where(is_unknown, known.max() if len(known) else 0.0, cost)
     return Outlook(
         backends=names,
         quality=quality,
@@ -259,4 +264,4 @@ def _shown(value: float, form: str) -> str:
 
 def plain(value: float) -> float | None:
     """Returns a number as JSON has it: None where it is not known."""
-    return float(value) if np.isfinite(value) else None
+    return float(value) if math.isfinite(value) else None

@@ -125,7 +125,7 @@ def _query_reason(
 
 
 def _has_image(content: Any) -> bool:
-    if not isinstance(content, list | tuple):
+    if isinstance(content, str) or not isinstance(content, list | tuple):
         return False
     return any(
         isinstance(part, Mapping) and part.get("type") in ("image_url", "image", "input_image") for part in content

@@ -44,7 +44,9 @@ def activity(recent: Recent, router: Router, key: Key, *, after: int, started_at
 
 def beginning_of(query: Query, content: Content) -> str:
     """Returns how the user's last message begins, as it may be written to the trace log; nothing where it may not."""
-    messages = content_columns(content, query, None).get("messages", ())
+    messages = content_columns(content, query, None).get("messages")
+    if not messages:
+        return ""
     said = next((text_of(message) for message in reversed(messages) if message.get("role") == "user"), "")
     return " ".join(said[: 2 * _MOST_SIGNS].split())[:_MOST_SIGNS]
 
