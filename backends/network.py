@@ -288,7 +288,7 @@ class NetworkBackend(ABC):
     def _read_whole(self, reader: ReplyReader, received: bytes) -> Chunk | None:
         try:
             body = orjson.loads(received)
-            if not isinstance(body, Mapping):
+            if not isinstance(body, dict):
                 raise TypeError("not an object")
             reader.body = body
             return reader.read_whole(body)

@@ -97,7 +97,7 @@ class OpenAIReader(ReplyReader):
 
 def _check(body: Any) -> None:
     """Raises ReportedFailure where a reply is an error after all."""
-    if not isinstance(body, Mapping):
+    if not isinstance(body, dict):  # as JSON is read; a protocol takes several times as long to ask for
         raise TypeError("not an object")
     if body.get("error") or body.get("object") == "error" or ("choices" not in body and "detail" in body):
         raise ReportedFailure(body)

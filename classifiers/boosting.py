@@ -62,6 +62,8 @@ class TreeSum:
 
     def predict(self, inputs: Float32Array) -> FloatArray:
         """Returns scores, (n_rows, n_outputs)."""
+        if len(inputs) == 1:
+            return self.predict_one(inputs[0])[None]
         reached = (inputs[:, self.columns] > self.thresholds) @ self._bits + self._first  # (n_rows, n_trees)
         scores: FloatArray = self.base + self._flat[reached].sum(1)
         return scores

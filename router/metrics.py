@@ -6,6 +6,7 @@ Written by hand, since it is this little: every label has few values, all of the
 from __future__ import annotations
 
 import bisect
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from .cascade import Step
@@ -24,11 +25,11 @@ class Counter:
     def __init__(self, name: str, meaning: str, *labels: str) -> None:
         self._head = _head(name, meaning, "counter")
         self._name, self._labels = name, labels
-        self._totals: dict[tuple[str, ...], float] = {}
+        self._totals: dict[tuple[str, ...], float] = defaultdict(float)
 
     def add(self, amount: float, *values: str) -> None:
         """Adds an amount, under values of the labels in their order."""
-        self._totals[values] = self._totals.get(values, 0.0) + amount
+        self._totals[values] += amount
 
     def lines(self) -> Iterator[str]:
         """Yields the lines that tell it."""
@@ -147,9 +148,10 @@ class Metrics:
         self.latency.see(exchange.latency_s, exchange.path)
         if exchange.first_piece_s is not None:
             self.first_piece.see(exchange.first_piece_s)
-        if exchange.answer is not None:
-            self.answers.add(1, exchange.answer.decision.policy.name, exchange.answer.backend)
-            self.cost_of_best.add(exchange.answer.best_cost_usd)
+        answer = exchange.answer
+        if answer is not None:
+            self.answers.add(1, answer.decision.policy.name, answer.backend)
+            self.cost_of_best.add(answer.best_cost_usd)
         self._see_steps(exchange.steps)
 
     def _see_steps(self, steps: Sequence[Step]) -> None:
