@@ -41,6 +41,7 @@ class Wires:
         self._proxy = _proxy_of(url)
         self._idle: deque[Wire] = deque()
         self._in_use: set[Wire] = set()
+        self._is_closed = False
         host = parts.netloc.rpartition("@")[2]
         self.head = f"host: {host}\r\n"  # what every request says
         self._origin = ""
@@ -76,6 +77,9 @@ class Wires:
             if loop.time() >= deadline:
                 raise
             raise NoConnection(f"no connection within {self._connect_s:g} s") from error
+        if self._is_closed:  # meanwhile
+            wire.close()
+            raise NoConnection("the backend is closed")
         self._in_use.add(wire)
         return wire
 
@@ -89,7 +93,8 @@ class Wires:
             wire.close()
 
     async def aclose(self) -> None:
-        """Closes every connection; may be called twice."""
+        """Closes every connection, those that are being opened as soon as they are; may be called twice."""
+        self._is_closed = True
         while self._idle:
             self._idle.pop().close()
         for wire in self._in_use:

@@ -27,7 +27,7 @@ from penstock.backends import (
 )
 from penstock.backends import wires as penstock_wires
 from penstock.backends.http import CallClock, Connections
-from penstock.backends.wires import Wires
+from penstock.backends.wires import NoConnection, Wires
 
 from .shapes import OPENAI
 
@@ -420,3 +420,22 @@ def test_what_follows_the_end_of_a_stream_is_not_read_for_ever() -> None:
 
     asyncio.run(run())
     assert was_left
+
+
+def test_a_connection_that_is_opened_while_the_others_are_closed_is_closed_too() -> None:
+    async def wait(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            await reader.read()
+        writer.close()
+
+    async def run() -> None:
+        async with serving(wait) as port:
+            wires = Wires(f"http://127.0.0.1:{port}", connect_s=5)
+            taking = asyncio.create_task(wires.take())
+            await asyncio.sleep(0)
+            await wires.aclose()
+            (outcome,) = await asyncio.gather(taking, return_exceptions=True)
+            await wires.aclose()
+        assert isinstance(outcome, NoConnection)
+
+    asyncio.run(run())
