@@ -20,7 +20,6 @@ from .replay import Replayer
 from .weighted import weighted_mean
 
 N_GADGET_TEXTS = 40  # queries that a gadget is found on
-_TIE = 1e-3  # how much an attacker cares for difficulty that changes no decision yet, in mean costs of a query
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,11 +85,15 @@ class RedTeam:
         )
 
     def gadget(self, found_on: Sequence[Query], *, is_prefix: bool, progress: Progress, n_rounds: int) -> Gadget:
-        """Returns the gadget of one who may ask for decisions on queries of their own as often as they like."""
+        """Returns the gadget of one who may ask for decisions on queries of their own as often as they like.
+
+        What is climbed is the cost of who is asked first, and the lead of the dearest backend over the worst: that is
+        what makes a cascade go on to it.
+        """
         texts = [query.text for query in found_on[:N_GADGET_TEXTS]]
         vocabulary = sorted({word for query in found_on for word in query.text.split()})
         mean_cost = dict(zip(self._dataset.backends, np.nanmean(self._dataset.cost_usd, axis=0), strict=True))
-        typical = float(np.mean(list(mean_cost.values())))
+        typical, dearest = float(np.mean(list(mean_cost.values()))), max(mean_cost, key=lambda name: mean_cost[name])
 
         def worth(candidates: Sequence[str]) -> FloatArray:
             queries = [Query.from_text(text) for text in candidates]
@@ -98,7 +101,8 @@ class RedTeam:
             out = np.empty(len(queries))
             for place, (query, estimates) in enumerate(zip(queries, told, strict=True)):
                 decision = self._pool.decide(query, self._policy, estimates)
-                out[place] = mean_cost[decision.backend] / typical + _TIE * estimates.difficulty
+                lead = estimates.quality[estimates.backends.index(dearest)] - estimates.quality.min()
+                out[place] = mean_cost[decision.backend] / typical + lead
             return out
 
         return find_gadget(
