@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 
 # Cyrillic letters that nobody can tell from Latin ones; in a text that is mostly Latin they are read as these.
 _LOOK_ALIKES = str.maketrans(
     "асеорхуіѕјԁԛԝһАВЕОРСУХКМНТІЅЈԜ",
     "aceopxyisjdqwhABEOPCYXKMHTISJW",
 )
-_CYRILLIC = re.compile(r"[\u0400-\u052f]")
 _LATIN = re.compile(r"[A-Za-z]")
+_CYRILLIC = re.compile(r"[\u0400-\u052f]")
+# Signs to a word's end, or some more where a word has none: to order the marks on a letter takes a time that grows with
+# the square of their number, and a text of nothing but marks would take minutes.
+_PIECE = re.compile(r".{1,60}\S{0,40}", re.DOTALL)
 
 
 def canonical(text: str) -> str:
@@ -24,9 +28,12 @@ def canonical(text: str) -> str:
     'what is 17 times 23?'
     """
     if not text.isascii():
-        text = unicodedata.normalize("NFKC", text)
-        text = "".join(sign for sign in text if unicodedata.category(sign) != "Cf")
-        n_cyrillic = len(_CYRILLIC.findall(text))
-        if n_cyrillic and n_cyrillic < len(_LATIN.findall(text)):
-            text = text.translate(_LOOK_ALIKES)
+        text = "".join(unicodedata.normalize("NFKC", piece) for piece in _PIECE.findall(text))
+        counts = Counter(text)  # what follows looks at each sign once, however long the text
+        other = {ord(sign): None for sign in counts if unicodedata.category(sign) == "Cf"}
+        n_cyrillic = sum(counts[sign] for sign in counts if _CYRILLIC.match(sign))
+        if n_cyrillic and n_cyrillic < sum(counts[sign] for sign in counts if _LATIN.match(sign)):
+            other |= _LOOK_ALIKES
+        if other:
+            text = text.translate(other)
     return " ".join(text.lower().split())

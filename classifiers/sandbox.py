@@ -7,6 +7,7 @@ do that; elsewhere nothing is run, and nothing is told.
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import subprocess
@@ -40,10 +41,13 @@ def run_python(program: str, checks: tuple[str, ...] = (), *, seconds: float = _
 
     `seconds` are those of everything together. None where the machine cannot hold the process in, or the program is too
     long.
+
+    Raises:
+        OSError: there is no memory, or no descriptor, for another process now.
     """
     if sys.platform != "linux":
         return None
-    task = orjson.dumps({"program": program, "checks": checks})
+    task = json.dumps({"program": program, "checks": checks}).encode()  # orjson refuses halves of surrogate pairs
     if len(task) > _MAX_INPUT:
         return None
     # Isolated and without site-packages; no environment, no open file, a session of its own.
@@ -76,9 +80,11 @@ def run_python(program: str, checks: tuple[str, ...] = (), *, seconds: float = _
 def _read(pipe: int, deadline: float) -> bytes:
     """Returns what the process writes, up to a bound, until it ends or its time is up."""
     told = b""
+    poll = select.poll()  # not `select`, which knows descriptors below 1024 only: a busy server has more
+    poll.register(pipe, select.POLLIN)
     while len(told) <= _MAX_OUTPUT:
-        readable, _, _ = select.select([pipe], [], [], max(deadline - time.monotonic(), 0.0))
-        piece = os.read(pipe, _MAX_OUTPUT) if readable else b""
+        is_readable = poll.poll(max(deadline - time.monotonic(), 0.0) * 1000)
+        piece = os.read(pipe, _MAX_OUTPUT) if is_readable else b""
         if not piece:
             break
         told += piece

@@ -45,9 +45,15 @@ class CodeTestVerifier:
 
 
 def run_answer(query: Query, completion: Completion) -> Verdict | None:
-    """Returns what comes of running the code of an answer, None where there is none. The latest results are kept."""
+    """Returns what comes of running the code of an answer, None where there is none, or no process can be started.
+
+    The latest results are kept.
+    """
     program = "\n\n".join(python_blocks(query.text[:_MAX_CHARACTERS], completion.text[:_MAX_CHARACTERS]))
-    return run_python(program, checks_in(query.text[:_MAX_CHARACTERS])) if program else None
+    try:
+        return run_python(program, checks_in(query.text[:_MAX_CHARACTERS])) if program else None
+    except OSError:
+        return None
 
 
 def checks_in(question: str) -> tuple[str, ...]:

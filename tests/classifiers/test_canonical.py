@@ -27,6 +27,16 @@ def test_it_is_its_own_canonical_form() -> None:
         assert canonical(canonical(text)) == canonical(text)
 
 
+def test_marks_without_end_are_put_in_order_piece_by_piece() -> None:
+    marks = canonical("a" + "\u0300\u0316" * 200_000)  # all at once, that takes minutes
+    assert len(marks) == 400_000
+
+
+def test_a_long_text_reads_as_its_sentences_do() -> None:
+    sentence = "Re\u0301sume\u0301s of \uff21\u200b\uff22, p\u0430ge by page: \u1112\u1161\u11ab\u1100\u1173\u11af. "
+    assert canonical(sentence * 100) == " ".join([canonical(sentence)] * 100)
+
+
 @pytest.mark.parametrize("text", ["что такое простое число?", "τί ἐστιν ἀλήθεια;", "素数とは何ですか?", "x² + αx = β"])
 def test_other_alphabets_are_left_in_their_letters(text: str) -> None:
     assert not canonical(text).isascii()

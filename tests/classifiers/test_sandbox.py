@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
+import resource
 import sys
 from pathlib import Path
 
@@ -96,6 +98,42 @@ def test_the_environment_of_the_parent_is_not_seen(monkeypatch: pytest.MonkeyPat
 def test_where_a_process_cannot_be_held_in_nothing_is_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "win32")
     assert run_python("only = 'asked here'") is None
+
+
+@can_run
+def test_half_a_surrogate_pair_breaks_the_program_and_not_its_reader() -> None:
+    assert run_python("x = '\ud800'") == BROKEN
+
+
+@can_run
+def test_a_program_is_run_where_more_than_1024_files_are_open() -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if before[1] != resource.RLIM_INFINITY and before[1] < 2048:
+        pytest.skip("so many files are not allowed here")
+    held: list[int] = []
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (2048, before[1]))
+        while not held or held[-1] < 1100:
+            held.append(os.open(os.devnull, os.O_RDONLY))
+        assert run_python("many = 'files'") == Verdict(runs=True, passed=())
+    finally:
+        for each in held:
+            os.close(each)
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+@can_run
+def test_where_no_process_can_be_started_nothing_is_told_of_code() -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    said = Completion(text="```python\nfew = 'files'\n```")
+    assert not math.isnan(code_tests(WRONG, run_code=True)[0])  # all modules are loaded
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, before[1]))
+        told = code_tests(said, run_code=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert all(map(math.isnan, told))
+    assert not math.isnan(code_tests(said, run_code=True)[0])
 
 
 def test_a_program_of_many_pages_is_not_run() -> None:
