@@ -30,7 +30,7 @@ def canonical(text: str) -> str:
     if not text.isascii():
         text = "".join(unicodedata.normalize("NFKC", piece) for piece in _PIECE.findall(text))
         counts = Counter(text)  # what follows looks at each sign once, however long the text
-        other = {ord(sign): None for sign in counts if unicodedata.category(sign) == "Cf"}
+        other: dict[int, int | None] = {ord(sign): None for sign in counts if unicodedata.category(sign) == "Cf"}
         n_cyrillic = sum(counts[sign] for sign in counts if _CYRILLIC.match(sign))
         if n_cyrillic and n_cyrillic < sum(counts[sign] for sign in counts if _LATIN.match(sign)):
             other |= _LOOK_ALIKES
