@@ -96,7 +96,9 @@ def test_the_reader_of_traces_reads_it(tmp_path: Path) -> None:
     sink.close()
     rows = read_traces([tmp_path]).rows
     assert [row.query_id for row in rows] == [f"q{number}" for number in range(20)]
-    assert rows[7] == Trace(query_id="q7", query="Why?", backend="small", score=1.0, cost_usd=0.25, logprobs=(-0.5,))
+    assert rows[7] == Trace(
+        query_id="q7", query="Why?", backend="small", score=1.0, cost_usd=0.25, logprobs=(-0.5,), policy="auto"
+    )
 
 
 def test_files_are_turned_over_by_size_and_sort_in_the_order_of_writing(tmp_path: Path) -> None:
