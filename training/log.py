@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..backends import Query
@@ -20,6 +20,11 @@ class LoggedRequest:
 
     query: Query | None  # None: the log holds no content
     calls: tuple[Trace, ...]
+
+    @property
+    def query_id(self) -> str:
+        """The id that all its calls share."""
+        return self.calls[0].query_id
 
     @property
     def answer(self) -> Trace:
@@ -51,6 +56,20 @@ class Log:
     def shadows(self) -> list[Trace]:
         """The calls that were made beside the requests."""
         return [call for request in self.requests for call in request.calls if call.step is None]
+
+    def without(self, query_ids: Iterable[str]) -> Log:
+        """Returns the log but for the requests of these ids; the notes tell how many they were.
+
+        Raises:
+            TraceError: nothing is left.
+        """
+        left_out = set(query_ids)
+        kept = tuple(request for request in self.requests if request.query_id not in left_out)
+        n_gone = len(self.requests) - len(kept)
+        if not kept:
+            raise TraceError("the log holds no request that was not learned from; expected some, or --split all")
+        gone = (f"Of the log, {n_gone:,} graded requests are left out that training on it learns from.",)
+        return replace(self, requests=kept, notes=(*self.notes, *(gone if n_gone else ())))
 
 
 def read_log(paths: Sequence[Path], *, skip_bad_rows: bool = False, progress: Progress | None = None) -> Log:

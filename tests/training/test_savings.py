@@ -146,6 +146,26 @@ def test_the_command_tells_it_with_intervals(tmp_path: Path, capsys: pytest.Capt
     assert "--policy: unknown 'worst'; expected one of auto, best" in capsys.readouterr().err
 
 
+def test_evaluate_leaves_out_what_the_router_learned_from(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log, *_ = simulate(tmp_path / "log")
+    folder = str(tmp_path / "artefact")
+    assert main(["train", str(log), "--out", folder, "--classifier", "mean", "--no-report", "--quiet"]) == 0
+    capsys.readouterr()
+    assert main(["evaluate", folder, str(log), "--json", "--quiet"]) == 0
+    told = orjson.loads(capsys.readouterr().out)["savings"]
+    assert told["requests"] < N
+    [note] = [note for note in told["notes"] if "left out" in note]
+    assert note == f"Of the log, {N - told['requests']:,} graded requests are left out that training on it learns from."
+    assert main(["evaluate", folder, str(log), "--split", "all", "--json", "--quiet"]) == 0
+    assert orjson.loads(capsys.readouterr().out)["savings"]["requests"] == N
+
+
+def test_leaving_every_request_out_is_refused(tmp_path: Path) -> None:
+    log = read_log([simulate(tmp_path / "log")[0]])
+    with pytest.raises(TraceError, match="no request that was not learned from"):
+        log.without([request.query_id for request in log.requests])
+
+
 def test_the_log_of_a_router_with_shadow_calls_is_read_as_it_is(tmp_path: Path) -> None:
     text = MODELS + "traces: {folder: log}\nshadow: {share: 1, max_usd_per_day: 10}\n"
     (tmp_path / "models.yaml").write_text(text)

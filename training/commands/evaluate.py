@@ -90,6 +90,8 @@ class EvaluateCommand:
             recorded: list[Trace | None] = dataset.answers.ravel().tolist()
             if any(trace is not None and trace.propensity is not None for trace in recorded):
                 log = read_log(options.traces, skip_bad_rows=options.skip_bad_rows)
+                if train is not None and options.split == "test":  # what was learned from would flatter itself
+                    log = log.without(train.query_ids)
                 found = savings(log, opened.pool, policies=list(policies.values()))
                 evaluation = replace(evaluation, savings=found)
             if options.shift is not None and split is not None:
