@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from .feasible import needed_capabilities, wanted_tokens, why_excluded
 from .flips import Flip
 from .objectives import create_objective
 from .objectives.utility import best_place
-from .outlook import Outlook
+from .outlook import FloatArray, Outlook
 from .policy import Policy
 
 if TYPE_CHECKING:
@@ -238,23 +238,20 @@ def _explanation(decision: Decision) -> list[str]:
     if decision.contributions:
         lines.append("what told most (estimated quality with it, less quality without):")
         for item in decision.contributions:
-            changes = ", ".join(
-                f"{name} {change:+.3f}"
-                for name, change in zip(estimates.backends, item.quality, strict=True)
-                if np.isfinite(change)
-            )
-            lines.append(f"  {item.kind} {item.name}: {changes}")
+            lines.append(f"  {item.kind} {item.name}: {_by_backend(estimates.backends, item.quality, '+.3f')}")
     if decision.neighbours:
         lines.append("nearest training queries (similarity; what each backend scored):")
         for neighbour in decision.neighbours:
-            scores = ", ".join(
-                f"{name} {score:.2g}"
-                for name, score in zip(estimates.backends, neighbour.quality, strict=True)
-                if np.isfinite(score)
-            )
+            scores = _by_backend(estimates.backends, neighbour.quality, ".2g")
             beginning = " ".join(neighbour.query.split())[:80]
             lines.append(f"  {neighbour.similarity:.2f}  {beginning!r}: {scores}")
     return lines
+
+
+def _by_backend(names: Sequence[str], values: FloatArray, form: str) -> str:
+    """Returns the figures of those backends that have one."""
+    figures = zip(names, values, strict=True)
+    return ", ".join(f"{name} {format(value, form)}" for name, value in figures if np.isfinite(value))
 
 
 def _shown(value: float, form: str) -> str:

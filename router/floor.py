@@ -71,11 +71,11 @@ class Floors:
 
     def of_query(self, query: Query) -> Floor | None:
         """Returns the floor of a query, by all of its messages: what was asked once stays asked."""
-        if not self._by_pattern and not self._by_examples:
-            return None
-        text = query.text
-        plain = canonical(text)  # so that nobody slips by with letters that only look right
-        held = [rule for rule, pattern in self._by_pattern if pattern.search(text) or pattern.search(plain)]
+        held: list[FloorRule] = []
+        if self._by_pattern:
+            text = query.text
+            plain = canonical(text)  # so that nobody slips by with letters that only look right
+            held = [rule for rule, pattern in self._by_pattern if pattern.search(text) or pattern.search(plain)]
         if self._by_examples:
             held += self._classifiers().rules_for(query)
         return _highest(held)

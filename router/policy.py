@@ -57,7 +57,7 @@ class Policy:
 
     def above(self, tier: Tier, *, rule: str) -> Policy:
         """Returns the policy with its floor raised to a tier by a rule; where it is as high already, as it is."""
-        if self.floor is not None and TIERS.index(self.floor) >= TIERS.index(tier):
+        if higher_floor(self.floor, tier) == self.floor:
             return self
         return replace(self, floor=tier, floor_rule=rule)
 
@@ -120,12 +120,21 @@ class Wishes:
         return replace(policy, **changes) if changes else policy
 
 
+def higher_floor(floor: Tier | None, other: Tier) -> Tier:
+    """Returns the higher of two floors, of which there may be but one.
+
+    >>> higher_floor(None, "mid"), higher_floor("lrm", "mid")
+    ('mid', 'lrm')
+    """
+    return other if floor is None else max(floor, other, key=TIERS.index)
+
+
 _TIGHTER: Mapping[str, Callable[[Any, Any], Any]] = {
     "max_cost_usd": min,
     "max_latency_s": min,
     "min_quality": max,
     "budget": min,
-    "floor": lambda *tiers: max(tiers, key=TIERS.index),
+    "floor": lambda wished, given: higher_floor(given, wished),
 }
 _MOST_SIGNS = 200  # of the name of a conversation
 _NUMBERS = {"lam": math.inf, "min_quality": 1.0, "max_cost_usd": math.inf, "max_latency_s": math.inf}

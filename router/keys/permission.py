@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from ...backends import TIERS
 from ..config import Config
 from ..feedback import Comparison, Feedback
 from ..formats import Request
 from ..http_error import HttpError
+from ..policy import higher_floor
 from ..rerouting import refuse_rerouting
 from .key import ANYONE, Key
 
@@ -42,8 +42,7 @@ def confined(request: Request, config: Config, key: Key) -> Request:
     floor = config.floors.of_caller(key.name)
     if floor is not None:
         wishes = request.wishes
-        tier = floor.tier if wishes.floor is None else max(wishes.floor, floor.tier, key=TIERS.index)
-        request = replace(request, wishes=replace(wishes, floor=tier))
+        request = replace(request, wishes=replace(wishes, floor=higher_floor(wishes.floor, floor.tier)))
     refuse_rerouting(request.query, why="a key is held to the backends and prices that are configured; leave it out")
     if not key.policies and not key.backends:
         return request
