@@ -41,6 +41,11 @@ class Interval:
     def __str__(self) -> str:
         return f"{self.value:.4f} [{self.low:.4f}, {self.high:.4f}]"
 
+    def as_dict(self) -> dict[str, float | None]:
+        """Returns the figure and its bounds as JSON values, None where there is no finite one."""
+        values = {"value": self.value, "low": self.low, "high": self.high}
+        return {name: float(value) if np.isfinite(value) else None for name, value in values.items()}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CurveFigures:

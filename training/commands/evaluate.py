@@ -12,7 +12,7 @@ import numpy as np
 import orjson
 
 from ...router.commands.shared import print_json
-from ..bootstrap import Interval, curve_figures, mean_interval, probability_intervals
+from ..bootstrap import curve_figures, mean_interval, probability_intervals
 from ..errors import TraceError
 from ..evaluate import evaluate
 from ..evaluation import Evaluation
@@ -143,23 +143,23 @@ def figures_of(evaluation: Evaluation) -> dict[str, Any]:
         "always_best": _backend(evaluation, single.best),
         "curves": {
             curve.name: {
-                "aiq": _plain(curve.aiq),
-                "gain_over_hull": _plain(curve.gain_over_hull),
-                "gap_closed": _plain(curve.gap_closed),
-                "saving_at_best": _plain(curve.saving_at_best),
+                "aiq": curve.aiq.as_dict(),
+                "gain_over_hull": curve.gain_over_hull.as_dict(),
+                "gap_closed": curve.gap_closed.as_dict(),
+                "saving_at_best": curve.saving_at_best.as_dict(),
             }
             for curve in curves
         },
         "policies": {
             outcome.policy: {
-                "score": _plain(mean_interval(outcome.score)),
-                "cost_usd": _plain(mean_interval(outcome.cost_usd)),
+                "score": mean_interval(outcome.score).as_dict(),
+                "cost_usd": mean_interval(outcome.cost_usd).as_dict(),
                 "calls": float(outcome.n_calls[outcome.n_calls > 0].mean()) if outcome.n_calls.any() else 0.0,
                 "refused": int((outcome.n_calls == 0).sum()),
             }
             for outcome in evaluation.policies
         },
-        "estimates": {name: _plain(getattr(probabilities, name)) for name in ("brier", "ece", "auroc")},
+        "estimates": {name: getattr(probabilities, name).as_dict() for name in ("brier", "ece", "auroc")},
     }
     if evaluation.confidences is not None:
         seen_calls = evaluation.confidences
@@ -169,7 +169,7 @@ def figures_of(evaluation: Evaluation) -> dict[str, Any]:
             seen_calls.query if seen_calls.query is not None else np.arange(len(seen_calls.score)),
             n_queries=len(quality),
         )
-        figures["confidences"] = {name: _plain(getattr(judged, name)) for name in ("brier", "ece", "auroc")}
+        figures["confidences"] = {name: getattr(judged, name).as_dict() for name in ("brier", "ece", "auroc")}
     return figures
 
 
@@ -179,7 +179,7 @@ def _slice(part: ShiftedSlice) -> dict[str, Any]:
         "name": part.name,
         "n_queries": part.n_queries,
         "n_learned": part.n_learned,
-        **{name: _plain(getattr(part, name)) for name in intervals},
+        **{name: getattr(part, name).as_dict() for name in intervals},
     }
 
 
@@ -189,11 +189,6 @@ def _backend(evaluation: Evaluation, column: int) -> dict[str, Any]:
         "score": float(np.nanmean(evaluation.quality[:, column])),
         "cost_usd": float(np.nanmean(evaluation.cost_usd[:, column])),
     }
-
-
-def _plain(figure: Interval) -> dict[str, float | None]:
-    values = {"value": figure.value, "low": figure.low, "high": figure.high}
-    return {name: float(value) if np.isfinite(value) else None for name, value in values.items()}
 
 
 def _lines(figures: dict[str, Any]) -> list[str]:

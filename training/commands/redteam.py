@@ -11,7 +11,6 @@ import numpy as np
 
 from ...backends import ConfigError
 from ...router.commands.shared import add_json, print_json
-from ..bootstrap import Interval
 from ..gadgets import N_ROUNDS
 from ..progress import quiet_or_shown
 from ..red_team import Damage, RedTeam
@@ -105,13 +104,10 @@ class RedTeamCommand:
 
 
 def _as_json(damage: Damage) -> dict[str, Any]:
-    def bounds(found: Interval) -> dict[str, float]:
-        return {"value": found.value, "low": found.low, "high": found.high}
-
     return {
         "attack": damage.attack,
-        "flips": bounds(damage.flips),
-        "cost": bounds(damage.cost),
-        "score": bounds(damage.score),
+        "flips": damage.flips.as_dict(),
+        "cost": damage.cost.as_dict(),
+        "score": damage.score.as_dict(),
         "gadget": damage.gadget,
     }

@@ -95,10 +95,7 @@ def _estimated(found: Estimated) -> dict[str, Any]:
 
 
 def _interval(figure: Interval | None) -> dict[str, float | None] | None:
-    if figure is None:
-        return None
-    values = {"value": figure.value, "low": figure.low, "high": figure.high}
-    return {name: value if value == value else None for name, value in values.items()}  # NaN is no JSON
+    return None if figure is None else figure.as_dict()
 
 
 def savings_lines(found: Savings) -> list[str]:
