@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from ..backends import InvalidRequest, Message, Query
-from .policy import NO_WISHES, Wishes
+from .policy import NO_WISHES, WISH_NAMES, Wishes, read_wishes
 
 _Given = ParamSpec("_Given")
 _Owner = TypeVar("_Owner")
@@ -30,14 +30,21 @@ def read_asked(
     *,
     messages: Sequence[Message] | None = None,
     policy: str | None = None,
-    wishes: Wishes = NO_WISHES,
+    wishes: Wishes | Mapping[str, Any] = NO_WISHES,
     **params: Any,
 ) -> Asked:
-    """Returns what is asked for. `params` are fields of a chat completion request, such as `max_tokens`.
+    """Returns what is asked for. `params` are wishes, such as `max_cost_usd`, which go before those in `wishes`, and
+    fields of a chat completion request, such as `max_tokens`.
 
     Raises:
         InvalidRequest: both or neither of text and messages are given, a message is malformed, or `n` is not 1.
+        ConfigError: an unknown wish or a value of the wrong kind.
     """
+    if not isinstance(wishes, Wishes):
+        wishes = read_wishes(wishes, where="wishes")
+    # No field of a chat completion request has one of these names: passed on, such a wish would be lost.
+    wished = {name: params.pop(name) for name in WISH_NAMES if name in params}
+    wishes = read_wishes(wished, where="wishes").over(wishes)
     return Asked(query=make_query(text, messages, params), policy=policy, wishes=wishes)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 import uuid
 from collections.abc import AsyncIterator, Generator, Iterator, Mapping, Sequence
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, overload
 from ..backends import Message
 from .answer import AnswerChunk
 from .formats.chat import ChatWriter, wants_usage
+from .headers import wishes_in
 from .policy import Wishes, read_wishes
 
 if TYPE_CHECKING:
@@ -18,8 +20,11 @@ if TYPE_CHECKING:
 # What an OpenAI client takes for its own HTTP call; time limits here are those of models.yaml.
 _OF_THE_CLIENT = ("extra_headers", "extra_query", "timeout")
 _OPTIONAL = frozenset(
-    {"content", "role", "tool_calls", "reasoning_content", "usage", "refusal", "function_call", "penstock"}
-)
+    {
+        "content", "role", "tool_calls", "reasoning_content", "usage", "refusal", "function_call", "annotations",
+        "audio", "logprobs", "system_fingerprint", "service_tier", "penstock",
+    }
+)  # fmt: skip
 
 
 class Record(dict[str, Any]):
@@ -50,6 +55,12 @@ class Record(dict[str, Any]):
         """Returns plain JSON values."""
         return {key: _plain(item) for key, item in self.items()}
 
+    def model_dump_json(self, *, indent: int | None = None) -> str:
+        """Returns the object as JSON text."""
+        return json.dumps(self, indent=indent, ensure_ascii=False)
+
+    to_dict, to_json = model_dump, model_dump_json
+
 
 class Chat:
     """Holds `completions`, as an OpenAI client does."""
@@ -62,7 +73,7 @@ class Completions:
     """Chat completions; `model` is a policy or a backend of models.yaml.
 
     Fields of the request that are not named here travel on untouched; wishes come as `penstock={...}`, or as an OpenAI
-    client sends them, in `extra_body`.
+    client sends them, in `extra_body` or as `extra_headers`.
     """
 
     def __init__(self, router: Router) -> None:
@@ -144,7 +155,10 @@ def _read(params: Mapping[str, Any]) -> tuple[dict[str, Any], Wishes, ChatWriter
     fields = {name: value for name, value in params.items() if name not in (*_OF_THE_CLIENT, "extra_body")} | dict(
         extra
     )
-    wishes = read_wishes(fields.pop("penstock", None) or {}, where="penstock")
+    headers = [
+        (name.lower().encode(), str(value).encode()) for name, value in (params.get("extra_headers") or {}).items()
+    ]
+    wishes = read_wishes(fields.pop("penstock", None) or {}, where="penstock").over(wishes_in(headers))
     with_usage = wants_usage(fields)
     fields.pop("stream_options", None)
     writer = ChatWriter(uuid.uuid4().hex, created=int(time.time()), with_usage=with_usage, with_logprobs=True)

@@ -100,6 +100,13 @@ class Wishes:
         if self.conversation is not None:
             object.__setattr__(self, "conversation", _label(self.conversation, where="wishes.conversation"))
 
+    def over(self, others: Wishes) -> Wishes:
+        """Returns the other wishes with these, where given, in their places."""
+        if self is NO_WISHES:
+            return others
+        given = {name: value for name in WISH_NAMES if (value := getattr(self, name)) is not None}
+        return replace(others, **given) if given else others
+
     def on(self, policy: Policy) -> Policy:
         """Returns the policy with these wishes in it; of two limits the tighter holds."""
         changes: dict[str, Any] = {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import fields, replace
 from typing import Any
 
 import orjson
@@ -11,7 +10,7 @@ import orjson
 from ...backends import InvalidRequest, Original, Query
 from ..headers import wishes_in
 from ..http_error import HttpError
-from ..policy import NO_WISHES, Wishes, read_wishes
+from ..policy import read_wishes
 from .format import Format, Request
 
 _ANTHROPICS = b"anthropic-"  # the beginning of headers that are part of a request, and no secret
@@ -30,7 +29,7 @@ def read_request(format: Format, body: bytes, headers: Iterable[tuple[bytes, byt
         raise InvalidRequest(f"model: expected the name of a policy or a backend, got {model!r:.80}")
     if is_stream is not None and not isinstance(is_stream, bool):
         raise InvalidRequest(f"stream: expected true or false, got {is_stream!r:.80}")
-    wishes = _over(read_wishes(given.pop("penstock", None) or {}, where="penstock"), wishes_in(headers))
+    wishes = read_wishes(given.pop("penstock", None) or {}, where="penstock").over(wishes_in(headers))
     reading = format.read(given)
     original = Original(format=format.name, body=given, headers=_forwarded(headers), unsayable=reading.unsayable)
     query = Query.from_messages(reading.messages, params=reading.params, id=trace_id, original=original)
@@ -88,11 +87,3 @@ def _forwarded(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
             key, text = name.decode("latin-1"), value.decode("latin-1")
             found[key] = f"{found[key]},{text}" if key in found else text
     return found
-
-
-def _over(first: Wishes, second: Wishes) -> Wishes:
-    """Returns the second wishes with the first ones over them."""
-    if first is NO_WISHES:
-        return second
-    given = {field.name: value for field in fields(first) if (value := getattr(first, field.name)) is not None}
-    return replace(second, **given) if given else second

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,11 @@ def test_a_completion_is_valid_for_the_clients_own_type(tmp_path: Path) -> None:
     for chunk in chunks:
         openai.types.chat.ChatCompletionChunk.model_validate(chunk, strict=True)
     assert chunks[0]["choices"][0]["delta"]["tool_calls"] == [{"index": 0, **TOOL_CALL}]
+
+
+def test_what_a_completion_does_not_have_is_none_as_with_a_client(router: Router) -> None:
+    done = router.chat.completions.create(model="auto", messages=HELLO)
+    assert done.system_fingerprint is done.service_tier is done.choices[0].message.annotations is None
 
 
 def test_a_stream_reads_like_that_of_a_client(router: Router) -> None:
@@ -92,7 +98,13 @@ def test_the_async_calls_give_the_same(router: Router) -> None:
 
 
 @pytest.mark.parametrize(
-    "given", [{"penstock": {"deny": ["small"]}}, {"extra_body": {"penstock": {"deny": ["small"]}}}]
+    "given",
+    [
+        {"penstock": {"deny": ["small"]}},
+        {"extra_body": {"penstock": {"deny": ["small"]}}},
+        {"extra_headers": {"X-Penstock-Deny": "small"}},
+        {"extra_headers": {"x-penstock-deny": "lrm"}, "penstock": {"deny": ["small"]}},
+    ],
 )
 def test_wishes_come_as_with_a_client(router: Router, given: dict[str, Any]) -> None:
     assert router.chat.completions.create(messages=HELLO, **given).model == "lrm"
@@ -120,6 +132,7 @@ def test_only_the_fields_of_the_request_reach_the_backend(tmp_path: Path) -> Non
     [
         ({"model": "gpt"}, UnknownPolicy),
         ({"penstock": {"speed": 1}}, ConfigError),
+        ({"extra_headers": {"x-penstock-speed": "1"}}, ConfigError),
         ({"stream_options": 7}, InvalidRequest),
         ({"messages": []}, InvalidRequest),
     ],
@@ -135,5 +148,6 @@ def test_a_record_is_a_dict_with_attributes() -> None:
     assert record.model_dump() == {"choices": [{"delta": {"text": "a"}}], "model": "small"}
     assert type(record.model_dump()["choices"][0]) is dict
     assert record.usage is None
+    assert json.loads(record.model_dump_json()) == record.to_dict() == record.model_dump()
     with pytest.raises(AttributeError, match="no field 'chioces'; there are choices, model"):
         _ = record.chioces

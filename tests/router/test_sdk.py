@@ -22,6 +22,7 @@ from penstock.backends import (
     BackendError,
     Chunk,
     Completion,
+    ConfigError,
     FakeBackend,
     InvalidRequest,
     MalformedReply,
@@ -84,6 +85,23 @@ def test_ask_takes_messages_parameters_and_wishes(tmp_path: Path) -> None:
         answer = router.ask(messages=HELLO, policy="auto", wishes=Wishes(deny=("small",)), max_tokens=7)
     assert answer.backend == "lrm"
     assert dict(lrm.queries[0].params) == {"max_tokens": 7}
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"deny": ["small"]}, {"wishes": {"deny": ["small"]}}, {"wishes": Wishes(deny=("lrm",)), "deny": ("small",)}],
+)
+def test_a_wish_may_come_as_an_argument_of_its_own(tmp_path: Path, given: dict[str, Any]) -> None:
+    lrm = FakeBackend(answer="ok")
+    with make_router(tmp_path, lrm=lrm) as router:
+        assert router.ask("Why?", **given).backend == "lrm"
+    assert dict(lrm.queries[0].params) == {}
+
+
+@pytest.mark.parametrize("given", [{"max_cost_usd": -1}, {"wishes": {"speed": 1}}, {"wishes": "cheap"}])
+def test_what_is_no_wish_is_refused(router: Router, given: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=r"wishes"):
+        router.ask("Why?", **given)
 
 
 @pytest.mark.parametrize("given", [{}, {"text": "a", "messages": HELLO}, {"messages": []}, {"messages": "hi"}])
