@@ -12,9 +12,10 @@ from ..backends import Completion, Query
 from .boosting import Growth, TreeSum, grow, tree_sum
 from .calibration import Calibration, fit_calibration
 from .errors import ArtefactError, FitError
+from .glance import CLIP, LEAST_ESTIMATE, LEAST_SCORE, Glance, glance_of
 from .logistic import fit_logistic, sigmoid
 from .ridge import FloatArray
-from .signals import EARLY, SIGNALS, read_signals, signal_names
+from .signals import EARLY, SIGNALS, signal_names
 from .sparse import Float32Array, IntArray
 
 N_TREES = 100
@@ -22,7 +23,6 @@ _GROWTH = Growth(depth=3, rate=0.1, input_share=0.3)
 _MIN_FOR_TREES = 500  # graded answers, below which the logistic part is left alone
 _OWN_PENALTY = 30.0  # on what is peculiar to one backend, relative to what all share: few labels each are normal
 _PENALTY = 2.0
-_CLIP = 4.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,14 +43,13 @@ class ConfidenceModel:
     own: FloatArray  # (n_backends, n_features)
     trees: TreeSum | None  # over all features but the last
     calibration: Calibration  # of one column
-    _weights: dict[str, FloatArray] = field(init=False, repr=False, compare=False)  # by backend: shared and own
+    _glance: Glance = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.signals not in (signal_names(), signal_names(EARLY)):
             then, now = ", ".join(self.signals), ", ".join(signal_names())
             raise ArtefactError(f"trained with signals {then}, which are now {now}; train again")
-        weights = {backend: self.shared + own for backend, own in zip(self.backends, self.own, strict=True)}
-        object.__setattr__(self, "_weights", weights)
+        object.__setattr__(self, "_glance", glance_of(self))
 
     def confidence(
         self, query: Query, completion: Completion, *, backend: str, estimate: float, run_code: bool = False
@@ -59,13 +58,14 @@ class ConfidenceModel:
 
         A backend that the model never saw is judged by what all share.
         """
-        values = read_signals(query, completion, run_code=run_code)
-        return float(self.judge(values[None], np.array([estimate]), backend=backend)[0])
+        chance = self._glance.chance(query, completion, backend=backend, estimate=estimate, run_code=run_code)
+        return float(self.calibration.apply(np.array([chance]))[0])
 
     def judge(self, values: FloatArray, estimates: FloatArray, *, backend: str) -> FloatArray:
         """Returns P(correct) of completions by `backend` from what `read_signals` saw in each, (n_calls,)."""
         features = _assemble(values, estimates, self.mean, self.scale, self.absence)
-        logits = features @ self._weights.get(backend, self.shared)
+        own = self.own[self.backends.index(backend)] if backend in self.backends else 0.0
+        logits = features @ (self.shared + own)
         if self.trees is not None:
             logits = _averaged(logits, self.trees.predict(_tree_inputs(features))[:, 0])
         return self.calibration.apply(sigmoid(logits)[:, None])[:, 0]
@@ -137,13 +137,13 @@ def _assemble(
     """Returns the features, (n, 2 * n_signals + 2): estimate's logit, standardised signals, which are absent, 1."""
     n_signals = values.shape[1]
     features = np.empty((len(values), 2 * n_signals + 2))
-    clipped = np.minimum(np.maximum(np.where(np.isnan(estimates), 0.5, estimates), 1e-3), 1 - 1e-3)
+    clipped = np.minimum(np.maximum(np.where(np.isnan(estimates), 0.5, estimates), LEAST_ESTIMATE), 1 - LEAST_ESTIMATE)
     features[:, 0] = np.log(clipped / (1 - clipped))
     known = np.isfinite(values)
     standardized = np.where(known, values - mean, 0)
     standardized *= scale
-    np.maximum(standardized, -_CLIP, out=standardized)
-    np.minimum(standardized, _CLIP, out=features[:, 1 : n_signals + 1])
+    np.maximum(standardized, -CLIP, out=standardized)
+    np.minimum(standardized, CLIP, out=features[:, 1 : n_signals + 1])
     np.subtract(~known, absence, out=features[:, n_signals + 1 : -1])
     features[:, -1] = 1
     return features
@@ -164,7 +164,7 @@ def _fit_trees(features: FloatArray, labels: FloatArray, n_trees: int) -> TreeSu
 
 def _averaged(logits: FloatArray, scores: FloatArray) -> FloatArray:
     """Returns the mean of the log-odds of the logistic part and of those that the trees' scores come to."""
-    chance = np.clip(scores, 0.01, 0.99)
+    chance = np.clip(scores, LEAST_SCORE, 1 - LEAST_SCORE)
     averaged: FloatArray = (logits + np.log(chance / (1 - chance))) / 2
     return averaged
 

@@ -10,7 +10,6 @@ import numpy as np
 from ..backends import Completion, Query
 from .confidence import ConfidenceModel
 from .ridge import FloatArray
-from .signals import EARLY, read_signals
 
 CHECKPOINTS = (32, 64, 128, 256, 512, 1024, 2048, 4096)  # signs of the answer, about a quarter as many tokens
 
@@ -42,8 +41,8 @@ class EarlyConfidence:
         self, query: Query, completion: Completion, *, checkpoint: int, backend: str, estimate: float
     ) -> float:
         """Returns P(correct) of an answer of which this much has come, or more; `estimate` as for a whole one."""
-        values = read_signals(query, beginning(completion, self.lengths[checkpoint]), EARLY)
-        return float(self.models[checkpoint].judge(values[None], np.array([estimate]), backend=backend)[0])
+        begun = beginning(completion, self.lengths[checkpoint])
+        return self.models[checkpoint].confidence(query, begun, backend=backend, estimate=estimate)
 
     def release_from(self, needed: float) -> float:
         """Returns the confidence so far from which an answer may be passed on that is kept from `needed` on."""

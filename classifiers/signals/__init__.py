@@ -72,12 +72,16 @@ def read_signals(
     Signals that run what an answer holds are read with `run_code` only, and say nothing otherwise.
     """
     signals = create_signals()
+    return np.array(values_of([signals[kind] for kind in kinds], query, completion, run_code=run_code))
+
+
+def values_of(signals: Iterable[Signal], query: Query, completion: Completion, *, run_code: bool) -> list[float]:
+    """Returns the numbers of these signals, one after the other, as `read_signals` does."""
     values: list[float] = []
-    for kind in kinds:
-        signal = signals[kind]
+    for signal in signals:
         may_read = run_code or signal.needs != "sandbox"
-        values.extend(signal.read(query, completion) if may_read else (math.nan,) * len(signal.names))
-    return np.array(values, dtype=np.float64)
+        values += signal.read(query, completion) if may_read else (math.nan,) * len(signal.names)
+    return values
 
 
-__all__ = ["EARLY", "SIGNALS", "Signal", "create_signals", "read_signals", "signal_names"]
+__all__ = ["EARLY", "SIGNALS", "Signal", "create_signals", "read_signals", "signal_names", "values_of"]

@@ -14,7 +14,9 @@ from penstock.classifiers import (
     read_signals,
     signal_names,
 )
+from penstock.classifiers.glance import glance_of
 from penstock.classifiers.ridge import FloatArray
+from penstock.classifiers.signals import create_signals
 from penstock.classifiers.sparse import IntArray
 
 N_SIGNALS = len(signal_names())
@@ -31,7 +33,11 @@ def calls(n: int = 600, *, strength: float = 1.5, seed: int = 0) -> tuple[FloatA
 
 
 def fit(
-    values: FloatArray, labels: FloatArray, backend_of: IntArray, estimates: FloatArray | None = None
+    values: FloatArray,
+    labels: FloatArray,
+    backend_of: IntArray,
+    estimates: FloatArray | None = None,
+    n_trees: int = 0,
 ) -> tuple[ConfidenceModel, FloatArray]:
     return fit_confidence(
         values=values,
@@ -40,6 +46,7 @@ def fit(
         backend_of=backend_of,
         folds=np.arange(len(labels)) % 5,
         backends=BACKENDS,
+        n_trees=n_trees,
     )
 
 
@@ -132,6 +139,34 @@ def test_one_completion_is_judged_as_in_training() -> None:
     assert min(judged["It is 7."], judged["3 + 4 = 7, so 7."]) > 0.8
     assert max(judged["Maybe 8, I am not sure."], judged["3 + 4 = 8"], judged[""]) < 0.3
     assert all(0 < confidence < 1 for confidence in judged.values())
+
+
+@pytest.mark.parametrize("has_trees", [False, True])
+def test_one_answer_is_judged_as_many_are_though_less_of_it_is_read(has_trees: bool) -> None:
+    rng = np.random.default_rng(0)
+    asked = [Query.from_text(f"What is {one} + {other}?") for one, other in rng.integers(1, 99, (600, 2))]
+    said = ["3 + 4 = 8", "Perhaps 7.", "It is 12 hours = 720 minutes.\nSo 720.", "7", "", "I cannot answer that."]
+    answers = [Completion(text=said[place]) for place in rng.integers(0, len(said), 600)]
+    values = np.stack([read_signals(query, answer) for query, answer in zip(asked, answers, strict=True)])
+    labels, backend_of = (rng.random(600) < 0.6).astype(float), rng.integers(0, 2, 600)
+    model, _ = fit(values, labels, backend_of, n_trees=40 if has_trees else 0)
+    assert (model.trees is not None) == has_trees
+    for backend in (*BACKENDS, "newcomer"):
+        together = model.judge(values, np.full(600, 0.7), backend=backend)
+        alone = [
+            model.confidence(query, answer, backend=backend, estimate=0.7)
+            for query, answer in zip(asked, answers, strict=True)
+        ]
+        assert alone == pytest.approx(together, rel=1e-12)
+    assert len(np.unique(together)) > 5
+
+
+def test_signals_that_told_nothing_in_training_are_not_read() -> None:
+    values, labels, backend_of = calls()
+    values[:, [not name.startswith(("shape.", "working.")) for name in signal_names()]] = np.nan
+    model, _ = fit(values, labels, backend_of)
+    signals = create_signals()
+    assert glance_of(model).signals == (signals["shape"], signals["working"])
 
 
 def test_a_backend_never_seen_is_judged_by_what_all_share() -> None:
