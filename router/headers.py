@@ -41,15 +41,16 @@ def answer_headers(told: Mapping[str, Any]) -> list[tuple[bytes, bytes]]:
     )
 
 
-def first_headers(decision: Decision, *, backend: str | None, trace_id: str) -> list[tuple[bytes, bytes]]:
+def first_headers(decision: Decision, *, backend: str | None, path: str, trace_id: str) -> list[tuple[bytes, bytes]]:
     """Returns the headers of a streamed answer: what is known when its first piece comes, from `backend`, or None where
-    a sign of life has to go out before it.
+    a sign of life has to go out before it, and no path is known.
     """
     estimates = decision.estimates
     quality = float(estimates.quality[estimates.backends.index(backend)]) if backend else math.nan
     return encode_headers(
         {
             "x-penstock-backend": backend or "",
+            "x-penstock-path": path,
             "x-penstock-reason": decision.reason,
             "x-penstock-quality": _number(round(quality, 6)),
             "x-penstock-trace-id": trace_id,

@@ -50,7 +50,7 @@ def http_error_of(error: PenstockError, *, format: str = "") -> HttpError:
         told = _failed_calls(causes)
         return _in_its_words(causes[0], told) if len(causes) == 1 and causes[0].format == format else told
     if isinstance(error, UnknownPolicy):
-        return HttpError(400, str(error), code="model_not_found")
+        return HttpError(404, str(error), code="model_not_found")  # as OpenAI and Anthropic have it
     if isinstance(error, NoBackendFree):
         return HttpError(503, str(error), code="overloaded", headers=[("retry-after", _whole(error.retry_after_s))])
     if isinstance(error, NoFeasibleBackend):

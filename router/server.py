@@ -222,9 +222,14 @@ class Sidecar:
         stream = self._router.answer_stream(request.query, decision=decision, tally=tally)
 
         async def begin(backend: str | None) -> None:
-            if not reply.is_started:
-                headers = first_headers(decision, backend=backend, trace_id=reply.trace_id)
-                await reply.begin_events(headers, writer)
+            if reply.is_started:
+                return
+            if tally.answer is not None:  # it was held back to its end
+                headers = answer_headers(tally.answer.as_dict())
+            else:
+                path = tally.path(backend) if backend else ""
+                headers = first_headers(decision, backend=backend, path=path, trace_id=reply.trace_id)
+            await reply.begin_events(headers, writer)
 
         async def wait() -> None:
             async with taken_within(_SEND_S):

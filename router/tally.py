@@ -79,6 +79,15 @@ class Tally:
         used = [self._used(entry) for entry in self._entries]
         return sum(tokens for tokens, _ in used), sum(cost_usd for _, cost_usd in used)
 
+    def path(self, answering: str) -> str:
+        """Returns the path of an answer that begins now, with the marks of `Outcome.path`."""
+        before = [
+            step.label
+            for entry, step in zip(self._entries, self.steps(), strict=True)
+            if entry.reply is not None and entry.backend != answering
+        ]
+        return ">".join([*before, answering])
+
     def steps(self) -> tuple[Step, ...]:
         """Returns every call so far, for a request that has ended without an answer."""
         return tuple(

@@ -81,8 +81,8 @@ def test_the_list_of_models(client: openai.OpenAI) -> None:
     assert [model.id for model in client.models.list()] == ["auto", "best", "small", "lrm"]
 
 
-def test_an_unknown_model_is_a_bad_request(client: openai.OpenAI) -> None:
-    with pytest.raises(openai.BadRequestError, match="expected one of auto, best, small, lrm") as caught:
+def test_an_unknown_model_is_not_found_as_with_the_provider(client: openai.OpenAI) -> None:
+    with pytest.raises(openai.NotFoundError, match="expected one of auto, best, small, lrm") as caught:
         client.chat.completions.create(model="gpt", messages=ASKED)
     assert caught.value.code == "model_not_found"
 

@@ -51,10 +51,10 @@ def test_the_first_byte_tells_what_is_known_and_the_last_chunk_the_rest(tmp_path
     got = chat(Sidecar(make_router(tmp_path)), stream=True)
     told = got.chunks[-1]["penstock"]
     assert got.headers["x-penstock-backend"] == told["backend"] == "small"
+    assert got.headers["x-penstock-path"] == told["path"] == "small"
     assert got.headers["x-penstock-trace-id"] == told["trace_id"]
     assert got.headers["x-penstock-reason"] == told["reason"]
     assert float(got.headers["x-penstock-quality"]) == pytest.approx(told["quality"], abs=1e-6)
-    assert told["path"] == "small"
     assert told["cost_usd"] > 0
     assert got.chunks[0]["id"] == f"chatcmpl-{told['trace_id']}"
 
@@ -77,6 +77,7 @@ def test_the_quality_told_is_that_of_the_backend_that_answers(tmp_path: Path) ->
     app = Sidecar(make_router(tmp_path, small=FakeBackend(answer=ServerFailed("down"))))
     got = chat(app, stream=True)
     assert got.headers["x-penstock-backend"] == "lrm"
+    assert got.headers["x-penstock-path"] == "small!>lrm"
     assert float(got.headers["x-penstock-quality"]) > 0.9
     assert got.chunks[-1]["penstock"]["path"] == "small!>lrm"
 
@@ -131,7 +132,16 @@ def test_an_answer_that_may_be_replaced_is_held_back(tmp_path: Path) -> None:
     assert texts(got.chunks) == ["right"]
     assert {chunk["model"] for chunk in got.chunks} == {"lrm"}
     assert got.headers["x-penstock-backend"] == "lrm"
-    assert got.chunks[-1]["penstock"]["path"] == "small>lrm"
+    assert got.headers["x-penstock-path"] == got.chunks[-1]["penstock"]["path"] == "small>lrm"
+
+
+def test_the_headers_of_an_answer_that_was_held_back_to_its_end_tell_all(tmp_path: Path) -> None:
+    backends = {"small": FakeBackend(answer="right"), "lrm": FakeBackend(answer="right")}
+    got = chat(Sidecar(make_judging_router(tmp_path, backends)), stream=True)
+    told = got.chunks[-1]["penstock"]
+    assert got.headers["x-penstock-path"] == told["path"] == "small"
+    assert float(got.headers["x-penstock-confidence"]) == pytest.approx(told["confidence"], abs=1e-6)
+    assert float(got.headers["x-penstock-cost-usd"]) == pytest.approx(told["cost_usd"], abs=1e-9)
 
 
 def test_an_error_before_the_first_piece_is_a_status(tmp_path: Path) -> None:

@@ -120,7 +120,7 @@ def test_failures_are_told_by_their_kind(tmp_path: Path, collected: Collected) -
 
 def test_a_request_that_is_refused_before_a_decision_leaves_a_span_too(tmp_path: Path, collected: Collected) -> None:
     got = chat(Sidecar(judging(tmp_path, collected)), model="SECRET")
-    assert got.status == 400
+    assert got.status == 404
     (span,) = collected.spans
     assert (span.name, span.status.status_code.name) == ("chat", "ERROR")
     assert span.attributes["penstock.trace_id"] == got.headers["x-penstock-trace-id"]
