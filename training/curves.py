@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..router.objectives.utility import MIN_GAIN
 from .evaluation import Curve, FloatArray, IntArray
 from .metrics import hull_indices, oracle_steps, single_backends
 from .weighted import TOLERANCE, weighted_mean
@@ -60,8 +61,10 @@ def oracle_curve(quality: FloatArray, cost_usd: FloatArray, *, max_points: int =
 def sweep_lams(quality_estimates: FloatArray, cost_estimates: FloatArray, n: int) -> FloatArray:
     """Returns at most `n` ascending lams, from 0 (quality alone) to one at which the cheapest is chosen everywhere.
 
-    A decision over estimates changes only where lam passes a slope of a query's hull of (cost, quality); the lams
-    between the ends part the slopes into equal shares, so each step of the sweep moves about as many queries.
+    A first call changes only where lam passes a slope of a query's hull of (cost, quality). Half of the lams between
+    the ends part these slopes into equal shares, so that each step moves about as many queries. Further calls change at
+    other lams, smaller ones most of all, since they add less: the other half is spread evenly in log lam from the
+    greatest slope down to where the dearest call costs no more than the least gain that a call must promise.
     The last lam is also past 1 / cheapest cost, beyond which no second call of a cascade can pay for itself.
 
     Raises:
@@ -77,9 +80,11 @@ def sweep_lams(quality_estimates: FloatArray, cost_estimates: FloatArray, n: int
     top = max(1.0, *(2 * slopes[-1:]), *(2 / positive.min(initial=np.inf),))
     if not len(slopes) or n == 2:
         return np.array([0.0, top])
-    shares = (np.arange(n - 2) + 0.5) / (n - 2)
-    inner = np.exp(np.quantile(np.log(slopes), shares))
-    return np.unique(np.concatenate([[0.0], inner, [top]]))
+    n_even = (n - 2) // 2
+    n_moving = n - 2 - n_even
+    moving = np.exp(np.quantile(np.log(slopes), (np.arange(n_moving) + 0.5) / n_moving))
+    even = np.geomspace(min(MIN_GAIN / scale, slopes[0]), slopes[-1], n_even)
+    return np.unique(np.concatenate([[0.0], moving, even, [top]]))
 
 
 def _constant_curve(name: str, backends: IntArray, quality: FloatArray, cost_usd: FloatArray) -> Curve:
