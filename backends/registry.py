@@ -10,7 +10,7 @@ from .errors import ConfigError
 from .rewriting import RewritingBackend
 from .samples import resampled
 from .spec import BackendSpec
-from .styles import instructed
+from .styles import instructed, with_draft
 from .types import Backend
 
 BACKENDS = {
@@ -49,6 +49,8 @@ def create_backend(spec: BackendSpec) -> Backend:
     backend: Backend = backend_type(spec)
     if spec.instruction:
         backend = RewritingBackend(backend, partial(instructed, instruction=spec.instruction))
+    if spec.checks_draft:
+        backend = RewritingBackend(backend, with_draft)
     if spec.draw:
         backend = RewritingBackend(backend, partial(resampled, draw=spec.draw))
     return backend

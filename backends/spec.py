@@ -82,6 +82,7 @@ class BackendSpec:
     tier: Tier = "mid"
     effort: str | None = None
     instruction: str = ""  # of its prompt style: what it is told beside the query
+    checks_draft: bool = False  # its prompt style is to check another's answer, so it is never the first to be asked
     draw: int = 0  # which sample of the model this is; all but the first are drawn with chance
     price: Price | None = None
     limits: Limits = Limits()

@@ -42,6 +42,7 @@ class Query:
     trace_headers: Mapping[str, str] | None = None  # by which the provider is told of the trace that the call is in
     reasoning_budget: int | None = None  # the most tokens to reason with, where the backend can be told
     minds: tuple[str, ...] = ()
+    draft: str | None = None  # another backend's answer, for one that checks drafts
     # The text of every message in order; images leave none. It is read many times on the way of a request.
     text: str = field(init=False, repr=False, compare=False)
 

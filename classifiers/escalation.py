@@ -10,6 +10,7 @@ import numpy as np
 from .latent import COLLISION, LOADING, fit_latent, fit_overlap
 
 if TYPE_CHECKING:
+    from .handover import HandOver
     from .ridge import FloatArray
     from .sparse import IntArray
 
@@ -35,6 +36,7 @@ class Escalation:
     collision: FloatArray  # (2,)
     comparable: float
     overlap: float
+    handover: HandOver | None = None  # what comes of having an answer checked; None: no trace tells
 
     def take(self, places: IntArray | list[int]) -> Escalation:
         """Returns what is known of the backends at these places, -1 standing for one of which nothing is."""

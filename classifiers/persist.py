@@ -39,6 +39,7 @@ FITTED = {
     "ConfidenceModel": "penstock.classifiers.confidence:ConfidenceModel",
     "EarlyConfidence": "penstock.classifiers.early:EarlyConfidence",
     "Escalation": "penstock.classifiers.escalation:Escalation",
+    "HandOver": "penstock.classifiers.handover:HandOver",
     "Certificate": "penstock.classifiers.certificate:Certificate",
     "Trained": "penstock.classifiers.artefact:Trained",
 }

@@ -110,4 +110,5 @@ def _step_as_dict(step: Step) -> dict[str, Any]:
         "output_tokens": usage.output_tokens if usage else 0,
         "error": str(step.error) if step.error else None,
         "given_up": step.is_given_up,
+        "draft_of": step.draft_of,
     }

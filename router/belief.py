@@ -38,15 +38,24 @@ class Evidence:
 
 
 def evidence_of(outlook: Outlook, tried: tuple[Tried, ...]) -> Evidence:
-    """Returns what these calls and the outlook say of the answers, without what they cost."""
+    """Returns what these calls and the outlook say of the answers, without what they cost.
+
+    A draft that was checked says nothing more: what it told is part of the confidence in the answer to it.
+    """
     known = outlook.escalation
+    quality, loading, power = outlook.quality.tolist(), known.loading.tolist(), known.power.tolist()
+    if outlook.checks is not None:
+        n_checks = len(outlook.checks.backends)
+        quality += outlook.checks.quality.tolist()
+        loading += [float(known.loading.mean())] * n_checks
+        power += [1.0] * n_checks  # confidence knows what the draft looked like, if nothing else
     return Evidence(
-        quality=tuple(outlook.quality.tolist()),
-        loading=tuple(known.loading.tolist()),
-        power=tuple(known.power.tolist()),
+        quality=tuple(quality),
+        loading=tuple(loading),
+        power=tuple(power),
         collision=tuple(known.collision.tolist()),
         overlap=known.overlap,
-        tried=tried,
+        tried=tuple(call for call in tried if not call.is_checked) if outlook.checks else tried,
     )
 
 
@@ -86,6 +95,21 @@ class Belief:
 def believe(outlook: Outlook, tried: tuple[Tried, ...]) -> Belief:
     """Returns the belief after these calls."""
     return belief_of(evidence_of(outlook, tried))
+
+
+def likeliest(outlook: Outlook, tried: tuple[Tried, ...]) -> tuple[int, list[float]]:
+    """Returns the number of the answer to return, and P(right) of all of them.
+
+    Of equals it is the one that looked best by itself, then the latest; never one that was given up, nor a draft that
+    was checked, of which nothing is known but how likely it looked by itself.
+    """
+    standing = [number for number, call in enumerate(tried) if not call.is_checked]
+    together = [call.confidence for call in tried]
+    if len(standing) > 1:
+        for number, chance in zip(standing, believe(outlook, tried).confidence().tolist(), strict=True):
+            together[number] = round(chance, 12)
+    whole = [number for number in standing if not tried[number].is_given_up]
+    return max(whole, key=lambda number: (together[number], tried[number].confidence, number)), together
 
 
 @lru_cache(maxsize=KEPT)

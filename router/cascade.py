@@ -5,20 +5,33 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from ..backends import BackendError, Completion
 from ..classifiers.final_answer import FinalAnswer, final_answer
-from .belief import believe
+from .belief import likeliest
 from .decision import Decision
 from .errors import AllBackendsFailed
 from .objectives import create_objective
 from .outlook import Outlook, Tried
 from .policy import Policy
 
-Assess = Callable[[str, Completion], float]  # (backend, completion) -> confidence
+# (backend, completion, what was expected of it in the light of the draft that it had) -> confidence
+Assess = Callable[[str, Completion, float | None], float]
 Charge = Callable[[str, Completion], float]  # (backend, completion) -> cost in USD
 Read = Callable[[str, Completion], FinalAnswer | None]  # (backend, completion) -> what the answer comes to
 
 _ANY_ANSWER = FinalAnswer(kind="text", value="")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """An answer that another backend is to check."""
+
+    backend: str  # whose answer it is
+    text: str
+    number: int  # of the call that gave it
+    estimate: float  # P(the answer of the one who checks it is correct), expected before the call
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +42,7 @@ class Call:
     outlook: Outlook
     policy: Policy
     tried: tuple[Tried, ...]
+    draft: Draft | None = None  # what it is to check
 
     def next_after(self, confidence: float, *, cost_usd: float = 0.0, answer: FinalAnswer | None = None) -> int | None:
         """Returns the place of the backend to ask after this call if its answer turned out so; None to stop."""
@@ -43,13 +57,16 @@ class Call:
         answers = (None, _ANY_ANSWER) if self.outlook.escalation.comparable > 0 else (None,)
         return all(
             self.next_after(confidence, answer=answer) is None
-            and _likeliest(self.outlook, self._tried_then(confidence, 0.0, answer))[0] == len(self.tried)
+            and likeliest(self.outlook, self._tried_then(confidence, 0.0, answer))[0] == len(self.tried)
             for answer in answers
         )
 
     def _tried_then(self, confidence: float, cost_usd: float, answer: FinalAnswer | None) -> tuple[Tried, ...]:
-        place = self.outlook.backends.index(self.backend)
-        return (*self.tried, Tried(place=place, confidence=confidence, cost_usd=cost_usd, answer=answer))
+        place = self.outlook.names.index(self.backend)
+        return (
+            *_checked(self.tried, self.draft),
+            Tried(place=place, confidence=confidence, cost_usd=cost_usd, answer=answer),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +99,7 @@ class Step:
     cost_usd: float
     is_given_up: bool = False  # broken off: the completion is the beginning of an answer
     is_beside: bool = False  # made beside another call that was enough, hedged or ahead of its turn
+    draft_of: str | None = None  # whose answer it was given to check
 
     @property
     def label(self) -> str:
@@ -121,7 +139,7 @@ def cascade(decision: Decision, *, assess: Assess, charge: Charge, read: Read = 
     """Yields the call to make; is sent what came of it; returns the outcome.
 
     The answer that is returned is the one that is likeliest to be right in the light of all others: two that agree may
-    outweigh a better one. Of equals it is the one that looked best by itself, then the latest. One that was released
+    outweigh a better one, see `likeliest`. The answer to a draft stands for the draft, too. One that was released
     is returned in any case, one that was given up never: where nobody else answers, it is asked for again.
 
     Raises:
@@ -134,10 +152,14 @@ def cascade(decision: Decision, *, assess: Assess, charge: Charge, read: Read = 
     tried: tuple[Tried, ...] = ()
     place: int | None = outlook.backends.index(decision.backend)
     while place is not None:
-        name = outlook.backends[place]
-        reply = yield Call(backend=name, outlook=outlook, policy=policy, tried=tried)
+        name = outlook.names[place]
+        draft = _draft(outlook, tried, place, steps)
+        draft_of = draft.backend if draft else None
+        reply = yield Call(backend=name, outlook=outlook, policy=policy, tried=tried, draft=draft)
         if isinstance(reply, BackendError):
-            steps.append(Step(backend=name, completion=None, error=reply, confidence=0.0, cost_usd=0.0))
+            steps.append(
+                Step(backend=name, completion=None, error=reply, confidence=0.0, cost_usd=0.0, draft_of=draft_of)
+            )
             outlook, tried = _drop(outlook, tried, place)
             if not outlook.backends:
                 break
@@ -145,7 +167,10 @@ def cascade(decision: Decision, *, assess: Assess, charge: Charge, read: Read = 
         else:
             is_given_up = isinstance(reply, GivenUp)
             completion = reply if isinstance(reply, Completion) else reply.completion
-            confidence = reply.confidence if isinstance(reply, GivenUp) else assess(name, completion)
+            if isinstance(reply, GivenUp):
+                confidence = reply.confidence
+            else:
+                confidence = assess(name, completion, draft.estimate if draft else None)
             cost = charge(name, completion)
             answer = read(name, completion) if is_compared and not is_given_up else None
             steps.append(
@@ -156,10 +181,11 @@ def cascade(decision: Decision, *, assess: Assess, charge: Charge, read: Read = 
                     confidence=confidence,
                     cost_usd=cost,
                     is_given_up=is_given_up,
+                    draft_of=draft_of,
                 )
             )
             tried = (
-                *tried,
+                *(tried if is_given_up else _checked(tried, draft)),
                 Tried(place=place, confidence=confidence, cost_usd=cost, answer=answer, is_given_up=is_given_up),
             )
             if isinstance(reply, Released):
@@ -186,11 +212,11 @@ def _outcome(outlook: Outlook, steps: list[Step], tried: tuple[Tried, ...], *, c
     """Returns the outcome, with the confidence in each answer that all answers together give."""
     if len(steps) == 1:
         return Outcome(steps=tuple(steps), chosen=0)
-    likeliest, together = _likeliest(outlook, tried)
+    best, together = likeliest(outlook, tried)
     told = _numbers_of(steps)
     for number, confidence in zip(told, together, strict=True):
         steps[number] = replace(steps[number], confidence=confidence)
-    return Outcome(steps=tuple(steps), chosen=told[likeliest if chosen is None else chosen])
+    return Outcome(steps=tuple(steps), chosen=told[best if chosen is None else chosen])
 
 
 def _numbers_of(steps: list[Step]) -> list[int]:
@@ -205,23 +231,41 @@ def _numbers_of(steps: list[Step]) -> list[int]:
     ]
 
 
-def _likeliest(outlook: Outlook, tried: tuple[Tried, ...]) -> tuple[int, list[float]]:
-    """Returns the number of the answer to return, and P(right) of all of them."""
-    together = [tried[0].confidence]
-    if len(tried) > 1:
-        together = [round(chance, 12) for chance in believe(outlook, tried).confidence().tolist()]
-    whole = [number for number, call in enumerate(tried) if not call.is_given_up]
-    return max(whole, key=lambda number: (together[number], tried[number].confidence, number)), together
+def _draft(outlook: Outlook, tried: tuple[Tried, ...], place: int, steps: list[Step]) -> Draft | None:
+    """Returns the answer that the backend at a place is to check, the likeliest so far; None where it is not to."""
+    row = place - len(outlook.backends)
+    if outlook.checks is None or row < 0:
+        return None
+    number, together = likeliest(outlook, tried)
+    step = steps[_numbers_of(steps)[number]]
+    assert step.completion is not None  # it was tried
+    chance = outlook.checks.chance(np.array([together[number]]))
+    return Draft(backend=step.backend, text=step.completion.text, number=number, estimate=float(chance[row, 0]))
+
+
+def _checked(tried: tuple[Tried, ...], draft: Draft | None) -> tuple[Tried, ...]:
+    """Returns the calls with that of the draft marked as checked."""
+    if draft is None:
+        return tried
+    return tuple(
+        replace(call, is_checked=True) if number == draft.number else call for number, call in enumerate(tried)
+    )
 
 
 def _drop(outlook: Outlook, tried: tuple[Tried, ...], failed: int) -> tuple[Outlook, tuple[Tried, ...]]:
     """Returns the outlook without the backend that failed, and what was tried at its new places."""
-    kept = [place for place in range(len(outlook.backends)) if place != failed]
+    left = [place for place in range(len(outlook.names)) if place != failed]
+    kept = [place for place in left if place < len(outlook.backends)]
+    checks = outlook.checks
+    if checks is not None:
+        rows = [place - len(outlook.backends) for place in left if place >= len(outlook.backends)]
+        checks = checks.take(rows, kept) if rows else None
     remaining = replace(
         outlook,
         backends=tuple(outlook.backends[place] for place in kept),
         quality=outlook.quality[kept],
         cost_usd=outlook.cost_usd[kept],
         escalation=outlook.escalation.take(kept),
+        checks=checks,
     )
-    return remaining, tuple(replace(call, place=kept.index(call.place)) for call in tried)
+    return remaining, tuple(replace(call, place=left.index(call.place)) for call in tried)

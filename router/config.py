@@ -22,8 +22,8 @@ from ..backends import (
 )
 from ..backends.samples import sample_name
 from ..backends.spec import DEFAULT_RETRIES
+from ..backends.styles import CHECK_DRAFT, PLAIN, instruction_of
 from ..backends.styles import KNOWN as KNOWN_STYLES
-from ..backends.styles import PLAIN, instruction_of
 from .document import NAME_SIGNS, Section, is_name, parse_yaml, read_bytes
 from .floor import NO_FLOORS, Floors, read_floors
 from .objectives import OBJECTIVES
@@ -191,7 +191,12 @@ def _read_backend(name: str, section: Section, *, folder: Path) -> list[BackendS
     ]
     return [
         BackendSpec(
-            name=sample_name(f"{name}{style}{at}", draw), effort=effort, instruction=instruction, draw=draw, **common
+            name=sample_name(f"{name}{style}{at}", draw),
+            effort=effort,
+            instruction=instruction,
+            checks_draft=instruction == instruction_of(CHECK_DRAFT),
+            draw=draw,
+            **common,
         )
         for style, instruction in styles
         for at, effort in named

@@ -15,9 +15,10 @@ from .conversations import NO_PAST, Past, past_in_words, savings_usd, tier_drops
 from .errors import NoFeasibleBackend
 from .feasible import needed_capabilities, wanted_tokens, why_excluded
 from .flips import Flip
+from .handover import CHECKS_ONLY, Drafts, checks_of, excluded_checkers
 from .objectives import create_objective
 from .objectives.utility import best_place
-from .outlook import FloatArray, Outlook
+from .outlook import FloatArray, Outlook, with_greatest
 from .policy import Policy
 
 if TYPE_CHECKING:
@@ -125,11 +126,13 @@ def decide(
     escalation: Escalation,
     unavailable: Mapping[str, str] | None = None,
     past: Past = NO_PAST,
+    drafts: Drafts | None = None,
 ) -> Decision:
     """Returns where to start; pure.
 
     `escalation` has the backends of `estimates` in their order. `unavailable` says of those that cannot be asked now,
-    why. `past` is what is known of the conversation.
+    why. `past` is what is known of the conversation. `drafts` says of backends that check answers whose they may be
+    given; None: all that traces tell of.
 
     Raises:
         NoFeasibleBackend: the wishes exclude every backend.
@@ -150,8 +153,12 @@ def decide(
         original=query.original,
         unavailable=unavailable,
     )
+    excluded |= excluded_checkers(query, specs, estimates.backends, escalation, excluded)
     excluded |= tier_drops(past, specs, excluded, unavailable)
     outlook = outlook_of(believed, escalation, policy, excluded)
+    checks = checks_of(believed, escalation, excluded, drafts) if policy.max_calls > 1 else None
+    if checks is not None:
+        outlook = replace(outlook, checks=checks)
     if len(outlook.backends) == 1:
         place = 0
     elif unsure:
@@ -171,10 +178,7 @@ def decide(
 
 
 def outlook_of(estimates: Estimates, escalation: Escalation, policy: Policy, excluded: Mapping[str, str]) -> Outlook:
-    """Returns the outlook on the backends that are left.
-
-    A cost that is not known counts as the greatest that is, so that it is never the reason to choose a backend.
-    """
+    """Returns the outlook on the backends that are left."""
     names, quality, cost = estimates.backends, estimates.quality, estimates.cost_usd
     if excluded:
         places = [place for place, name in enumerate(names) if name not in excluded]
@@ -182,14 +186,10 @@ def outlook_of(estimates: Estimates, escalation: Escalation, policy: Policy, exc
             raise NoFeasibleBackend(excluded)
         names = tuple(names[place] for place in places)
         quality, cost, escalation = quality[places], cost[places], escalation.take(places)
-    is_unknown = np.isnan(cost)
-    if is_unknown.any():
-        known = cost[~is_unknown]
-        cost = np.where(is_unknown, known.max() if len(known) else 0.0, cost)
     return Outlook(
         backends=names,
         quality=quality,
-        cost_usd=cost,
+        cost_usd=with_greatest(cost),
         escalation=escalation,
         max_calls=policy.max_calls,
         budget_usd=float("inf") if policy.max_cost_usd is None else policy.max_cost_usd,
@@ -211,7 +211,7 @@ def _explanation(decision: Decision) -> list[str]:
         mark = (
             "<"
             if name == decision.backend
-            else f"excluded: {decision.excluded[name]}"
+            else f"{'' if decision.excluded[name] == CHECKS_ONLY else 'excluded: '}{decision.excluded[name]}"
             if name in decision.excluded
             else ""
         )

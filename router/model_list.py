@@ -8,11 +8,16 @@ from typing import Any
 from .config import Config
 
 
-def model_list(config: Config, *, created: int) -> dict[str, Any]:
-    """Returns the list of what `model` may be: policies first, the default one foremost, then backends."""
+def model_names(config: Config) -> list[str]:
+    """Returns what `model` may be: policies, the default one foremost, and backends that can be asked by themselves."""
     policies = sorted(config.policies, key=lambda name: name != config.default_policy)
-    owners = dict.fromkeys(policies, "penstock") | {name: spec.type for name, spec in config.backends.items()}
-    data = [_model(name, owner, created) for name, owner in owners.items()]
+    return [*policies, *(name for name, spec in config.backends.items() if not spec.checks_draft)]
+
+
+def model_list(config: Config, *, created: int) -> dict[str, Any]:
+    """Returns the list of what `model` may be, see `model_names`."""
+    owners = dict.fromkeys(config.policies, "penstock") | {name: spec.type for name, spec in config.backends.items()}
+    data = [_model(name, owners[name], created) for name in model_names(config)]
     return {
         "object": "list",
         "data": data,

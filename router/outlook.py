@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,12 +11,46 @@ from numpy.typing import NDArray
 from ..classifiers.escalation import Escalation
 from ..classifiers.final_answer import FinalAnswer
 
+if TYPE_CHECKING:
+    from ..classifiers.handover import HandOver
+
 FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Checks:
+    """The backends that may be given another one's answer to check, and what is expected of each."""
+
+    backends: tuple[str, ...]
+    quality: FloatArray  # (n_checks,) P(correct) before any call
+    cost_usd: FloatArray  # (n_checks,) expected, of one call, the draft included
+    may_check: NDArray[np.bool_]  # (n_checks, n) whose answers
+    handover: HandOver
+    rows: tuple[int, ...]  # of these backends in `handover`
+    difficulty: float  # of the query
+
+    def chance(self, confidence: FloatArray) -> FloatArray:
+        """Returns P(correct) of every one after a draft of each of these confidences, (n_checks, n_drafts)."""
+        return self.handover.quality(self.difficulty, confidence)[list(self.rows)]
+
+    def take(self, chosen: list[int], places: list[int]) -> Checks:
+        """Returns what is known of those chosen, and of the answers of the backends at these places."""
+        return replace(
+            self,
+            backends=tuple(self.backends[row] for row in chosen),
+            quality=self.quality[chosen],
+            cost_usd=self.cost_usd[chosen],
+            may_check=self.may_check[np.ix_(chosen, places)],
+            rows=tuple(self.rows[row] for row in chosen),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outlook:
-    """The backends that may be asked and what is expected of each; a column a backend."""
+    """The backends that may be asked and what is expected of each; a column a backend.
+
+    Those that check the answers of others stand apart, so that none is asked first. Their places come behind.
+    """
 
     backends: tuple[str, ...]
     quality: FloatArray  # (n,) P(correct) before any call
@@ -23,6 +58,21 @@ class Outlook:
     escalation: Escalation  # of these backends: how their errors go together, how much looking at an answer tells
     max_calls: int
     budget_usd: float  # for all calls together; inf: none
+    checks: Checks | None = None  # None: nobody may be asked to check
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The backend of every place."""
+        return self.backends + self.checks.backends if self.checks else self.backends
+
+
+def with_greatest(cost_usd: FloatArray) -> FloatArray:
+    """Returns costs, those that are not known as the greatest that is, so that none is ever the reason to choose."""
+    is_unknown = np.isnan(cost_usd)
+    if not is_unknown.any():
+        return cost_usd
+    known = cost_usd[~is_unknown]
+    return np.where(is_unknown, known.max() if len(known) else 0.0, cost_usd)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,3 +84,4 @@ class Tried:
     cost_usd: float
     answer: FinalAnswer | None = None  # None: it cannot be compared with others
     is_given_up: bool = False  # its answer was broken off, and tells by the confidence alone
+    is_checked: bool = False  # another backend had it as a draft, and its answer stands for both

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..backends import BackendSpec, Completion, ConfigError, Query, cost_usd
+from ..backends.styles import draft_text
 from ..backends.usage import estimated_tokens
 from ..classifiers import Escalation, Estimates, PriorModel, no_escalation, question_of
 from .by_name import ByName
@@ -18,6 +19,7 @@ from .cascade import Assess, Call, Flow, Read, cascade, read_answer
 from .conversations import NO_PAST, Past
 from .decision import Decision, decide
 from .floor import NO_FLOORS, Floors
+from .handover import Drafts
 from .hold import Hold, Judge
 from .outlook import FloatArray
 from .policy import Policy
@@ -50,22 +52,39 @@ class Pool:
         self.run_code = run_code  # in answers, in a sandbox, to judge them by it
         self.artefact_sha256 = artefact_sha256  # of its manifest, which seals the rest
         learned = trained.model.backends if trained else ()
-        self.backends: tuple[str, ...] = tuple(specs) if specs else learned
+        self._handover = trained.escalation.handover if trained else None
+        checkers = self._handover.checkers if self._handover else ()
+        self.backends: tuple[str, ...] = tuple(specs) if specs else (*learned, *checkers)
+        # Those that check the answers of others, and are never asked first.
+        self.checkers = tuple(
+            name for name in self.backends if name in checkers or (name in specs and specs[name].checks_draft)
+        )
+        self._told = [(place, checkers.index(name)) for place, name in enumerate(self.backends) if name in checkers]
         self.named = {name: Policy(name=name, allow=(name,), max_calls=1) for name in self.backends}  # just that one
-        self.untrained: tuple[str, ...] = tuple(name for name in self.backends if name not in learned)
-        self._prior = PriorModel(specs=tuple(self.specs[name] for name in self.untrained))
+        self.askable = tuple(name for name in self.backends if name not in self.checkers)
+        self.untrained: tuple[str, ...] = tuple(name for name in self.askable if name not in learned)
+        self._guessed = tuple(name for name in self.backends if name not in learned and name not in checkers)
+        self._prior = PriorModel(specs=tuple(self.specs[name] for name in self._guessed))
         self._columns = np.array([learned.index(name) for name in self.backends if name in learned], dtype=np.int64)
         self._places = np.array([i for i, name in enumerate(self.backends) if name in learned], dtype=np.int64)
-        self._is_whole = bool(trained) and not self.untrained and self.backends == learned
+        self._is_whole = bool(trained) and self.backends == learned
         self._by_name: Mapping[str | None, ByName] = {name: ByName(spec) for name, spec in self.specs.items()}
         prices = [self.specs[name].price if name in self.specs else None for name in self.backends]
         self._input_price = np.array([p.usd_per_1m_input / 1e6 if p else np.nan for p in prices])
         self._output_price = np.array([p.usd_per_1m_output / 1e6 if p else np.nan for p in prices])
         # What a prompt style adds to every query.
         instructions = [self.specs[name].instruction if name in self.specs else "" for name in self.backends]
-        self._added_tokens = np.array([estimated_tokens(text) for text in instructions])
+        self._added_tokens = np.array([float(estimated_tokens(text)) for text in instructions])
+        for place, row in self._told:
+            assert self._handover is not None  # it tells
+            self._added_tokens[place] += estimated_tokens(draft_text("")) + self._handover.draft_tokens[row]
         self._has_prices = bool(np.isfinite(self._input_price).any())
         self.escalation = self._pool_escalation()
+
+    @property
+    def is_cold(self) -> bool:
+        """Whether nothing was learned of any backend."""
+        return self.untrained == self.askable
 
     @property
     def joined(self) -> dict[str, int]:
@@ -118,9 +137,10 @@ class Pool:
         *,
         unavailable: Mapping[str, str] | None = None,
         past: Past = NO_PAST,
+        drafts: Drafts | None = None,
     ) -> Decision:
         """Returns where to start. `unavailable` says of backends that cannot be asked now, why; `past` is what is known
-        of the conversation.
+        of the conversation; `drafts` is whose answers may be checked by whom, all that traces tell of where not given.
 
         Raises:
             NoFeasibleBackend: the wishes exclude every backend.
@@ -140,6 +160,7 @@ class Pool:
             escalation=escalation,
             unavailable=unavailable,
             past=past,
+            drafts=drafts,
         )
 
     def unkept(self, policies: Iterable[Policy]) -> dict[str, str]:
@@ -159,8 +180,8 @@ class Pool:
         """
         estimates = decision.estimates
 
-        def judge(backend: str, completion: Completion) -> float:
-            estimate = float(estimates.quality[estimates.backends.index(backend)])
+        def judge(backend: str, completion: Completion, expected: float | None) -> float:
+            estimate = float(estimates.quality[estimates.backends.index(backend)]) if expected is None else expected
             if math.isnan(estimate):  # what was not estimated is not judged either
                 return math.nan
             return self.confidence(query, completion, backend=backend, estimate=estimate)
@@ -185,7 +206,7 @@ class Pool:
         if early is None:
             return None
         estimates, name = decision.estimates, call.backend
-        estimate = float(estimates.quality[estimates.backends.index(name)])
+        estimate = call.draft.estimate if call.draft else float(estimates.quality[estimates.backends.index(name)])
         return Hold(
             call,
             query,
@@ -243,15 +264,21 @@ class Pool:
         quality, cost = self._spread(learned.quality), self._spread(learned.cost_usd)
         tokens, latency = self._spread(learned.output_tokens), self._spread(learned.latency_s)
         mean_quality = None if learned.mean_quality is None else self._spread(learned.mean_quality)
-        if self.untrained:
+        if self._guessed:
             prior = self._prior.estimate(text)
             for place, name in enumerate(self.backends):
-                if name in self.untrained:
+                if name in self._guessed:
                     column = prior.backends.index(name)
                     quality[place], cost[place] = prior.quality[column], prior.cost_usd[column]
                     tokens[place], latency[place] = prior.output_tokens[column], prior.latency_s[column]
                     if mean_quality is not None:
                         mean_quality[place] = prior.quality[column]
+        if self._handover and self._told:
+            expected = self._handover.expect(learned)
+            for place, row in self._told:
+                quality[place], cost[place], tokens[place], latency[place] = expected[:, row]
+                if mean_quality is not None:
+                    mean_quality[place] = quality[place]
         priced = self._input_price * (learned.input_tokens + self._added_tokens) + self._output_price * tokens
         cost = np.where(np.isfinite(priced), priced, cost)
         return Estimates(
@@ -284,7 +311,7 @@ class Pool:
 
     def _spread(self, values: FloatArray) -> FloatArray:
         """Returns learned columns at their places in the pool, NaN at the others."""
-        if not self.untrained:
+        if len(self._columns) == len(self.backends):
             return values.take(self._columns)
         out = np.full(len(self.backends), np.nan)
         out[self._places] = values[self._columns]

@@ -110,6 +110,7 @@ def _record(step: Step, place: int, *, trace_id: str, decision: Decision, is_fin
         "difficulty": plain(round(decision.estimates.difficulty, 6)),
         "error": type(step.error).__name__ if step.error else None,
         "given_up": step.is_given_up,
+        **({"draft_of": step.draft_of} if step.draft_of else {}),
         **_measured(step.completion),
     }
 

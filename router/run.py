@@ -14,7 +14,7 @@ from ..backends import BackendError, Chunk, Completion, Query
 from .ahead import Ahead
 from .answer import Answer, AnswerChunk
 from .caller import NEVER, Calls
-from .cascade import Call, Outcome, Released, Reply
+from .cascade import Call, Draft, Outcome, Released, Reply
 from .decision import Decision
 from .hold import Verdict
 from .logbook import Logbook
@@ -55,9 +55,10 @@ class Run:
                     while True:
                         call = next(flow) if reply is None else flow.send(reply)
                         entry, begun = ahead.turn(call.backend)
+                        entry.draft_of = call.draft.backend if call.draft else None
                         self._give_head_start(call, ahead)
                         try:
-                            reply = await (begun or self._complete(call.backend, entry))
+                            reply = await (begun or self._complete(call.backend, entry, call.draft))
                         except BackendError as error:
                             logger.info("%s", error)
                             reply = error
@@ -88,6 +89,7 @@ class Run:
                         call = next(flow) if reply is None else flow.send(reply)
                         name = call.backend
                         entry, begun = ahead.turn(name)
+                        entry.draft_of = call.draft.backend if call.draft else None
                         held[name] = []
                         try:
                             if begun is not None:
@@ -139,10 +141,10 @@ class Run:
         if not is_released:
             self._give_head_start(call, ahead)
             if hold is None:
-                yield await self._complete(call.backend, entry)
+                yield await self._complete(call.backend, entry, call.draft)
                 return
         completion: Completion | None = None
-        stream = self.callers[call.backend].stream(self.query, deadline=self._deadline(), entry=entry)
+        stream = self.callers[call.backend].stream(self._asked(call.draft), deadline=self._deadline(), entry=entry)
         async with aclosing(stream) as chunks:
             async for chunk in chunks:
                 entry.see(chunk)
@@ -168,8 +170,12 @@ class Run:
         assert completion is not None  # a stream that raises nothing ends with its completion
         yield Released(completion=completion) if is_released else completion
 
-    async def _complete(self, backend: str, entry: Entry) -> Completion:
-        return await self.callers[backend].complete(self.query, deadline=self._deadline(), entry=entry)
+    async def _complete(self, backend: str, entry: Entry, draft: Draft | None = None) -> Completion:
+        return await self.callers[backend].complete(self._asked(draft), deadline=self._deadline(), entry=entry)
+
+    def _asked(self, draft: Draft | None) -> Query:
+        """Returns the query, with the answer of another backend where that is to be checked."""
+        return self.query if draft is None else replace(self.query, draft=draft.text)
 
     def _give_head_start(self, call: Call, ahead: Ahead) -> None:
         """Lets the likely next call begin before its turn, where that is worth it."""

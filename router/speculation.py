@@ -40,7 +40,7 @@ def head_start(call: Call, estimates: Estimates) -> HeadStart | None:
     quality, told = float(outlook.quality[place]), math.sqrt(outlook.escalation.power[place])
     bad, good = quality * (1 - told), quality + told * (1 - quality)
     following = call.next_after(bad)
-    if following is None:
+    if following is None or following >= len(outlook.backends):  # who is to check an answer has to wait for it
         return None
     backend = outlook.backends[following]
     first_s, second_s = (float(estimates.latency_s[estimates.backends.index(name)]) for name in (call.backend, backend))

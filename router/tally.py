@@ -16,11 +16,12 @@ from .errors import BrokenOff
 class Entry:
     """One call. It is `sent` once it has left for the provider: until then it costs nothing."""
 
-    __slots__ = ("_entries", "backend", "has_begun", "is_hedge", "is_sent", "n_signs", "reply")
+    __slots__ = ("_entries", "backend", "draft_of", "has_begun", "is_hedge", "is_sent", "n_signs", "reply")
 
     def __init__(self, backend: str, *, entries: list[Entry] | None = None) -> None:
         self._entries = [] if entries is None else entries
         self.backend = backend
+        self.draft_of: str | None = None  # whose answer it is to check
         self.is_hedge = False  # the slower of two calls of which one was enough
         self.is_sent = False
         self.has_begun = False  # whether anything has come of a stream
@@ -43,7 +44,7 @@ class Entry:
     def again(self) -> Entry:
         """Returns the entry of a second call beside this one, which counts from when it is sent."""
         entry = Entry(self.backend, entries=self._entries)
-        entry.is_hedge = True
+        entry.is_hedge, entry.draft_of = True, self.draft_of
         return entry
 
     def see(self, chunk: Chunk) -> None:
@@ -99,6 +100,7 @@ class Tally:
                 cost_usd=self._used(entry)[1],
                 is_given_up=isinstance(entry.reply, GivenUp),
                 is_beside=entry.is_hedge,
+                draft_of=entry.draft_of,
             )
             for entry in self._entries
         )
@@ -111,7 +113,13 @@ class Tally:
         """Returns a call whose answer is not needed, with what it has used until it was broken off."""
         if isinstance(entry.reply, BackendError):
             return Step(
-                backend=entry.backend, completion=None, error=entry.reply, confidence=0.0, cost_usd=0.0, is_beside=True
+                backend=entry.backend,
+                completion=None,
+                error=entry.reply,
+                confidence=0.0,
+                cost_usd=0.0,
+                is_beside=True,
+                draft_of=entry.draft_of,
             )
         return Step(
             backend=entry.backend,
@@ -121,6 +129,7 @@ class Tally:
             cost_usd=self._used(entry)[1],
             is_given_up=True,
             is_beside=True,
+            draft_of=entry.draft_of,
         )
 
     def _used(self, entry: Entry) -> tuple[int, float]:

@@ -45,19 +45,20 @@ def certify(
     n_known = sum(text in learned and beginning(text) == text.encode() for text in dataset.texts)
     if n_known:
         raise FitError(f"{n_known} of the {dataset.n_queries} queries were learned from; expected held-out ones only")
-    dataset = _asked_of_all(dataset, pool.backends)
+    backends = pool.askable  # what is promised of goes by the first answer
+    dataset = _asked_of_all(dataset, backends)
     if not dataset.n_queries:
         raise FitError("no query was asked of every backend; a certificate needs some")
-    columns = [dataset.backends.index(name) for name in pool.backends]
+    columns = [dataset.backends.index(name) for name in backends]
     score, cost = dataset.quality[:, columns], dataset.cost_usd[:, columns]
     estimates = pool.estimate_queries(dataset.queries)
-    quality, expected_cost = estimate_matrices(estimates, pool.backends)
+    quality, expected_cost = estimate_matrices(estimates, backends)
     averages = estimates[0].mean_quality
     assert averages is not None  # the pool is trained
-    best = int(averages.argmax())
+    best = int(averages[[pool.backends.index(name) for name in backends]].argmax())
 
-    slacks = choose_slacks(estimate_matrices(pool.estimate_all(neighbours.texts()), pool.backends)[0], best)
-    chosen = choices_within(slacks, pool.backends, best, quality, expected_cost)
+    slacks = choose_slacks(estimate_matrices(pool.estimate_all(neighbours.texts()), backends)[0], best)
+    chosen = choices_within(slacks, backends, best, quality, expected_cost)
     rows = np.arange(dataset.n_queries)
     families = find_families(dataset.texts, dataset.groups)
     losses = _by_family(score[:, best] - score[rows, chosen], list(families.values()))
@@ -68,7 +69,7 @@ def certify(
     return Certificate(
         margin=margin,
         risk=risk,
-        backend=pool.backends[best],
+        backend=backends[best],
         slack=float(slacks[last]),
         n_queries=losses.shape[1],
         loss=float(losses[last].mean()),
@@ -76,7 +77,7 @@ def certify(
         slacks=slacks[: len(p_values)],
         p_values=p_values,
         traces_sha256=traces_sha256,
-        terms=terms_of(pool.specs, pool.backends),
+        terms=terms_of(pool.specs, backends),
     )
 
 

@@ -28,6 +28,7 @@ class Job:
     backend: str
     draw: int
     recorded: Trace | None = None  # the answer is there already, without a score
+    draft: Trace | None = None  # the answer to check
 
     @property
     def key(self) -> Key:
@@ -44,6 +45,8 @@ class Collector:
         grader_of: the grader for a prompt.
         params: fields of every request, such as `temperature`; a `seed` is raised by the number of the draw.
         max_at_once: of calls to one backend, where its own limit allows more.
+        drafters: whose recorded answers the backends are given to check, one after the other; none: they are asked
+            the prompts as they are.
         on_done: called after each answer, whatever became of it.
     """
 
@@ -59,6 +62,7 @@ class Collector:
         params: Mapping[str, object] | None = None,
         max_at_once: int | None = None,
         max_cost_usd: float | None = None,
+        drafters: Sequence[str] = (),
         on_done: Callable[[], None] = lambda: None,
     ) -> None:
         self.tallies = {name: Tally(backend=name) for name in askers}
@@ -71,7 +75,13 @@ class Collector:
         self._max_cost_usd = max_cost_usd
         self.on_done = on_done
         self._failures_in_a_row = dict.fromkeys(askers, 0)
-        self._jobs = {name: self._missing(name, prompts, draws, out.rows(prompts)) for name in askers}
+        rows = out.rows(prompts, with_texts_of=drafters)
+        self._jobs = {
+            name: self._unchecked(name, prompts, drafters, rows)
+            if drafters
+            else self._missing(name, prompts, draws, rows)
+            for name in askers
+        }
 
     @property
     def n_jobs(self) -> int:
@@ -115,19 +125,49 @@ class Collector:
 
     def _missing(self, name: str, prompts: Sequence[Prompt], draws: int, rows: Mapping[Key, Trace]) -> list[Job]:
         """Returns what one backend is still to be asked or graded for: all first draws, then all second ones, ..."""
-        tally = self.tallies[name]
+        return self._to_do(
+            name,
+            [
+                Job(prompt=prompt, backend=name, draw=draw, recorded=rows.get((prompt.query_id, name, draw)))
+                for draw in range(draws)
+                for prompt in prompts
+            ],
+        )
+
+    def _unchecked(
+        self, name: str, prompts: Sequence[Prompt], drafters: Sequence[str], rows: Mapping[Key, Trace]
+    ) -> list[Job]:
+        """Returns what one backend is still to check or to be graded for: all answers of the first drafter, then all of
+        the second, ... Each is a draw of its own.
+        """
+        checked: dict[str, dict[str, Trace]] = {}  # by query and drafter
+        for trace in rows.values():
+            if trace.backend == name:
+                checked.setdefault(trace.query_id, {})[trace.draft_of] = trace
         jobs = []
-        for draw in range(draws):
+        for drafter in drafters:
             for prompt in prompts:
-                recorded = rows.get((prompt.query_id, name, draw))
-                if recorded is None or recorded.score is None:
-                    jobs.append(Job(prompt=prompt, backend=name, draw=draw, recorded=recorded))
-                if recorded is not None:
-                    tally.n_skipped += 1
-                    if recorded.score is not None:
-                        tally.score(recorded.score)
-        tally.n_left = sum(job.recorded is None for job in jobs)
-        return jobs
+                draft = rows.get((prompt.query_id, drafter, 0))
+                if draft is None or draft.response is None:
+                    continue
+                known = checked.setdefault(prompt.query_id, {})
+                recorded = known.get(drafter)
+                draw = recorded.draw if recorded else len(known)
+                known.setdefault(drafter, draft)  # counts as a draw from now on
+                jobs.append(Job(prompt=prompt, backend=name, draw=draw, recorded=recorded, draft=draft))
+        return self._to_do(name, jobs)
+
+    def _to_do(self, name: str, jobs: Sequence[Job]) -> list[Job]:
+        """Returns the jobs that are not done, the others counted."""
+        tally = self.tallies[name]
+        for job in jobs:
+            if job.recorded is not None:
+                tally.n_skipped += 1
+                if job.recorded.score is not None:
+                    tally.score(job.recorded.score)
+        left = [job for job in jobs if job.recorded is None or job.recorded.score is None]
+        tally.n_left = sum(job.recorded is None for job in left)
+        return left
 
     def _n_at_once(self, name: str) -> int:
         most = self._askers[name].spec.limits.concurrency
@@ -184,10 +224,11 @@ class Collector:
         return score
 
     def _query(self, job: Job) -> Query:
-        seed = self._params.get("seed")
+        seed, params = self._params.get("seed"), self._params
         if job.draw and isinstance(seed, int):
-            return job.prompt.as_query({**self._params, "seed": seed + job.draw})  # or all draws were the same
-        return job.prompt.as_query(self._params)
+            params = {**params, "seed": seed + job.draw}  # or all draws were the same
+        query = job.prompt.as_query(params)
+        return query if job.draft is None else replace(query, draft=job.draft.response)
 
     def _note_failure(self, job: Job, error: BackendError) -> None:
         tally = self.tallies[job.backend]
@@ -216,6 +257,7 @@ def trace_of(job: Job, completion: Completion) -> Trace:
         messages=prompt.messages,
         backend=job.backend,
         draw=job.draw,
+        draft_of=job.draft.backend if job.draft else "",
         cost_usd=completion.cost_usd,
         input_tokens=usage.input_tokens,
         output_tokens=usage.output_tokens,

@@ -14,6 +14,7 @@ from ..backends import BackendSpec, Completion, Query, Usage
 from ..backends.samples import sample_name
 from ..classifiers import question_of
 from .costs import CountTokens, price_traces
+from .drafts import checkers_of, checks_by_query
 from .errors import TraceError
 from .evaluation import FloatArray, IntArray
 from .rows import Trace, shown
@@ -43,6 +44,7 @@ class Dataset:
     datasets: tuple[str, ...]
     splits: tuple[str, ...]
     groups: tuple[str, ...]
+    checks: tuple[tuple[Trace, ...], ...] = ()  # n_queries: scored answers to drafts, which are in no matrix; () = none
     notes: tuple[str, ...] = ()  # sentences: what was computed, dropped, or looks odd
 
     @property
@@ -101,6 +103,7 @@ class Dataset:
             datasets=_pick(self.datasets, chosen),
             splits=_pick(self.splits, chosen),
             groups=_pick(self.groups, chosen),
+            checks=_pick(self.checks, chosen) if self.checks else (),
             notes=self.notes,
         )
 
@@ -149,7 +152,9 @@ def build_dataset(
         TraceError: no row has a score, a cost cannot be had, the backends do not match, or rows
             contradict each other.
     """
-    rows = _as_samples(traces.rows if isinstance(traces, Traces) else traces, {*(specs or ()), *(backends or ())})
+    given = tuple(traces.rows if isinstance(traces, Traces) else traces)
+    checkers = checkers_of(given, specs or {})
+    rows = _as_samples([row for row in given if not row.draft_of], {*(specs or ()), *(backends or ())})
     notes = list(traces.notes) if isinstance(traces, Traces) else []
     if specs is not None:
         _check_known({row.backend for row in rows}, specs)
@@ -166,13 +171,20 @@ def build_dataset(
         scored = wanted
     traced = {row.backend for row in scored}
     required = backends if backends is not None else specs if specs is not None else ()
-    untraced = [name for name in required if name not in traced]
+    untraced = [name for name in required if name not in traced and name not in checkers]
     if untraced and (not allow_missing or not scored):
         found = ", ".join(sorted({row.backend for row in rows}))
         raise TraceError(f"backend {shown(untraced[0])}: no scored trace; the traces have {found}")
     priced, cost_notes = price_traces(scored, specs=specs, count_tokens=count_tokens)
     dataset = _fill(priced, tuple(backends) if backends is not None else tuple(sorted(traced)))
-    return replace(dataset, notes=(*notes, *cost_notes, *_one_sided(dataset)))
+    scored_checks = [row for row in given if row.draft_of and row.score is not None]
+    if specs is not None:
+        _check_known({row.backend for row in scored_checks}, specs)
+    priced_checks, check_notes = price_traces(scored_checks, specs=specs, count_tokens=count_tokens)
+    checks, n_orphans = checks_by_query(priced_checks, dataset.query_ids, dataset.backends, dataset.answers)
+    if n_orphans:
+        check_notes.append(f"Answers to drafts left out, since they or the drafts are not recorded: {n_orphans}.")
+    return replace(dataset, checks=checks, notes=(*notes, *cost_notes, *check_notes, *_one_sided(dataset)))
 
 
 def _as_samples(rows: Sequence[Trace], known: Set[str]) -> tuple[Trace, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,10 +18,12 @@ from ..classifiers import (
     fit_cost,
 )
 from ..classifiers.difficulty import fit_ability
+from ..classifiers.handover import MIN_SEEN
 from ..classifiers.knn import choose_references
 from ..classifiers.neighbours import keep_neighbours
 from .candidates import AUTO, Timer, choose, fit_candidates
 from .dataset import Dataset
+from .drafts import fit_drafts
 from .evaluation import FloatArray, IntArray, SignalWorth, Trial
 from .fit_answers import fit_answers
 from .metrics import auroc, brier, ece
@@ -109,6 +111,7 @@ def _fit(
 
     progress.stage("fitting confidence")
     answers = fit_answers(learned, chosen.quality, folds, families, run_code=run_code)
+    handover = fit_drafts(learned, chosen.quality, answers.confidences, expected)
     references = choose_references(features, seed=seed)
     model = QueryModel(
         backends=learned.backends,
@@ -139,8 +142,15 @@ def _fit(
         )
     if answers.confidence is None:
         notes.append("No confidence is learned: the traces hold too few graded answers (column `response`).")
+    if learned.checks and handover is None:
+        notes.append(f"No hand-over is learned: it takes {MIN_SEEN} graded answers to one backend's drafts.")
     return Fitted(
-        trained=Trained(model=model, confidence=answers.confidence, escalation=answers.escalation, early=answers.early),
+        trained=Trained(
+            model=model,
+            confidence=answers.confidence,
+            escalation=replace(answers.escalation, handover=handover),
+            early=answers.early,
+        ),
         estimates=chosen.quality,
         folds=folds,
         trials=tuple(trials),

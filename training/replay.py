@@ -16,7 +16,7 @@ from ..classifiers.final_answer import FinalAnswer, final_answer
 from ..router import Decision, NoFeasibleBackend, Outcome, Policy, Pool
 from ..router.cascade import Call, Released, Reply
 from ..router.hold import Verdict
-from .dataset import Dataset
+from .dataset import Dataset, completion_of
 from .evaluation import Confidences, Curve, FloatArray, PolicyOutcome
 from .progress import Progress
 
@@ -56,18 +56,22 @@ class Replayer:
         self.dataset = dataset = dataset.as_answered()
         self.estimates = pool.estimate_queries(dataset.queries, robust=robust)
         self._columns = {name: column for column, name in enumerate(dataset.backends)}
-        unrecorded = tuple(name for name in pool.backends if name not in self._columns)
+        unrecorded = tuple(name for name in pool.askable if name not in self._columns)
         self._missing = [
             unrecorded + tuple(name for name, column in self._columns.items() if np.isnan(dataset.quality[row, column]))
             for row in range(dataset.n_queries)
         ]
+        # Answers to drafts, by who checked whose.
+        self._checks = [{(trace.backend, trace.draft_of): trace for trace in traces} for traces in dataset.checks] or [
+            {}
+        ] * dataset.n_queries
         self._replies: dict[tuple[int, str], _Reply] = {}
         self._early: dict[tuple[int, str, int], float] = {}  # confidence by row, backend and checkpoint
 
     def run(self, policy: Policy) -> Iterator[Replayed]:
         """Yields the outcome of every query that some backend may answer.
 
-        A backend without a recorded score for a query cannot be asked it.
+        A backend without a recorded score for a query cannot be asked it, nor handed an answer it was not given then.
         """
         for row in range(self.dataset.n_queries):
             outcome = self._one(row, policy)
@@ -134,24 +138,27 @@ class Replayer:
 
     def worth(self, row: int, outcome: Outcome) -> tuple[float, float]:
         """Returns what a query cost, and what the answer that was returned scores."""
-        return outcome.cost_usd, float(self.dataset.quality[row, self._columns[outcome.step.backend]])
+        step = outcome.step
+        if step.draft_of is not None:
+            return outcome.cost_usd, self._checks[row][step.backend, step.draft_of].score or 0.0
+        return outcome.cost_usd, float(self.dataset.quality[row, self._columns[step.backend]])
 
     def _one(self, row: int, policy: Policy, listener: _Listener | None = None) -> Outcome | None:
         """Returns how one query ends; None where it is refused, as its caller would have been."""
         query, estimates = self.dataset.queries[row], self.estimates[row]
-        if len(self._missing[row]) >= len(self.pool.backends):
+        if len(self._missing[row]) >= len(self.pool.askable):
             return None
         if self._missing[row]:
             policy = replace(policy, deny=(*policy.deny, *self._missing[row]))
         try:
-            decision = self.pool.decide(query, policy, estimates)
+            decision = self.pool.decide(query, policy, estimates, drafts=self._drafts(row))
         except NoFeasibleBackend:
             return None
         flow = self.pool.flow(
             query,
             decision,
-            assess=lambda name, _: self._reply(row, name).confidence,
-            read=lambda name, _: self._reply(row, name).answer,
+            assess=lambda name, completion, expected: self._confidence(row, name, completion, expected),
+            read=lambda name, completion: self._read(row, name, completion),
         )
         reply: Reply | None = None
         while True:
@@ -160,9 +167,33 @@ class Replayer:
             except StopIteration as end:
                 outcome: Outcome = end.value
                 return outcome
-            reply = self._reply(row, call.backend).completion
+            reply = self._completion(row, call)
             if listener is not None:
                 reply = self._listened(row, decision, call, reply, listener)
+
+    def _drafts(self, row: int) -> dict[str, list[str]]:
+        """Returns whose answers to a query each backend was given to check."""
+        found: dict[str, list[str]] = {}
+        for backend, drafter in self._checks[row]:
+            found.setdefault(backend, []).append(drafter)
+        return found
+
+    def _completion(self, row: int, call: Call) -> Completion:
+        """Returns what was recorded of a call."""
+        if call.draft is None:
+            return self._reply(row, call.backend).completion
+        trace = self._checks[row][call.backend, call.draft.backend]
+        found = completion_of(trace)
+        assert found is not None  # only those with a text are kept
+        return found
+
+    def _confidence(self, row: int, name: str, completion: Completion, expected: float | None) -> float:
+        if expected is None:
+            return self._reply(row, name).confidence
+        return self.pool.confidence(self.dataset.queries[row], completion, backend=name, estimate=expected)
+
+    def _read(self, row: int, name: str, completion: Completion) -> FinalAnswer | None:
+        return self._reply(row, name).answer if name in self._columns else final_answer(completion)
 
     def _listened(self, row: int, decision: Decision, call: Call, whole: Completion, listener: _Listener) -> Reply:
         """Returns what becomes of an answer that comes piece by piece."""
@@ -175,7 +206,7 @@ class Replayer:
             query,
             decision,
             call,
-            judge=partial(self._judged_early, row, name),
+            judge=partial(self._judged_early, row, name) if call.draft is None else None,
             charge=partial(_cost_so_far, query, whole),
         )
         if hold is None:

@@ -32,6 +32,7 @@ COLUMNS = (
     "split",
     "group",
     "draw",
+    "draft_of",
     "policy",
     "step",
     "final",
@@ -84,6 +85,7 @@ class Trace:
     split: str = ""
     group: str = ""
     draw: int = 0
+    draft_of: str = ""  # the backend whose answer it was given to check
     policy: str = ""  # this and the following: in the log of a running router
     step: int | None = None  # place in the cascade; None in a log: a shadow call
     final: bool | None = None  # whether its answer was returned; None: not of a log
@@ -122,6 +124,7 @@ def parse_trace(values: Values) -> Trace:
         split=parse_text(values, "split") or "",
         group=parse_label(values, "group"),
         draw=parse_count(values, "draw") or 0,
+        draft_of=parse_label(values, "draft_of"),
         policy=parse_text(values, "policy") or "",
         step=parse_count(values, "step"),
         final=_parse_flag(values, "final"),

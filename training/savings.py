@@ -70,7 +70,7 @@ def savings(log: Log, pool: Pool, *, policies: Sequence[Policy] = (), against: s
     estimates = _estimates(requests, pool)
     share = _graded_share(requests)
     seen: dict[str, list[_Seen | None]] = {SERVED: [_served(request) for request in requests]}
-    for name in pool.backends:
+    for name in pool.askable:
         seen[ALWAYS + name] = [_asked(request, name) for request in requests]
     for policy in policies if estimates else ():
         seen[POLICY + policy.name] = [
@@ -152,6 +152,8 @@ def _replayed(request: LoggedRequest, pool: Pool, policy: Policy, estimates: Est
         call = request.find(wanted.backend)
         reply = completion_of(call) if call is not None else None
         if call is None or call.propensity is None or reply is None:
+            return None
+        if wanted.draft is not None and wanted.draft.backend != call.draft_of:
             return None
         propensity *= call.propensity
 

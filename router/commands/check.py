@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 from ...backends import Backend, BackendSpec, PenstockError, Price, Query, create_backend
 from ...classifiers import load_artefact
 from ..config import Config, read_config
+from ..handover import UNTOLD
 from ..pool import Pool
 from .shared import DEFAULT_MODELS, add_json, print_json
 
@@ -68,7 +70,8 @@ async def _check_one(spec: BackendSpec, ask: Ask | None) -> dict[str, Any]:
 
 async def _say_ok(backend: Backend) -> str:
     hello = {"role": "user", "content": "Say ok."}
-    done = await backend.complete(Query.from_messages([hello], params={"max_tokens": 1}))
+    query = Query.from_messages([hello], params={"max_tokens": 1})
+    done = await backend.complete(replace(query, draft="ok") if backend.spec.checks_draft else query)
     return f"answered in {done.latency_s:.2f} s"
 
 
@@ -92,8 +95,12 @@ def _artefact_check(config: Config) -> tuple[list[str], list[str]]:
         return [], [str(error)]
     notes = [f"artefact {config.artefact}: classifier {manifest.classifier}, encoder {manifest.encoder}"]
     learned, configured = trained.model.backends, tuple(config.backends)
-    for name in configured:
-        if name not in learned:
+    handover = trained.escalation.handover
+    checkers = handover.checkers if handover else ()
+    for name, spec in config.backends.items():
+        if spec.checks_draft and name not in checkers:
+            notes.append(f"backend {name} {UNTOLD}: it is never asked")
+        elif name not in (*learned, *checkers):
             notes.append(f"backend {name} is not in the artefact: its quality is guessed from its tier")
     for name in learned:
         if name not in configured:

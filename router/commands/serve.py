@@ -265,6 +265,6 @@ def _summary(router: Router) -> str:
     config: Config = router.config
     policies = ", ".join(f"{name} (default)" if name == config.default_policy else name for name in config.policies)
     backends = ", ".join(config.backends)
-    is_cold = set(config.backends) <= set(router.pool.untrained)
+    is_cold = router.pool.is_cold
     basis = "cold start: quality is guessed from tiers" if is_cold else f"trained router {config.artefact}"
     return f"policies {policies}; backends {backends}; {basis}"

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..belief import believe
+from ..handover import best_check
 from ..lookahead import gains
 from ..outlook import Outlook, Tried
 from ..policy import Policy
@@ -34,9 +35,16 @@ class CheapestAbove:
             return None
         next_call = replace(outlook, max_calls=len(tried) + 1)
         gain = gains(next_call, tried, lam=0.0, price=0.0)
+        cost = outlook.cost_usd
+        check = best_check(next_call, tried, lam=0.0, price=0.0)
+        if check is not None and outlook.checks is not None:
+            gain = np.append(gain, check.gain)
+            cost = np.append(cost, outlook.checks.cost_usd[check.place - len(outlook.backends)])
         helps = gain > MIN_GAIN
         if not helps.any():
             return None
         is_enough = helps & (confidence + gain >= policy.quality)
-        value = np.where(is_enough, -outlook.cost_usd, -np.inf) if is_enough.any() else gain
-        return best_place(value, outlook)
+        value = np.where(is_enough, -cost, -np.inf) if is_enough.any() else gain
+        if check is not None and value.argmax() == len(outlook.backends):
+            return check.place
+        return best_place(value[: len(outlook.backends)], outlook)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..handover import best_check, gains_with_check
 from ..lookahead import gains
 from ..outlook import FloatArray, Outlook, Tried
 from ..policy import Policy
@@ -21,7 +22,10 @@ class Utility:
     def start(self, outlook: Outlook, policy: Policy) -> int:
         """Returns the place of the greatest expected utility; of equals the cheapest."""
         if outlook.max_calls > 1 and _may_learn(outlook):
-            return best_place(gains(outlook, (), lam=policy.lam, price=MIN_GAIN), outlook)
+            gain = gains(outlook, (), lam=policy.lam, price=MIN_GAIN)
+            if outlook.checks is not None:
+                gain = np.maximum(gain, gains_with_check(outlook, outlook.checks, lam=policy.lam, price=MIN_GAIN))
+            return best_place(gain, outlook)
         return best_place(outlook.quality - policy.lam * outlook.cost_usd, outlook)
 
     def escalate(self, outlook: Outlook, policy: Policy, tried: tuple[Tried, ...]) -> int | None:
@@ -30,12 +34,15 @@ class Utility:
             return None
         gain = gains(outlook, tried, lam=policy.lam, price=MIN_GAIN)
         place = best_place(gain, outlook)
+        check = best_check(outlook, tried, lam=policy.lam, price=MIN_GAIN)
+        if check is not None and check.gain > max(gain[place], 0.0):
+            return check.place
         return place if gain[place] > 0 else None
 
 
 def _may_learn(outlook: Outlook) -> bool:
-    """Returns whether an answer may tell anything; where none does, the first call is the last."""
-    return outlook.escalation.comparable > 0 or bool(outlook.escalation.power.any())
+    """Returns whether an answer may tell anything, or be checked; where none does, the first call is the last."""
+    return outlook.checks is not None or outlook.escalation.comparable > 0 or bool(outlook.escalation.power.any())
 
 
 def best_place(value: FloatArray, outlook: Outlook) -> int:

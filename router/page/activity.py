@@ -16,6 +16,7 @@ from ..content import Content, content_columns
 from ..decision import plain
 from ..gate import GateState
 from ..keys import Key, permitted
+from ..model_list import model_names
 from ..router import Router
 from .recent import Call, Recent, Request
 
@@ -33,9 +34,9 @@ def activity(recent: Recent, router: Router, key: Key, *, after: int, started_at
         "started_at": started_at,  # numbers begin again when it changes
         "sees_all": key.sees_all,
         "key": key.name,
-        "is_trained": not set(router.pool.backends) <= set(router.pool.untrained),
+        "is_trained": not router.pool.is_cold,
         "default_policy": router.config.default_policy,
-        "models": [*config.policies, *config.backends],
+        "models": model_names(config),
         "totals": {**asdict(totals), "saved_usd": totals.best_cost_usd - totals.cost_usd},
         "backends": _backends(requests, router, key),
         "requests": [_told(request) for request in requests if request.number > after],

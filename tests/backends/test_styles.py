@@ -8,9 +8,21 @@ from typing import Any
 
 import pytest
 
-from penstock.backends import BackendSpec, Chunk, Completion, Original, Query, create_backend
+from penstock.backends import (
+    BackendError,
+    BackendSpec,
+    Chunk,
+    Completion,
+    InvalidRequest,
+    Original,
+    Price,
+    Query,
+    create_backend,
+)
 from penstock.backends.rewriting import RewritingBackend
-from penstock.backends.styles import instructed, instruction_of
+from penstock.backends.styles import CHECK_DRAFT, instructed, instruction_of, with_draft
+
+from .loopback import Canned, Loopback
 
 ASKED = {"role": "user", "content": "What is 17 * 23?"}
 
@@ -127,3 +139,71 @@ def test_a_spec_with_an_instruction_makes_a_styled_backend() -> None:
     assert isinstance(create_backend(spec), RewritingBackend)
     assert create_backend(spec).spec is spec
     assert not isinstance(create_backend(replace(spec, instruction="")), RewritingBackend)
+
+
+# Drafts
+
+DRAFT = "Draft of the answer, to be checked:\n\n<draft>\n392\n</draft>"
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("What is 17 * 23?", f"What is 17 * 23?\n\n{DRAFT}"),
+        (
+            [{"type": "text", "text": "What is 17 * 23?"}],
+            [{"type": "text", "text": "What is 17 * 23?"}, {"type": "text", "text": DRAFT}],
+        ),
+    ],
+    ids=["text", "parts"],
+)
+@pytest.mark.parametrize("is_original", [False, True])
+def test_the_draft_ends_the_last_message_in_the_words_of_every_format(
+    content: Any, told: Any, is_original: bool
+) -> None:
+    asked = {"role": "user", "content": content}
+    earlier = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
+    query = replace(Query.from_messages([*earlier, asked]), draft="392")
+    if is_original:
+        query = replace(query, original=Original(format="messages", body={"messages": [*earlier, asked], "top_k": 1}))
+    given = with_draft(query)
+    assert list(given.messages) == [*earlier, {"role": "user", "content": told}]
+    if given.original is not None:
+        assert given.original.body == {"messages": [*earlier, {"role": "user", "content": told}], "top_k": 1}
+    assert list(query.messages) == [*earlier, asked]
+
+
+def test_without_a_draft_there_is_nothing_to_check() -> None:
+    with pytest.raises(InvalidRequest, match="this backend checks drafts, and there is none"):
+        with_draft(Query.from_messages([ASKED]))
+
+
+@pytest.mark.parametrize("type", ["openai", "anthropic"])
+@pytest.mark.parametrize("format", ["", "chat", "messages", "responses"])
+def test_every_provider_reads_draft_and_instruction_whatever_format_the_request_came_in(type: str, format: str) -> None:
+    async def run() -> Any:
+        async with Loopback(Canned(status=500)) as server:
+            spec = BackendSpec(
+                name="check",
+                type=type,
+                model="m",
+                base_url=server.url,
+                instruction=instruction_of(CHECK_DRAFT) or "",
+                checks_draft=True,
+                price=Price(usd_per_1m_input=1, usd_per_1m_output=1),
+            )
+            backend = create_backend(spec)
+            query = replace(Query.from_messages([ASKED]), draft="392")
+            if format:
+                body = {"messages": [ASKED], "max_tokens": 9} if format != "responses" else {"input": ASKED["content"]}
+                query = replace(query, original=Original(format=format, body=body, headers={"authorization": "secret"}))
+            with pytest.raises(BackendError):
+                await backend.complete(query)
+            await backend.aclose()
+            return server.asked[0].json
+
+    sent = asyncio.run(run())
+    told = str(sent)
+    assert sent["messages"][-1]["content"] == f"What is 17 * 23?\n\n{DRAFT}"
+    assert "The last message ends with a draft of the answer to it" in told
+    assert "secret" not in told

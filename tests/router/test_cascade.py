@@ -50,7 +50,7 @@ def run(
 ) -> Run:
     """Returns what becomes of a decision where `reply` gives each backend's confidence, or its error."""
     confidences: dict[str, float] = {}
-    flow = cascade(made, assess=lambda name, _: confidences[name], charge=lambda name, _: charge(name))
+    flow = cascade(made, assess=lambda name, *_: confidences[name], charge=lambda name, _: charge(name))
     asked = [next(flow).backend]
     while True:
         answer = reply(asked[-1])
@@ -108,7 +108,7 @@ def test_every_call_is_paid_for() -> None:
 def test_the_assessment_sees_backend_and_completion() -> None:
     seen: list[tuple[str, Completion]] = []
 
-    def assess(name: str, answer: Completion) -> float:
+    def assess(name: str, answer: Completion, _: float | None) -> float:
         seen.append((name, answer))
         return 1.0
 
@@ -171,7 +171,7 @@ def test_the_only_backend_failing_is_every_backend_failing() -> None:
 def answered(made: Decision, texts: dict[str, str]) -> Outcome:
     """Returns how a cascade ends whose answers are compared; each looks as it was expected to."""
     expected = dict(zip(made.estimates.backends, made.estimates.quality.tolist(), strict=True))
-    flow = cascade(made, assess=lambda name, _: expected[name], charge=lambda *_: 0.001)
+    flow = cascade(made, assess=lambda name, *_: expected[name], charge=lambda *_: 0.001)
     name = next(flow).backend
     while True:
         try:

@@ -619,6 +619,16 @@ def test_styles_make_a_backend_each_and_plain_keeps_the_name(tmp_path: Path) -> 
     assert "50 tokens" in made["small~budget-50"]
 
 
+def test_the_style_that_checks_drafts_marks_its_backends(tmp_path: Path) -> None:
+    config = read(tmp_path, "backends:\n  small: {type: fake, styles: [plain, check_draft], efforts: [low, high]}\n")
+    assert {name: spec.checks_draft for name, spec in config.backends.items()} == {
+        "small@low": False,
+        "small@high": False,
+        "small~check_draft@low": True,
+        "small~check_draft@high": True,
+    }
+
+
 def test_styles_and_efforts_go_together(tmp_path: Path) -> None:
     made = names(tmp_path, "styles: [plain, draft], efforts: [low, high]")
     assert list(made) == ["small@low", "small@high", "small~draft@low", "small~draft@high"]
@@ -631,7 +641,7 @@ def test_one_style_keeps_the_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("entry", "said"),
     [
-        ("style: terse", "style: unknown 'terse'; expected one of plain, direct, draft, budget-N for N tokens"),
+        ("style: terse", "style: unknown 'terse'; expected one of plain, direct, draft, check_draft, budget-N for N"),
         ("styles: draft", "styles: expected a list of plain, direct"),
         ("styles: []", "styles: expected a list of plain, direct"),
         ("styles: [draft, draft]", "styles: names one twice"),

@@ -11,6 +11,7 @@ from penstock.backends import Completion, Query, RateLimited, Usage
 from penstock.router import Answer, Config, Outcome, Policy, Pool, Step
 from penstock.router.content import Content, NoContent, PlainContent
 from penstock.router.records import AnswerRef, feedback_record, records_of, unanswered_records
+from penstock.training.rows import parse_trace
 
 from .pieces import price, spec
 
@@ -82,6 +83,14 @@ def test_of_an_answer_that_was_given_up_the_beginning_is_not_recorded_whether_or
         assert record["given_up"]
         assert "messages" in record
         assert "response" not in record
+
+
+def test_whose_draft_was_checked_is_recorded_and_read_back_as_a_trace() -> None:
+    steps = (STEPS[1], replace(STEPS[2], draft_of=STEPS[1].backend))
+    answer = replace(answered(), outcome=Outcome(steps=steps, chosen=1))
+    first, checked = records_of(QUERY, answer, content=PlainContent())
+    assert "draft_of" not in first
+    assert checked["draft_of"] == parse_trace(checked).draft_of == STEPS[1].backend
 
 
 def test_without_content_nothing_is_recorded_that_anybody_wrote() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -48,8 +48,9 @@ class TraceFile:
         query_id, backend, draw = key
         self._write({"query_id": query_id, "backend": backend, "draw": draw, "score": score})
 
-    def rows(self, prompts: Sequence[Prompt]) -> dict[Key, Trace]:
-        """Returns the rows that are there, graded by the feedback on them; those with a score without their texts.
+    def rows(self, prompts: Sequence[Prompt], *, with_texts_of: Collection[str] = ()) -> dict[Key, Trace]:
+        """Returns the rows that are there, graded by the feedback on them; those with a score without their texts, but
+        for answers of the backends in `with_texts_of`.
 
         Raises:
             TraceError: one is wrong, or belongs to a query that `prompts` tells differently.
@@ -62,7 +63,7 @@ class TraceFile:
             try:
                 if raw.problem:
                     raise BadRow(raw.problem)
-                _take(raw.values, found, asked)
+                _take(raw.values, found, asked, with_texts_of)
             except BadRow as error:
                 raise TraceError(f"{self.path}, line {raw.line}: {error}") from error
         return found
@@ -152,14 +153,17 @@ def _start_of_last_line(file: int, size: int) -> int:
     return 0
 
 
-def _take(values: Mapping[str, object], found: dict[Key, Trace], asked: Mapping[str, Prompt]) -> None:
+def _take(
+    values: Mapping[str, object], found: dict[Key, Trace], asked: Mapping[str, Prompt], with_texts_of: Collection[str]
+) -> None:
     """Adds one row to those found, or its score where it is feedback."""
     is_feedback = "query" not in values and "messages" not in values and values.get("score") is not None
     if is_feedback:
         key = (parse_name(values, "query_id"), parse_name(values, "backend"), parse_count(values, "draw") or 0)
         if key not in found:
             raise BadRow("column query: missing, and no row before has this query_id, backend and draw")
-        found[key] = _without_texts(replace(found[key], score=parse_score(values)))
+        graded = replace(found[key], score=parse_score(values))
+        found[key] = graded if graded.backend in with_texts_of else _without_texts(graded)
         return
     trace = parse_trace(values)
     prompt = asked.get(trace.query_id)
@@ -175,7 +179,7 @@ def _take(values: Mapping[str, object], found: dict[Key, Trace], asked: Mapping[
     earlier = found.get(key)
     if earlier is not None and earlier.score is not None and trace.score is None:
         return
-    found[key] = trace if trace.score is None else _without_texts(trace)
+    found[key] = trace if trace.score is None or trace.backend in with_texts_of else _without_texts(trace)
 
 
 def _without_texts(trace: Trace) -> Trace:

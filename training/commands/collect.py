@@ -42,6 +42,13 @@ class CollectCommand:
         add_models(parser)
         parser.add_argument("--backends", type=_names, metavar="A,B", help="only these (default: all of models.yaml)")
         parser.add_argument(
+            "--drafts",
+            type=_names,
+            default=(),
+            metavar="A,B",
+            help="ask only the backends that check drafts, to check the answers of A and B that are in --out",
+        )
+        parser.add_argument(
             "--grader",
             action="append",
             default=[],
@@ -63,7 +70,7 @@ class CollectCommand:
     def run(self, options: argparse.Namespace) -> int:
         """Collects and says what came of it."""
         config = read_config(options.models)
-        specs = _chosen(config, options.backends)
+        specs = _chosen(config, options.backends, options.drafts)
         prompts = read_prompts(options.prompts, leave_out=options.out)[: options.limit]
         crew = Crew(config, retries=Retries(most=options.retries), most_at_once=options.concurrency)
         names = grader_names(prompts, options.grader)
@@ -82,6 +89,7 @@ class CollectCommand:
                 params=options.params,
                 max_at_once=options.concurrency,
                 max_cost_usd=options.max_cost_usd,
+                drafters=options.drafts,
             )
             is_interrupted = run_collector(collector, crew, progress)
         notes = _notes(collector, options, names, prompts)
@@ -133,11 +141,26 @@ def check_prompts(prompts: Sequence[Prompt], names: Mapping[str, str], graders: 
         raise TraceError(problems[0] + more)
 
 
-def _chosen(config: Config, wanted: Sequence[str] | None) -> dict[str, BackendSpec]:
+def _chosen(config: Config, wanted: Sequence[str] | None, drafters: Sequence[str]) -> dict[str, BackendSpec]:
+    """Returns the backends to ask: those that check drafts where these are to be checked, or else the others.
+
+    Raises:
+        ConfigError: a name is not known or of the wrong kind, or nobody checks drafts.
+    """
+    asked = {name: spec for name, spec in config.backends.items() if spec.checks_draft == bool(drafters)}
+    others = [name for name in config.backends if name not in asked]
+    if not asked:
+        raise ConfigError("--drafts: no backend checks drafts; expected one of style check_draft in models.yaml")
     for name in wanted or ():
         if name not in config.backends:
-            raise ConfigError(f"--backends: unknown {name!r}; expected some of {', '.join(config.backends)}")
-    return {name: spec for name, spec in config.backends.items() if wanted is None or name in wanted}
+            raise ConfigError(f"--backends: unknown {name!r}; expected some of {', '.join(asked)}")
+        if name not in asked:
+            how = "checks no drafts, as --drafts is for" if drafters else "needs --drafts A,B"
+            raise ConfigError(f"--backends: {name} {how}; expected some of {', '.join(asked)}")
+    for name in drafters:
+        if name not in others:
+            raise ConfigError(f"--drafts: {name!r} has no answers to check; expected some of {', '.join(others)}")
+    return {name: spec for name, spec in asked.items() if wanted is None or name in wanted}
 
 
 def _notes(
@@ -151,6 +174,8 @@ def _notes(
             notes.append(f"grader guessed from the columns: {name} for {n_prompts} prompts; --grader says otherwise")
     if options.draws > 1 and not options.params.get("temperature"):
         notes.append("no temperature in --params: draws may all be alike; try --params '{\"temperature\": 0.7}'")
+    if options.drafts and not any(each.n_skipped or each.n_asked or each.n_left for each in collector.tallies.values()):
+        notes.append("nothing to check: --out holds no answer of these backends; collect without --drafts first")
     for name, tally in collector.tallies.items():
         if tally.n_estimated:
             notes.append(f"{name}: tokens and cost of {tally.n_estimated} answers are estimated from their text")
