@@ -29,6 +29,11 @@ _TOKENS_PER_S: Mapping[str, float] = {"small": 120.0, "mid": 70.0, "lrm": 70.0}
 _BYTES_PER_TOKEN = 4.0  # of UTF-8: Chinese has more tokens to a character than English
 
 
+def usual_output_tokens(spec: BackendSpec) -> float:
+    """Returns a guess at how many tokens a backend writes for one answer, by its tier and effort."""
+    return _OUTPUT_TOKENS[spec.tier] * _EFFORT_TOKENS.get(spec.effort or "", 1.0)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PriorModel:
     """Stands in for a `QueryModel` where nothing was learned yet: it knows what public traces tell."""
@@ -44,9 +49,7 @@ class PriorModel:
         input_tokens = self.count_tokens(text)
         difficulty = prior.difficulty_of(text)
         ability = np.array([prior.ability_of(spec) for spec in self.specs])
-        tokens = np.array(
-            [_OUTPUT_TOKENS[spec.tier] * _EFFORT_TOKENS.get(spec.effort or "", 1.0) for spec in self.specs]
-        )
+        tokens = np.array([usual_output_tokens(spec) for spec in self.specs])
         speed = np.array([_TOKENS_PER_S[spec.tier] for spec in self.specs])
         cost = np.array(
             [

@@ -154,8 +154,21 @@ def test_a_cost_that_cannot_be_had_names_the_backend_and_what_to_add(n_priced: i
         build_dataset(rows, specs=specs("mid"))
     with pytest.raises(TraceError, match=r"'mid'.*add backends\.mid\.price to models\.yaml"):
         build_dataset(rows, specs={"mid": spec("mid", price=None)}, count_tokens=count_words)
-    with pytest.raises(TraceError, match=r"'mid'.*or output_tokens or response"):
-        build_dataset(rows, specs=specs("mid"), count_tokens=count_words)
+
+
+def test_cost_without_a_trace_of_the_answer_is_guessed_from_the_backends_other_rows() -> None:
+    rows = [trace("q0", cost_usd=None, output_tokens=8), trace("q1", cost_usd=None, response="one two")]
+    dataset = build_dataset([*rows, trace("q2", cost_usd=None)], specs=specs("small"), count_tokens=count_words)
+    assert dataset.cost_usd[2, 0] == pytest.approx((2 * 1.0 + 5 * 10.0) / 1e6)
+    assert any(note.startswith("Cost guessed") and "1 rows (small)" in note for note in dataset.notes)
+
+
+def test_cost_without_any_trace_of_an_answer_is_guessed_from_tier_and_effort() -> None:
+    rows = [trace("q0", name, cost_usd=None) for name in ("small", "mid")]
+    known = {"small": spec("small"), "mid": replace(spec("mid"), tier="lrm")}
+    dataset = build_dataset(rows, specs=known, count_tokens=count_words)
+    cost = dict(zip(dataset.backends, dataset.cost_usd[0], strict=True))
+    assert 0 < cost["small"] < cost["mid"]
 
 
 def test_a_backend_that_models_yaml_does_not_know_is_refused() -> None:
