@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from pathlib import Path
 
 from ..backends import Message
@@ -18,10 +19,11 @@ from .preferences import (
     parse_log_comparison,
     parse_preference,
 )
-from .readers import RawRow
+from .readers import KNOWN_COLUMNS, RawRow
 from .rows import COLUMNS, Trace, Values, parse_count, parse_name, parse_score, parse_trace, shown
 
 _MESSAGES_KEPT = 5
+_ALIKE = 0.75  # names of columns, as `difflib` measures it: `splt` and `split`, not `prompt` and `group`
 
 Place = tuple[int, int]  # number of the file, line
 Key = tuple[str, str, int]  # query_id, backend, draw
@@ -59,6 +61,7 @@ class Gathering:
     _sides: list[Placed[Place]] = field(default_factory=list)  # of preferences
     _feedback: dict[Key, tuple[float, Place]] = field(default_factory=dict)
     _comparisons: list[tuple[LogComparison, Place]] = field(default_factory=list)
+    _columns: set[str] = field(default_factory=set)  # that some row has
     _is_log: bool = False  # rows of a running router's log are among them, of which the oldest may have been removed
     _n_without_content: int = 0
     _n_orphans: int = 0  # feedback on rows of a log that are not there
@@ -72,6 +75,7 @@ class Gathering:
         with self._skipping_bad_rows(place):
             if raw.problem:
                 raise BadRow(raw.problem)
+            self._columns.update(raw.values)
             self._is_log |= raw.values.get("final") is not None  # no other row has this column
             if is_preference(raw.values):
                 self._take_preference(raw.values, place)
@@ -107,7 +111,7 @@ class Gathering:
     @property
     def notes(self) -> tuple[str, ...]:
         """Sentences on what was skipped, dropped or converted."""
-        notes = []
+        notes = [f"Column {shown(name)} is not read; did you mean {meant}?" for name, meant in self._slips()]
         if self.n_skipped:
             notes.append(f"Bad rows skipped: {self.n_skipped}; the first one: {self.skipped[0]}.")
         if self._n_duplicates:
@@ -129,6 +133,15 @@ class Gathering:
                 f"(winner 1, loser 0, tie 0.5 each, averaged): {self._n_preferences}."
             )
         return tuple(notes)
+
+    def _slips(self) -> Iterator[tuple[str, str]]:
+        """Yields columns that are not read, and what they look like and nobody has: a `splt` would cost the test."""
+        absent = [column for column in KNOWN_COLUMNS if column not in self._columns]
+        for name in sorted(self._columns.difference(KNOWN_COLUMNS)):
+            plain = name.strip().lower()
+            begun = [column for column in absent if column.startswith(f"{plain}_")]
+            if meant := begun or get_close_matches(plain, absent, n=1, cutoff=_ALIKE):
+                yield name, meant[0]
 
     @contextmanager
     def _skipping_bad_rows(self, place: Place) -> Iterator[None]:

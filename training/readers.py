@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import duckdb
 
 KNOWN_COLUMNS = tuple(dict.fromkeys((*COLUMNS, *PREFERENCE_COLUMNS)))
+_FEEDBACK_COLUMNS = frozenset({"query_id", "backend", "score", "draw"})
 _ROWS_AT_ONCE = 1024
 _FIELD_LIMIT = 2**31 - 1  # the largest that every platform's csv module takes; its own default cuts at 128 KiB
 
@@ -215,12 +216,15 @@ def _query_parquet(
     table = "read_parquet(?, hive_partitioning=false)"
     described = connection.execute(f"DESCRIBE SELECT * FROM {table}", source).fetchall()
     known = KNOWN_COLUMNS if columns is None else columns
-    found = [column for column in _check_header(path, [row[0] for row in described], columns) if column in known]
+    header = _check_header(path, [row[0] for row in described], columns)
+    found = [column for column in header if column in known]
     selected = ", ".join(f'"{column}"' for column in found)  # only names that this code knows
     cursor = connection.execute(f"SELECT {selected} FROM {table}", source)
+    unread: Values = dict.fromkeys(header)  # told of by the first row; their cells are not loaded
     while rows := cursor.fetchmany(_ROWS_AT_ONCE):
         for row in rows:
-            yield dict(zip(found, row, strict=True))
+            yield {**unread, **dict(zip(found, row, strict=True))}
+            unread = {}
 
 
 def _parquet_row(row: int, values: Values) -> RawRow:
@@ -251,7 +255,8 @@ def _check_header(path: Path, header: list[str], columns: Sequence[str] | None) 
     is_preference = "backend" not in header and "winner" in header
     needed = ["backend_a", "backend_b", "winner"] if is_preference else ["query_id", "backend"]
     missing = [column for column in needed if column not in header] if columns is None else []
-    if not {"query", "messages"} & set(header):
+    is_feedback = columns is None and "score" in header and _FEEDBACK_COLUMNS.issuperset(header)  # on another file's
+    if not {"query", "messages"} & set(header) and not is_feedback:
         missing.append("query")
     if missing:
         found = ", ".join(map(shown, header[:30]))

@@ -150,6 +150,34 @@ def test_unknown_columns_are_ignored(tmp_path: Path) -> None:
     assert read_traces([path]).rows == (Trace(query_id="q1", query="Why?", backend="small", score=1.0),)
 
 
+@pytest.mark.parametrize("ending", [".jsonl", ".csv", ".parquet"])
+def test_a_column_that_looks_like_a_slip_is_told(tmp_path: Path, ending: str) -> None:
+    jsonl = write_jsonl(tmp_path / "rows.jsonl", record(splt="test", cost=0.5, scores=1.0, prompt="Why?"))
+    (tmp_path / "traces").mkdir()
+    path = tmp_path / "traces" / f"rows{ending}"
+    if ending == ".parquet":
+        write_parquet(path, jsonl)
+    else:
+        rows = [json.loads(line) for line in jsonl.read_text().splitlines()]
+        (write_csv(path, rows) if ending == ".csv" else write_jsonl(path, *rows))
+    assert read_traces([path]).notes == (
+        "Column 'cost' is not read; did you mean cost_usd?",
+        "Column 'splt' is not read; did you mean split?",
+    )
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+def test_feedback_may_be_a_table(tmp_path: Path, ending: str) -> None:
+    write_jsonl(tmp_path / "a.jsonl", record(score=None))
+    feedback = write_jsonl(tmp_path / "b.jsonl", {"query_id": "q1", "backend": "small", "score": 0.25})
+    if ending == ".parquet":
+        write_parquet(tmp_path / "b.parquet", feedback)
+    else:
+        write_csv(tmp_path / "b.csv", [json.loads(feedback.read_text())])
+    feedback.unlink()
+    assert [row.score for row in read_traces([tmp_path]).rows] == [0.25]
+
+
 def test_messages_stand_for_a_query(tmp_path: Path) -> None:
     messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Why?"}]
     as_list = {"query_id": "q1", "messages": messages, "backend": "small"}

@@ -114,7 +114,7 @@ def test_a_table_without_rows_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("missing", ["query_id", "query", "backend"])
 def test_a_missing_column_is_named(tmp_path: Path, missing: str) -> None:
-    columns = [column for column in GOOD if column != missing]
+    columns = [column for column in (*GOOD, "task") if column != missing]
     table = write_lines(tmp_path / "traces.csv", ",".join(columns).encode(), b"a,b,0.5")
     assert f"column {missing} is missing; found 'query" in failure(table)
     with duckdb.connect() as connection:
