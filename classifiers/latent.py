@@ -27,6 +27,7 @@ COLLISION = (-1.4, 0.0)  # log-odds that two wrong answers are the same: one tim
 _N_NODES = 9
 _EDGE = 1e-4  # probabilities are kept this far from 0 and 1
 _NEWTON_STEPS = 3
+_LEAST_STEEP = 4e-6
 
 _MAX_QUERIES = 3000  # more teach these few numbers nothing new
 _LOADINGS = np.arange(17) * 0.25
@@ -51,14 +52,18 @@ def at_nodes(quality: FloatArray, loading: FloatArray) -> FloatArray:
     """
     nodes, weights = difficulty_nodes()
     wanted = np.minimum(np.maximum(quality, _EDGE), 1 - _EDGE)
-    slope = loading[..., None] * nodes
-    shift = np.log(wanted / (1 - wanted)) * np.sqrt(1 + (loading / 1.7) ** 2)
+    # The logistic function of x is (1 + tanh(x / 2)) / 2: shift, slope and wanted mean are those of the tanh.
+    slope = (0.5 * loading)[..., None] * nodes
+    shift = np.log(wanted / (1 - wanted)) * np.sqrt(0.25 + (loading / 3.4) ** 2)
+    wanted = 2 * wanted - 1
     for _ in range(_NEWTON_STEPS):
-        chance = _logistic(shift[..., None] + slope)
-        error = chance @ weights - wanted
-        steepness = (chance * (1 - chance)) @ weights
-        shift = shift - np.minimum(np.maximum(error / np.maximum(steepness, 1e-6), -1.0), 1.0)
-    return _logistic(shift[..., None] + slope)
+        chance: FloatArray = np.tanh(shift[..., None] + slope)
+        steepness = np.maximum(1 - (chance * chance) @ weights, _LEAST_STEEP)
+        shift -= np.minimum(np.maximum((chance @ weights - wanted) / steepness, -0.5), 0.5)
+    chance = np.tanh(shift[..., None] + slope)
+    chance *= 0.5
+    chance += 0.5
+    return chance
 
 
 def dispersion_at_nodes(collision: FloatArray) -> FloatArray:
@@ -72,11 +77,10 @@ def dispersion_at_nodes(collision: FloatArray) -> FloatArray:
     return dispersion
 
 
-def likelihood_ratio(estimate: FloatArray, confidence: FloatArray) -> FloatArray:
+def likelihood_ratio(estimate: float, confidence: float) -> float:
     """Returns how much likelier an answer would look as it does if it were right: odds after over odds before."""
-    before, after = (np.minimum(np.maximum(chance, _EDGE), 1 - _EDGE) for chance in (estimate, confidence))
-    ratio: FloatArray = after / (1 - after) * (1 - before) / before
-    return ratio
+    before, after = (min(max(chance, _EDGE), 1 - _EDGE) for chance in (estimate, confidence))
+    return after / (1 - after) * (1 - before) / before
 
 
 def shared_evidence(n_answers: int, overlap: float) -> float:
@@ -97,7 +101,8 @@ def fit_overlap(quality: FloatArray, estimates: FloatArray, confidences: FloatAr
     if not (n_seen > 1).any():
         return 0.0
     chance = at_nodes(np.where(seen, estimates, 0.5), np.broadcast_to(loading, estimates.shape))
-    ratio = np.log(likelihood_ratio(np.where(seen, estimates, 0.5), np.where(seen, confidences, 0.5)))
+    ratios = np.vectorize(likelihood_ratio)(np.where(seen, estimates, 0.5), np.where(seen, confidences, 0.5))
+    ratio = np.log(ratios)
 
     def worth(overlap: float) -> float:
         told = ratio * (np.maximum(n_seen, 1) ** -overlap)[:, None]
@@ -184,7 +189,3 @@ def _count_wrong(is_wrong: NDArray[np.bool_], answers: IntArray) -> tuple[IntArr
     is_new[:, 1:] &= labels[:, 1:] != labels[:, :-1]
     return is_counted.sum(axis=1), is_new.sum(axis=1)
 
-
-def _logistic(logits: FloatArray) -> FloatArray:
-    value: FloatArray = 0.5 + 0.5 * np.tanh(0.5 * logits)  # without overflow
-    return value

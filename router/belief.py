@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import numpy as np
 
@@ -118,25 +118,29 @@ def belief_of(evidence: Evidence) -> Belief:
 
     An answer is evidence by what confidence made of its estimate, and by which answers it agrees with.
     """
-    _, node_weights = difficulty_nodes()
-    tried = evidence.tried
-    chance = evidence.chances()[[call.place for call in tried]]
-    right, wrong = chance * _likelihood_ratio(evidence)[:, None], 1 - chance
+    if not evidence.tried:
+        return belief_before()
+    chances = evidence.chances()
+    right = [chances[call.place] * ratio for call, ratio in zip(evidence.tried, _told(evidence), strict=True)]
+    wrong = [1 - chances[call.place] for call in evidence.tried]
     groups: dict[FinalAnswer, list[int]] = {}
     loners = []
-    for number, call in enumerate(tried):
+    for number, call in enumerate(evidence.tried):
         if call.answer is None:
             loners.append(number)
         else:
             groups.setdefault(call.answer, []).append(number)
     members = list(groups.values())
-    dispersion = dispersion_at_nodes(np.array(evidence.collision))
-    anything = (right[loners] + wrong[loners]).prod(axis=0) * node_weights  # of the loners
+    _, anything = difficulty_nodes()  # that may be of the loners
+    for number in loners:
+        anything = anything * (right[number] + wrong[number])
     cases, rows = [], []
     for group in (*range(len(members)), NOBODY):
-        row = anything * ways([len(numbers) for place, numbers in enumerate(members) if place != group], dispersion)
+        others = tuple(len(numbers) for place, numbers in enumerate(members) if place != group)
+        row = anything * _ways(others, evidence.collision) if others else anything
         for place, numbers in enumerate(members):
-            row = row * (right if place == group else wrong)[numbers].prod(axis=0)
+            for number in numbers:
+                row = row * (right if place == group else wrong)[number]
         cases.append((group, NOBODY))
         rows.append(row)
         for loner, number in enumerate(loners):
@@ -144,16 +148,26 @@ def belief_of(evidence: Evidence) -> Belief:
             rows.append(row * right[number] / (right[number] + wrong[number]))
     unit_of = {number: unit for unit, numbers in enumerate([*members, *([n] for n in loners)]) for number in numbers}
     weights = np.array(rows)
+    weights /= weights[:: 1 + len(loners)].sum()  # those of the cases that name no loner
     return Belief(
-        unit_of=tuple(unit_of[number] for number in range(len(tried))),
+        unit_of=tuple(unit_of[number] for number in range(len(evidence.tried))),
         sizes=tuple(len(numbers) for numbers in members),
         cases=tuple(cases),
-        weights=weights / weights[[loner == NOBODY for _, loner in cases]].sum(),
+        weights=weights,
     )
 
 
-def ways(sizes: list[int], dispersion: FloatArray) -> FloatArray:
+@cache
+def belief_before() -> Belief:
+    """Returns what is believed before any call."""
+    _, node_weights = difficulty_nodes()
+    return Belief(unit_of=(), sizes=(), cases=((NOBODY, NOBODY),), weights=node_weights[None])
+
+
+@lru_cache(maxsize=KEPT)
+def _ways(sizes: tuple[int, ...], collision: tuple[float, ...]) -> FloatArray:
     """Returns P(wrong answers fall into groups of these sizes) at every difficulty."""
+    dispersion = dispersion_at_nodes(np.array(collision))
     chance: FloatArray = np.ones_like(dispersion)
     n_before = 0
     for size in sizes:
@@ -163,12 +177,12 @@ def ways(sizes: list[int], dispersion: FloatArray) -> FloatArray:
     return chance
 
 
-def _likelihood_ratio(evidence: Evidence) -> FloatArray:
-    """Returns how much likelier each answer would look as it does if it were right, (n_answers,)."""
-    places = [call.place for call in evidence.tried]
-    estimates = np.array([evidence.quality[place] for place in places])
-    ratio = likelihood_ratio(estimates, np.array([call.confidence for call in evidence.tried]))
+def _told(evidence: Evidence) -> list[float]:
+    """Returns how much likelier each answer would look as it does if it were right."""
     # Where looking tells nothing, nothing is learned.
-    can_look = np.array([evidence.power[place] > 0 for place in places], dtype=np.bool_)
-    told: FloatArray = ratio ** shared_evidence(int(can_look.sum()), evidence.overlap)
-    return np.where(can_look, told, 1.0)
+    looked = [evidence.power[call.place] > 0 for call in evidence.tried]
+    share = shared_evidence(sum(looked), evidence.overlap)
+    return [
+        likelihood_ratio(evidence.quality[call.place], call.confidence) ** share if can_look else 1.0
+        for call, can_look in zip(evidence.tried, looked, strict=True)
+    ]

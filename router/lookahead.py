@@ -10,13 +10,14 @@ not depend on the trade-off.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
 from ..classifiers.latent import dispersion_at_nodes
-from .belief import KEPT, Evidence, belief_of, evidence_of
+from .belief import KEPT, Evidence, belief_before, belief_of, evidence_of
 from .outcomes import Outcomes, Sets, outcomes_of, sets_of
 from .outlook import FloatArray, Outlook, Tried
 
@@ -88,9 +89,9 @@ class _Stage:
     chance: FloatArray  # of the same shape: P(this state)
 
     def one_less(self, value: FloatArray) -> FloatArray:
-        """Returns the value summed over what one answer says, (n_sets, size, n_states of the smaller sets)."""
+        """Returns the value summed over what one answer says, (n_sets * size, n_states of the smaller sets)."""
         summed = value.reshape(len(value), -1) @ self.outcomes.shrink
-        return summed.reshape(len(value), self.outcomes.size, -1)
+        return summed.reshape(len(value) * self.outcomes.size, -1)
 
     def ask(self, after: FloatArray, stakes: _Stakes) -> FloatArray:
         """Returns the value of the best next call in every state, with the shape of `chance`.
@@ -98,7 +99,8 @@ class _Stage:
         `after` is what `one_less` of the larger sets gave.
         """
         flat = self.chance.reshape(len(self.chance), 1, -1)
-        values = after[self.sets.larger, self.sets.position] - stakes.charge[self.sets.others][..., None] * flat
+        values = after.take(self.sets.grown, axis=0)
+        values -= stakes.charge.take(self.sets.others)[..., None] * flat
         if stakes.budget_usd < np.inf:
             spent = stakes.cost_usd[self.sets.members].sum(axis=1)[:, None] + stakes.cost_usd[self.sets.others]
             values[spent > stakes.budget_usd] = -np.inf
@@ -119,47 +121,53 @@ class _Plan:
         after = self.last
         for stage in reversed(self.stages):
             after = stage.one_less(np.maximum(stage.stop, stage.ask(after, stakes)))
-        value: FloatArray = after[:, 0, 0] - self.stop_now
+        value: FloatArray = after[:, 0] - self.stop_now
         return value
 
 
 @lru_cache(maxsize=KEPT)
 def _plan(evidence: Evidence, places: tuple[int, ...], depth: int, is_compared: bool) -> _Plan:
     """Returns the plan for asking up to `depth` of the candidates at these places."""
-    chosen = list(places)
-    quality, right = np.array(evidence.quality)[chosen], evidence.chances()[chosen]
+    chance = evidence.chances()[list(places)]
+    right = np.concatenate([1 - chance, chance])  # (2 * n, n_nodes)
     # An answer looks good or bad. These two chances are those of a confidence whose mean is the estimate and whose
     # variance is the power's share of that of the correctness, with two values, one as likely as the estimate.
-    told = np.sqrt(np.array(evidence.power)[chosen])
-    looks_good = np.stack([quality * (1 - told), quality + told * (1 - quality)])  # if wrong, if right
-    right = np.stack([1 - right, right])
-    looks = np.stack([1 - looks_good, looks_good], axis=-1)
-    stages = [_stage(evidence, right, looks, size, is_compared) for size in range(1, depth + 1)]
+    looks: list[float] = []  # (2, n, 2), if wrong and if right: P(looks bad), P(looks good)
+    for is_right in (0, 1):
+        for place in places:
+            quality, told = evidence.quality[place], math.sqrt(evidence.power[place])
+            looks_good = quality + told * (is_right - quality)
+            looks += 1 - looks_good, looks_good
+    seen = np.array(looks)
+    stages = [_stage(evidence, right, seen, size, is_compared) for size in range(1, depth + 1)]
+    belief = belief_of(evidence)
     return _Plan(
         stages=tuple(stages[:-1]),
         last=stages[-1].one_less(stages[-1].stop),
-        stop_now=float(belief_of(evidence).confidence().max(initial=0.0)),
+        stop_now=float(belief.confidence().max()) if evidence.tried else 0.0,
     )
 
 
 def _stage(evidence: Evidence, right: FloatArray, looks: FloatArray, size: int, is_compared: bool) -> _Stage:
     """Returns the states of `size` new answers.
 
-    `right` (2, n, n_nodes) is P(wrong) and P(right) of each candidate at every difficulty, `looks` (2, n, 2) is P(looks
-    bad or good) if it is wrong or right.
+    `right` (2 * n, n_nodes) is P(wrong), then P(right) of each candidate at every difficulty, `looks` (2 * n * 2,)
+    P(looks bad or good) if it is wrong or right.
     """
     belief = belief_of(evidence)
     outcomes = outcomes_of(belief.sizes, belief.cases, size, is_compared)
-    sets = sets_of(right.shape[1], size)
-    patterns, members = outcomes.patterns, sets.members  # (2**size, size) who is right, or how each one looks
-    rights = right[patterns[:, 0, None], members[None, :, 0]]  # (n_patterns, n_sets, n_nodes)
-    seen = looks[patterns[None, :, 0], members[:, None, None, 0], patterns[:, None, 0]]  # (n_sets, n_looks, n_patterns)
+    sets = sets_of(len(right) // 2, size)
+    rights = right.take(sets.right[0], axis=0)  # (n_patterns, n_sets, n_nodes)
+    seen = looks.take(sets.looks[0])  # (n_sets, n_looks, n_patterns)
     for i in range(1, size):
-        rights = rights * right[patterns[:, i, None], members[None, :, i]]
-        seen = seen * looks[patterns[None, :, i], members[:, None, None, i], patterns[:, None, i]]
-    table = _table(belief.sizes, belief.cases, size, is_compared, evidence.collision)
-    likely = (table @ belief.weights.T[:, :, None]).reshape(len(table), len(patterns), -1)
-    joint = rights @ likely.swapaxes(0, 1)  # (n_patterns, n_sets, n_claims + n_partitions)
+        rights *= right.take(sets.right[i], axis=0)
+        seen *= looks.take(sets.looks[i])
+    if evidence.tried:
+        table = _table(belief.sizes, belief.cases, size, is_compared, evidence.collision)
+        likely = (table * belief.weights[:, None, :, None]).sum(axis=0)
+    else:
+        likely = _likely_at_first(size, is_compared, evidence.collision)
+    joint = rights @ likely  # (n_patterns, n_sets, n_claims + n_partitions)
     of_states = seen @ joint.swapaxes(0, 1)  # (n_sets, n_looks, n_claims + n_partitions)
     claims, chance = of_states[..., : outcomes.n_claims], of_states[..., outcomes.n_claims :]
     stop = np.maximum.reduceat(claims, outcomes.first_claim, axis=-1)
@@ -177,3 +185,13 @@ def _table(
     table = outcomes_of(sizes, cases, size, is_compared).table(dispersion_at_nodes(np.array(collision)))
     table.setflags(write=False)  # it is shared
     return table
+
+
+@lru_cache(maxsize=16)
+def _likely_at_first(size: int, is_compared: bool, collision: tuple[float, ...]) -> FloatArray:
+    """Returns the table weighed by the belief before any call, which is the same for every query."""
+    belief = belief_before()
+    table = _table(belief.sizes, belief.cases, size, is_compared, collision)
+    likely: FloatArray = table[0] * belief.weights[0][:, None]
+    likely.setflags(write=False)
+    return likely

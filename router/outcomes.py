@@ -18,31 +18,40 @@ Partition = tuple[int, ...]  # the group of every new answer; groups that are ne
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sets:
-    """All sets of `size` among n candidates, and how they grow by one."""
+    """All sets of `size` among n candidates, how they grow by one, and where tables tell of their members."""
 
     members: IntArray  # (n_sets, size)
     others: IntArray  # (n_sets, n - size) the candidates that are not in the set
-    larger: IntArray  # (n_sets, n - size) the set that comes of adding that one
-    position: IntArray  # (n_sets, n - size) its position in there
+    grown: IntArray  # (n_sets, n - size) with one of these: rows of a table (n_larger_sets, size + 1)
+    right: IntArray  # (size, 2**size, n_sets) who is right: rows of a table (2, n), first wrong, then right
+    looks: IntArray  # (size, n_sets, 2**size, 2**size) how they look, who is right: entries of a table (2, n, 2)
 
 
 @lru_cache(maxsize=256)
 def sets_of(n: int, size: int) -> Sets:
     """Returns the sets, members in order."""
-    members = list(combinations(range(n), size))
+    sets = list(combinations(range(n), size))
     larger = {chosen: place for place, chosen in enumerate(combinations(range(n), size + 1))}
-    others = [[b for b in range(n) if b not in chosen] for chosen in members]
-    grown = [[tuple(sorted((*chosen, b))) for b in left] for chosen, left in zip(members, others, strict=True)]
-    shape = (len(members), n - size)
+    others = [[b for b in range(n) if b not in chosen] for chosen in sets]
+    grown = [
+        [larger[g] * (size + 1) + g.index(b) for b in left for g in [tuple(sorted((*chosen, b)))]]
+        for chosen, left in zip(sets, others, strict=True)
+    ]
+    members = np.array(sets, dtype=np.int64).reshape(len(sets), size)
+    patterns = np.array(patterns_of(size), dtype=np.int64)  # (2**size, size)
+    right = patterns.T[:, :, None] * n + members.T[:, None, :]
     return Sets(
-        members=np.array(members, dtype=np.int64).reshape(len(members), size),
-        others=np.array(others, dtype=np.int64).reshape(shape),
-        larger=np.array([[larger[g] for g in row] for row in grown], dtype=np.int64).reshape(shape),
-        position=np.array(
-            [[g.index(b) for g, b in zip(row, left, strict=True)] for row, left in zip(grown, others, strict=True)],
-            dtype=np.int64,
-        ).reshape(shape),
+        members=members,
+        others=np.array(others, dtype=np.int64).reshape(len(sets), n - size),
+        grown=np.array(grown, dtype=np.int64).reshape(len(sets), n - size),
+        right=right,
+        looks=right.swapaxes(1, 2)[:, :, None, :] * 2 + patterns.T[:, None, :, None],
     )
+
+
+def patterns_of(size: int) -> list[tuple[int, ...]]:
+    """Returns every way in which so many answers may each be one of two things."""
+    return list(product((0, 1), repeat=size))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +64,7 @@ class Outcomes:
 
     size: int
     n_cases: int
-    patterns: IntArray  # (2**size, size) of 0 and 1
+    n_patterns: int  # of who is right
     multiple: FloatArray  # (n_terms, 1) in the formula of `ways`
     n_new_groups: IntArray  # (n_terms, 1) of wrong answers
     n_wrong_before: IntArray  # (n_terms,) that can be compared
@@ -63,7 +72,7 @@ class Outcomes:
     first_claim: IntArray  # (n_partitions,)
     n_claims: int
     term_at: IntArray  # (n_entries,) the term that stands
-    table_at: IntArray  # (n_entries,) there in a table (n_patterns, n_claims + n_partitions, n_cases)
+    table_at: IntArray  # (n_entries,) there in a table (n_cases, n_patterns, n_claims + n_partitions)
     shrink: FloatArray  # (n_states, size * n_smaller_states) 1 where taking that one answer away leaves that state
 
     def ways(self, dispersion: FloatArray) -> FloatArray:
@@ -77,18 +86,19 @@ class Outcomes:
     def table(self, dispersion: FloatArray) -> FloatArray:
         """Returns how likely a pattern with a claim or a partition is in a case of the belief, at every difficulty.
 
-        Shape (n_nodes, n_patterns * (n_claims + n_partitions), n_cases).
+        Shape (n_cases, n_patterns, n_nodes, n_claims + n_partitions).
         """
         n_columns = self.n_claims + len(self.first_claim)
-        table = np.zeros((len(dispersion), len(self.patterns) * n_columns * self.n_cases))
-        table[:, self.table_at] = self.ways(dispersion)[self.term_at].T
-        return table.reshape(len(dispersion), -1, self.n_cases)
+        table = np.zeros((self.n_cases * self.n_patterns * n_columns, len(dispersion)))
+        table[self.table_at] = self.ways(dispersion)[self.term_at]
+        shaped = table.reshape(self.n_cases, self.n_patterns, n_columns, -1)
+        return np.ascontiguousarray(shaped.swapaxes(2, 3))
 
 
 @lru_cache(maxsize=256)
 def outcomes_of(sizes: tuple[int, ...], cases: tuple[tuple[int, int], ...], size: int, is_compared: bool) -> Outcomes:
     """Returns the outcomes of `size` more answers where there are groups of these `sizes` already."""
-    patterns: list[tuple[int, ...]] = list(product((0, 1), repeat=size))
+    patterns = patterns_of(size)
     partitions: list[Partition] = _partitions(len(sizes), size) if is_compared else [()]
     n_loners = 1 + max(loner for _, loner in cases)
     terms: list[tuple[int, int, int, tuple[float, int, int, int]]] = []  # partition, case, pattern, ways
@@ -128,14 +138,14 @@ def outcomes_of(sizes: tuple[int, ...], cases: tuple[tuple[int, int], ...], size
         for place in range(len(partitions))
     ]
     entries = [
-        (term, (terms[term][2] * len(columns) + column) * len(cases) + terms[term][1])
+        (term, (terms[term][1] * len(patterns) + terms[term][2]) * len(columns) + column)
         for column, members in enumerate(columns)
         for term in members
     ]
     return Outcomes(
         size=size,
         n_cases=len(cases),
-        patterns=np.array(patterns, dtype=np.int64),
+        n_patterns=len(patterns),
         multiple=np.array([[way[0]] for *_, way in terms], dtype=np.float64),
         n_new_groups=np.array([[way[1]] for *_, way in terms], dtype=np.int64),
         n_wrong_before=np.array([way[2] for *_, way in terms], dtype=np.int64),
@@ -163,7 +173,7 @@ def _partitions(n_groups: int, size: int) -> list[Partition]:
 def _ways(
     sizes: tuple[int, ...], right_group: int, partition: Partition, right: tuple[int, ...]
 ) -> tuple[float, int, int, int]:
-    """Returns multiple, new groups, wrong answers before and after: the Chinese restaurant, see `belief.ways`."""
+    """Returns multiple, new groups, wrong answers before and after: the Chinese restaurant, see `belief._ways`."""
     counts = {group: size for group, size in enumerate(sizes) if group != right_group}
     n_before = sum(counts.values())
     multiple, n_new, n_wrong = 1.0, 0, n_before
@@ -180,7 +190,7 @@ def _shrink(
     n_groups: int, size: int, patterns: list[tuple[int, ...]], partitions: list[Partition], is_compared: bool
 ) -> FloatArray:
     """Returns which states become which when one answer is taken away; a column a position and smaller state."""
-    smaller_patterns = {pattern: place for place, pattern in enumerate(product((0, 1), repeat=size - 1))}
+    smaller_patterns = {pattern: place for place, pattern in enumerate(patterns_of(size - 1))}
     smaller = {p: place for place, p in enumerate(_partitions(n_groups, size - 1) if is_compared else [()])}
     n_smaller = len(smaller_patterns) * len(smaller)
     table = np.zeros((len(patterns) * len(partitions), size * n_smaller))
