@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
@@ -28,18 +28,23 @@ class Blend:
     weights: FloatArray  # (n_parts,)
     parts: tuple[Predictor, ...]
 
+    _rest: FloatArray = field(init=False, repr=False, compare=False)  # (n_backends,) what the parts leave to the base
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_rest", self.base * (1 - self.weights.sum()))
+
     def predict(self, features: Features) -> FloatArray:
         """Returns scores, (n_queries, n_backends)."""
-        out = np.tile(self.base, (features.n_queries, 1))
+        out = np.tile(self._rest, (features.n_queries, 1))
         for weight, part in zip(self.weights, self.parts, strict=True):
-            out += weight * (part.predict(features) - self.base)
+            out += weight * part.predict(features)
         return out
 
     def predict_one(self, query: QueryFeatures) -> FloatArray:
         """Returns the scores of one query, (n_backends,)."""
-        out = self.base.copy()
+        out = self._rest.copy()
         for weight, part in zip(self.weights, self.parts, strict=True):
-            out += weight * (part.predict_one(query) - self.base)
+            out += weight * part.predict_one(query)
         return out
 
 

@@ -36,9 +36,10 @@ def ablations(predictor: Predictor, query: QueryFeatures) -> Iterator[tuple[str,
         if query.dense[place]:
             dense = query.dense.copy()
             dense[place] = 0.0  # standardised
-            yield "feature", name, predictor, replace(query, dense=dense)
+            yield "feature", name, predictor, replace(query, dense=dense, nearness={})
     if len(query.columns):
-        yield "words", "words", predictor, replace(query, columns=query.columns[:0], weights=query.weights[:0])
+        wordless = replace(query, columns=query.columns[:0], weights=query.weights[:0], nearness={})
+        yield "words", "words", predictor, wordless
     for name, without in _without_heads(predictor):
         yield "head", name, without, query
 

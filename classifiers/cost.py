@@ -77,8 +77,12 @@ class CostModel:
         )
 
     def _expect(self, logs: FloatArray) -> FloatArray:
-        out = np.full((*logs.shape[:-1], len(QUANTITIES) * self.n_backends), np.nan)
-        out[..., self.cells] = np.exp(np.minimum(logs, _MAX_LOG)) * self.smearing
+        out = np.exp(np.minimum(logs, _MAX_LOG))
+        out *= self.smearing
+        n_cells = len(QUANTITIES) * self.n_backends
+        if len(self.cells) < n_cells:
+            known, out = out, np.full((*logs.shape[:-1], n_cells), np.nan)
+            out[..., self.cells] = known
         return out.reshape(*logs.shape[:-1], len(QUANTITIES), self.n_backends)
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .features import Features, Nearness, QueryFeatures
 from .heads import check_quality, fill_missing
@@ -56,9 +58,11 @@ class References:
     def _place_one(self, query: QueryFeatures) -> tuple[Float32Array, float]:
         """Returns the point, and how long it was before."""
         if self.n_sketch:
-            slots, signs = _slots(query.columns, self.n_sketch)
             point = query.dense @ self.axes[self.n_sketch :]
-            point += (query.weights * signs) @ self.axes.take(slots, axis=0)
+            if len(query.columns):
+                slots, signs = _slot_table(self.n_sketch, 1 << int(query.columns[-1]).bit_length())
+                signed = query.weights * signs.take(query.columns)
+                point += signed @ self.axes.take(slots.take(query.columns), axis=0)
         else:
             point = query.dense[: query.embedding_dim] @ self.axes
         point -= self._origin
@@ -139,6 +143,12 @@ def _slots(columns: IntArray, n_sketch: int) -> tuple[IntArray, Float32Array]:
     return (hashed % np.uint64(n_sketch)).astype(np.int64), signs
 
 
+@lru_cache(maxsize=8)
+def _slot_table(n_sketch: int, n_columns: int) -> tuple[IntArray, Float32Array]:
+    """Returns `_slots` of the first columns, to be looked up."""
+    return _slots(np.arange(n_columns), n_sketch)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnnTable:
     """Averages `values` over the nearest references, nearer ones weighing more."""
@@ -147,6 +157,11 @@ class KnnTable:
     values: Float32Array  # (n_references, k)
     n_neighbours: int
     temperature: float  # of the softmax over cosine similarities
+    _summed: Float32Array = field(init=False, repr=False, compare=False)  # (n_references, k + 1) values, and 1
+
+    def __post_init__(self) -> None:
+        ones = np.ones((len(self.values), 1), dtype=np.float32)
+        object.__setattr__(self, "_summed", np.concatenate([self.values, ones], axis=1))
 
     def predict(self, features: Features) -> FloatArray:
         """Returns the local averages, (n_queries, k)."""
@@ -164,24 +179,34 @@ class KnnTable:
 
     def _average(self, similarity: Float32Array) -> FloatArray:
         """Returns the average over the nearest and all that are as near as the last of them, (k,)."""
-        is_near = similarity >= _largest(similarity, min(self.n_neighbours, len(similarity)))
-        nearest = is_near.nonzero()[0]
-        closeness = similarity[nearest]
+        nearest = _largest(similarity, min(self.n_neighbours, len(similarity)))
+        closeness = similarity.take(nearest)
         weights = np.exp((closeness - closeness.max()) / np.float32(self.temperature))
-        averages: FloatArray = (weights @ self.values.take(nearest, axis=0) / weights.sum()).astype(np.float64)
+        sums = weights @ self._summed.take(nearest, axis=0)
+        averages: FloatArray = (sums[:-1] / sums[-1]).astype(np.float64)
         return averages
 
 
-def _largest(values: Float32Array, k: int) -> np.float32:
-    """Returns the k-th largest of the values. Every eighth of them tells first where it must lie."""
-    sample = values[::8]
+def _largest(values: Float32Array, k: int) -> IntArray:
+    """Returns the places, ascending, of the k largest values and of all that equal the last of these.
+
+    Every eighth of them tells first where that one must lie.
+    """
+    sample = values[::8].copy()
     rank = k // 4 + 8  # twice what is expected
     if rank < len(sample) // 2:
-        large = values[values >= np.partition(sample, -rank)[-rank]]
-        if len(large) >= k:
-            values = large
-    kth: np.float32 = np.partition(values, -k)[-k]
-    return kth
+        sample.partition(-rank)
+        places: IntArray = (values >= sample[-rank]).nonzero()[0]
+        if len(places) >= k:
+            return places.compress(_are_largest(values.take(places), k))
+    return _are_largest(values, k).nonzero()[0]
+
+
+def _are_largest(values: Float32Array, k: int) -> NDArray[np.bool_]:
+    ordered = values.copy()
+    ordered.partition(-k)
+    are_largest: NDArray[np.bool_] = values >= ordered[-k]
+    return are_largest
 
 
 class KnnHead:

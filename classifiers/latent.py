@@ -188,4 +188,3 @@ def _count_wrong(is_wrong: NDArray[np.bool_], answers: IntArray) -> tuple[IntArr
     is_new = is_counted.copy()
     is_new[:, 1:] &= labels[:, 1:] != labels[:, :-1]
     return is_counted.sum(axis=1), is_new.sum(axis=1)
-

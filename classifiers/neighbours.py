@@ -63,7 +63,7 @@ class Neighbours:
         centred = query.dense[: query.embedding_dim] - self.references.mean
         # The cosines are those along the axes; see `_closeness`.
         found = near.similarity.max() * np.float32(near.length / max(math.sqrt(centred @ centred), 1e-9))
-        return float(self.closeness.searchsorted(found, side="right") + 1) / (len(self.closeness) + 1)
+        return (int(self.closeness.searchsorted(found, side="right")) + 1) / (len(self.closeness) + 1)
 
     def texts(self) -> list[str]:
         """Returns the beginning of every reference query."""

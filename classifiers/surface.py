@@ -110,24 +110,27 @@ class SurfaceReader:
         `text` is in its canonical spelling, as UTF-8, and may be cut short; `n_characters` is the length of the whole.
         """
         out = np.empty(len(SURFACE_NAMES), dtype=np.float32)
-        classes = _CLASS_OF_BYTE[np.frombuffer(text, dtype=np.uint8)]
+        classes = _CLASS_OF_BYTE.take(np.frombuffer(text, dtype=np.uint8))
         counts = np.bincount(classes, minlength=_N_BYTE_CLASSES)[:-1]
-        cues = np.bincount(self._cue_of_token[tokens], minlength=len(_CUES) + 1)[:-1]
+        cues = np.bincount(self._cue_of_token.take(tokens), minlength=len(_CUES) + 1)[:-1]
         n_tokens = len(tokens)
-        out[0] = n_characters
-        out[1] = n_tokens
-        found = {name: pattern.findall(text) for name, pattern in _STRUCTURE.items()}
-        out[2:_N_LOGS] = [*map(len, found.values()), *(len(set(found[name])) for name in _DISTINCT)]
-        out[_N_LOGS:_N_PLAIN] = 0
+        found = {name: pattern.findall(text) if _may_have(name, text) else [] for name, pattern in _STRUCTURE.items()}
+        n_distinct = [len(set(found[name])) for name in _DISTINCT]
+        out[:_N_PLAIN] = [n_characters, n_tokens, *map(len, found.values()), *n_distinct, 0, 0, 0]
         out[_N_PLAIN:_N_BYTES] = counts
         out[_N_BYTES:_N_COUNTS] = cues
         np.log1p(out[:_N_COUNTS], out=out[:_N_COUNTS])
         out[_N_LOGS] = n_characters / (n_tokens + 1)
         out[_N_LOGS + 1] = len(set(tokens.tolist())) / (n_tokens + 1)
-        out[_N_LOGS + 2] = np.count_nonzero(self._is_split[tokens]) / (n_tokens + 1)
-        out[_N_COUNTS:-1] = counts[_RATIO_PLACES] / (len(text) + 1)
+        out[_N_LOGS + 2] = np.count_nonzero(self._is_split.take(tokens)) / (n_tokens + 1)
+        out[_N_COUNTS:-1] = counts.take(_RATIO_PLACES) / (len(text) + 1)
         out[-1] = cues[_ENGLISH] / (n_tokens + 1)
         return out
+
+
+def _may_have(name: str, text: bytes) -> bool:
+    """Returns whether to look for options at all: few texts have any, and to look for them takes long."""
+    return name != "options" or b". " in text or b") " in text or b"\n" in text
 
 
 @cache

@@ -90,9 +90,10 @@ class TermVocabulary:
         """
         if not len(self.keys):
             return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32)
-        ordered = np.sort(keys)
+        ordered = keys.copy()
+        ordered.sort()
         columns = self.keys[:-1].searchsorted(ordered)  # without the last, so that what is beyond it lands on it
-        columns = columns[self.keys[columns] == ordered]
+        columns = columns[self.keys.take(columns) == ordered]
         if not len(columns):
             return columns, np.empty(0, dtype=np.float32)
         begins = np.ones(len(columns) + 1, dtype=np.bool_)  # a run of equals, at either end of all of them too
@@ -100,10 +101,10 @@ class TermVocabulary:
         starts = begins.nonzero()[0]
         if len(starts) <= len(columns):
             counts = starts[1:] - starts[:-1]
-            columns = columns[starts[:-1]]
-            weights = ((1 + np.log(counts)) * self.idf[columns]).astype(np.float32)
+            columns = columns.take(starts[:-1])
+            weights = ((1 + np.log(counts)) * self.idf.take(columns)).astype(np.float32)
         else:
-            weights = self.idf[columns]
+            weights = self.idf.take(columns)
         weights /= np.float32(math.sqrt(weights @ weights))
         return columns, weights
 

@@ -20,13 +20,13 @@ class WordTokens:
 
     def __init__(self, *, encode: Callable[[str], Sequence[int]], special: Iterable[str]) -> None:
         self._encode = encode
-        self._special = tuple(content.lower() for content in special)
+        self._special = re.compile("|".join(re.escape(content.lower()) for content in special) or r"(?!)")
         self._known: dict[str, Sequence[int]] = {}
 
     def tokenize(self, text: str) -> Sequence[int]:
         """Returns the token ids of a text."""
         lowered = text.lower()
-        if not _PLAIN.fullmatch(text) or any(content in lowered for content in self._special):
+        if not _PLAIN.fullmatch(text) or self._special.search(lowered):
             return self._encode(text)
         known = self._known
         ids: list[int] = []

@@ -191,6 +191,13 @@ def test_surface_features_are_counted() -> None:
     assert seen["digits_share"] == pytest.approx(4 / 29)
 
 
+@pytest.mark.parametrize(
+    ("text", "n_options"), [("(a) 1 b. 2 c", 2), ("1. cat\n2) eel", 2), ("3.5 a.b", 0), ("a.\nb", 1)]
+)
+def test_options_are_counted_wherever_they_begin(text: str, n_options: int) -> None:
+    assert surface(text)["options"] == pytest.approx(np.log1p(n_options))
+
+
 def test_surface_features_of_nothing_are_zero() -> None:
     assert set(surface("", np.empty(0, dtype=np.int64)).values()) == {0.0}
 
