@@ -11,6 +11,7 @@ from .latent import COLLISION, LOADING, fit_latent, fit_overlap
 
 if TYPE_CHECKING:
     from .handover import HandOver
+    from .meaning import Meaning
     from .ridge import FloatArray
     from .sparse import IntArray
 
@@ -28,7 +29,8 @@ class Escalation:
     are intercept and slope, in the difficulty, of the log-odds that two wrong answers are the same; `comparable` is the
     share of the queries whose answers come to something that can be compared. `power[a]` in [0, 1] is the share of the
     variance left by the estimate that confidence in a's answer explains: 0 where looking at the answer tells nothing.
-    `overlap` in [0, 1] is how much of what is seen in several answers is the same (see `shared_evidence`).
+    `overlap` in [0, 1] is how much of what is seen in several answers is the same (see `shared_evidence`). `meaning`
+    tells whether answers in words mean the same, None where that was not learned.
     """
 
     loading: FloatArray  # (n_backends,)
@@ -37,6 +39,12 @@ class Escalation:
     comparable: float
     overlap: float
     handover: HandOver | None = None  # what comes of having an answer checked; None: no trace tells
+    meaning: Meaning | None = None
+
+    @property
+    def can_compare(self) -> bool:
+        """Whether answers may be held against each other."""
+        return self.comparable > 0 or self.meaning is not None
 
     def take(self, places: IntArray | list[int]) -> Escalation:
         """Returns what is known of the backends at these places, -1 standing for one of which nothing is."""

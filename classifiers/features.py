@@ -12,6 +12,7 @@ from .canonical import canonical
 from .encoders import Encoder, create_encoder
 from .encoders.static import StaticEncoder, load_static, shorten
 from .errors import FitError
+from .meaning import InWords, read_words
 from .sparse import CsrMatrix, Float32Array, IntArray
 from .surface import SURFACE_NAMES, SURFACE_SCALE, SurfaceReader, load_reader, standardize
 from .terms import KeyArray, TermVocabulary, term_keys
@@ -151,6 +152,10 @@ class Featurizer:
         text = canonical(text)
         short = shorten(text)
         return _in_proportion(len(self._tokenizer.tokenize(short)), short, text)
+
+    def read_words(self, question: str, text: str) -> InWords | None:
+        """Returns what an answer to a question says in words, None where it says nothing."""
+        return read_words(question, text, self._encoder)
 
     def _read(self, texts: Sequence[str]) -> tuple[list[IntArray], Float32Array, Float32Array]:
         if not len(texts):

@@ -170,6 +170,19 @@ def _best_collision(sameness: Callable[[FloatArray], FloatArray], success: Float
     return best
 
 
+def fit_collision_rate(log_odds: FloatArray) -> FloatArray:
+    """Returns the collision, (2,), where it is only known by how much the odds that two wrong answers are the same are
+    above those of any, (n_pairs,); the same at every difficulty.
+    """
+
+    def worth(intercept: float) -> float:
+        chance = float(_logistic(np.array(intercept)))
+        told = np.log(chance * np.exp(log_odds) + 1 - chance).sum()
+        return float(told) - _penalty(intercept, COLLISION[0], _INTERCEPT_SPREAD)
+
+    return np.array([max(_INTERCEPTS.tolist(), key=worth), 0.0])
+
+
 def _evidence(logs: FloatArray) -> float:
     """Returns the log-likelihood of all queries, the difficulty summed out."""
     _, weights = difficulty_nodes()

@@ -14,6 +14,7 @@ from .estimates import Estimates
 from .features import Featurizer
 from .heads import Predictor
 from .joined import Joined
+from .meaning import InWords
 from .neighbours import Neighbour, Neighbours
 from .ridge import FloatArray
 from .sparse import Float32Array
@@ -121,6 +122,10 @@ class QueryModel:
     def count_tokens(self, text: str) -> int:
         """Returns the tokens of a text, as estimates have them in `input_tokens`."""
         return self._featurizer.count_tokens(text)
+
+    def read_words(self, question: str, text: str) -> InWords | None:
+        """Returns what an answer to a question says in words, None where it says nothing."""
+        return self._featurizer.read_words(question, text)
 
     def nearest(self, text: str, *, n: int = 5) -> list[Neighbour]:
         """Returns the training queries most like this one."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +17,9 @@ from ..classifiers.latent import (
     shared_evidence,
 )
 from .outlook import FloatArray, Outlook, Tried
+
+if TYPE_CHECKING:
+    from ..classifiers.meaning import Meaning
 
 NOBODY = -1
 KEPT = 64  # of the latest beliefs: a query is thought about several times, and a sweep of lam asks the same again
@@ -30,6 +34,8 @@ class Evidence:
     power: tuple[float, ...]
     collision: tuple[float, ...]
     overlap: float
+    comparable: float
+    meaning: Meaning | None  # None: answers in words stand alone
     tried: tuple[Tried, ...]
 
     def chances(self) -> FloatArray:
@@ -55,6 +61,8 @@ def evidence_of(outlook: Outlook, tried: tuple[Tried, ...]) -> Evidence:
         power=tuple(power),
         collision=tuple(known.collision.tolist()),
         overlap=known.overlap,
+        comparable=known.comparable,
+        meaning=known.meaning,
         tried=tuple(call for call in tried if not call.is_checked) if outlook.checks else tried,
     )
 
@@ -69,7 +77,7 @@ def _chances(quality: tuple[float, ...], loading: tuple[float, ...]) -> FloatArr
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Belief:
     """Answers that are the same are right or wrong together, and at most one group of them is right; a loner, an answer
-    that cannot be compared, is right or wrong for itself.
+    that cannot be compared, is right or wrong for itself. Those in words are loners here, see `readings`.
 
     A row of `weights` is a case: P(it and everything that was seen) at every difficulty. `cases` names the group that
     is right in it and a loner that is, where NOBODY stands for no group and for any loners. The cases that name no
@@ -80,6 +88,7 @@ class Belief:
     sizes: tuple[int, ...]  # of every group
     cases: tuple[tuple[int, int], ...]  # (group, loner)
     weights: FloatArray  # (n_cases, n_nodes), of all that name no loner 1 together
+    likelihood: float  # of everything that was seen, but for a factor that is the same whichever answers are the same
 
     def confidence(self) -> FloatArray:
         """Returns P(right) of every answer, (n_answers,)."""
@@ -90,26 +99,6 @@ class Belief:
             elif group != NOBODY:
                 chances[group] += weight
         return chances[list(self.unit_of)]
-
-
-def believe(outlook: Outlook, tried: tuple[Tried, ...]) -> Belief:
-    """Returns the belief after these calls."""
-    return belief_of(evidence_of(outlook, tried))
-
-
-def likeliest(outlook: Outlook, tried: tuple[Tried, ...]) -> tuple[int, list[float]]:
-    """Returns the number of the answer to return, and P(right) of all of them.
-
-    Of equals it is the one that looked best by itself, then the latest; never one that was given up, nor a draft that
-    was checked, of which nothing is known but how likely it looked by itself.
-    """
-    standing = [number for number, call in enumerate(tried) if not call.is_checked]
-    together = [call.confidence for call in tried]
-    if len(standing) > 1:
-        for number, chance in zip(standing, believe(outlook, tried).confidence().tolist(), strict=True):
-            together[number] = round(chance, 12)
-    whole = [number for number in standing if not tried[number].is_given_up]
-    return max(whole, key=lambda number: (together[number], tried[number].confidence, number)), together
 
 
 @lru_cache(maxsize=KEPT)
@@ -126,10 +115,10 @@ def belief_of(evidence: Evidence) -> Belief:
     groups: dict[FinalAnswer, list[int]] = {}
     loners = []
     for number, call in enumerate(evidence.tried):
-        if call.answer is None:
-            loners.append(number)
-        else:
+        if isinstance(call.answer, FinalAnswer):
             groups.setdefault(call.answer, []).append(number)
+        else:
+            loners.append(number)
     members = list(groups.values())
     _, anything = difficulty_nodes()  # that may be of the loners
     for number in loners:
@@ -148,12 +137,13 @@ def belief_of(evidence: Evidence) -> Belief:
             rows.append(row * right[number] / (right[number] + wrong[number]))
     unit_of = {number: unit for unit, numbers in enumerate([*members, *([n] for n in loners)]) for number in numbers}
     weights = np.array(rows)
-    weights /= weights[:: 1 + len(loners)].sum()  # those of the cases that name no loner
+    likelihood = float(weights[:: 1 + len(loners)].sum())  # of the cases that name no loner
     return Belief(
         unit_of=tuple(unit_of[number] for number in range(len(evidence.tried))),
         sizes=tuple(len(numbers) for numbers in members),
         cases=tuple(cases),
-        weights=weights,
+        weights=weights / likelihood,
+        likelihood=likelihood,
     )
 
 
@@ -161,7 +151,7 @@ def belief_of(evidence: Evidence) -> Belief:
 def belief_before() -> Belief:
     """Returns what is believed before any call."""
     _, node_weights = difficulty_nodes()
-    return Belief(unit_of=(), sizes=(), cases=((NOBODY, NOBODY),), weights=node_weights[None])
+    return Belief(unit_of=(), sizes=(), cases=((NOBODY, NOBODY),), weights=node_weights[None], likelihood=1.0)
 
 
 @lru_cache(maxsize=KEPT)

@@ -9,19 +9,21 @@ import numpy as np
 
 from ..backends import BackendError, Completion
 from ..classifiers.final_answer import FinalAnswer, final_answer
-from .belief import likeliest
+from ..classifiers.meaning import UNLIKE_ALL, InWords
 from .decision import Decision
 from .errors import AllBackendsFailed
 from .objectives import create_objective
 from .outlook import Outlook, Tried
 from .policy import Policy
+from .readings import likeliest
 
 # (backend, completion, what was expected of it in the light of the draft that it had) -> confidence
 Assess = Callable[[str, Completion, float | None], float]
 Charge = Callable[[str, Completion], float]  # (backend, completion) -> cost in USD
-Read = Callable[[str, Completion], FinalAnswer | None]  # (backend, completion) -> what the answer comes to
+Said = FinalAnswer | InWords | None  # what an answer comes to; None: it cannot be compared
+Read = Callable[[str, Completion], Said]  # (backend, completion) -> what the answer comes to
 
-_ANY_ANSWER = FinalAnswer(kind="text", value="")
+_ANY_ANSWERS = (None, FinalAnswer(kind="text", value=""), UNLIKE_ALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +46,7 @@ class Call:
     tried: tuple[Tried, ...]
     draft: Draft | None = None  # what it is to check
 
-    def next_after(self, confidence: float, *, cost_usd: float = 0.0, answer: FinalAnswer | None = None) -> int | None:
+    def next_after(self, confidence: float, *, cost_usd: float = 0.0, answer: Said = None) -> int | None:
         """Returns the place of the backend to ask after this call if its answer turned out so; None to stop."""
         return create_objective(self.policy.objective).escalate(
             self.outlook, self.policy, self._tried_then(confidence, cost_usd, answer)
@@ -54,14 +56,14 @@ class Call:
         """Returns whether this call's answer would be the one returned, with nobody asked after it, if confidence in it
         turned out so: whatever it comes to, as long as no other agrees with it, and however little it costs.
         """
-        answers = (None, _ANY_ANSWER) if self.outlook.escalation.comparable > 0 else (None,)
+        answers = _ANY_ANSWERS if self.outlook.escalation.can_compare else (None,)
         return all(
             self.next_after(confidence, answer=answer) is None
             and likeliest(self.outlook, self._tried_then(confidence, 0.0, answer))[0] == len(self.tried)
             for answer in answers
         )
 
-    def _tried_then(self, confidence: float, cost_usd: float, answer: FinalAnswer | None) -> tuple[Tried, ...]:
+    def _tried_then(self, confidence: float, cost_usd: float, answer: Said) -> tuple[Tried, ...]:
         place = self.outlook.names.index(self.backend)
         return (
             *_checked(self.tried, self.draft),
@@ -130,12 +132,12 @@ class Outcome:
         return ">".join(step.label for step in self.steps)
 
 
-def read_answer(_backend: str, completion: Completion) -> FinalAnswer | None:
-    """Returns what an answer comes to, None where it cannot be compared with another."""
+def read_final_answer(_backend: str, completion: Completion) -> Said:
+    """Returns the final answer of a completion, None where it has none that could be compared."""
     return final_answer(completion)
 
 
-def cascade(decision: Decision, *, assess: Assess, charge: Charge, read: Read = read_answer) -> Flow:
+def cascade(decision: Decision, *, assess: Assess, charge: Charge, read: Read = read_final_answer) -> Flow:
     """Yields the call to make; is sent what came of it; returns the outcome.
 
     The answer that is returned is the one that is likeliest to be right in the light of all others: two that agree may
@@ -147,7 +149,7 @@ def cascade(decision: Decision, *, assess: Assess, charge: Charge, read: Read = 
     """
     objective = create_objective(decision.policy.objective)
     policy, outlook = decision.policy, decision.outlook
-    is_compared = outlook.escalation.comparable > 0
+    is_compared = outlook.escalation.can_compare
     steps: list[Step] = []
     tried: tuple[Tried, ...] = ()
     place: int | None = outlook.backends.index(decision.backend)

@@ -13,8 +13,8 @@ import numpy as np
 
 from ..backends import BackendSpec, Query
 from ..classifiers import Escalation, Estimates
-from .belief import likeliest
 from .outlook import Checks, FloatArray, Outlook, Tried, with_greatest
+from .readings import likeliest
 
 CHECKS_ONLY = "asked only to check the answer of another"
 UNTOLD = "checks the answers of others, and no trace tells how well"

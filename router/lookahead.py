@@ -20,10 +20,10 @@ from ..classifiers.latent import dispersion_at_nodes
 from .belief import KEPT, Evidence, belief_before, belief_of, evidence_of
 from .outcomes import Outcomes, Sets, outcomes_of, sets_of
 from .outlook import FloatArray, Outlook, Tried
+from .readings import readings_of
 
 DEPTH, LATER_DEPTH = 3, 2  # calls looked ahead, before the first and after it
 WIDTH = 9  # backends looked at, the most promising ones
-_RARE = 0.02  # a share of queries that is not worth looking ahead for
 
 
 def gains(outlook: Outlook, tried: tuple[Tried, ...], *, lam: float, price: float) -> FloatArray:
@@ -36,10 +36,6 @@ def gains(outlook: Outlook, tried: tuple[Tried, ...], *, lam: float, price: floa
     depth = min(outlook.max_calls - len(tried), len(places), LATER_DEPTH if tried else DEPTH)
     if depth < 1:
         return net
-    evidence = evidence_of(outlook, tried)
-    # Whether answers can be compared shows in the first one; so far it is known how often they can.
-    comparable = outlook.escalation.comparable if not tried else float(bool(belief_of(evidence).sizes))
-    share = 0.0 if comparable < _RARE else 1.0 if comparable > 1 - _RARE else comparable
     cost = outlook.cost_usd[places]
     stakes = _Stakes(
         cost_usd=cost,
@@ -47,10 +43,9 @@ def gains(outlook: Outlook, tried: tuple[Tried, ...], *, lam: float, price: floa
         budget_usd=outlook.budget_usd - sum(call.cost_usd for call in tried),
     )
     gain = -lam * cost - (price if tried else 0.0)
-    if share > 0:
-        gain = gain + share * _plan(evidence, tuple(places), depth, True).value(stakes)
-    if share < 1:
-        gain = gain + (1 - share) * _plan(evidence, tuple(places), depth, False).value(stakes)
+    for reading in readings_of(evidence_of(outlook, tried)):
+        plan = _plan(reading.evidence, tuple(places), depth, reading.is_compared)
+        gain = gain + reading.share * plan.value(stakes)
     net[places] = gain
     return net
 

@@ -99,7 +99,7 @@ class Outcomes:
 def outcomes_of(sizes: tuple[int, ...], cases: tuple[tuple[int, int], ...], size: int, is_compared: bool) -> Outcomes:
     """Returns the outcomes of `size` more answers where there are groups of these `sizes` already."""
     patterns = patterns_of(size)
-    partitions: list[Partition] = _partitions(len(sizes), size) if is_compared else [()]
+    partitions: list[Partition] = partitions_of(len(sizes), size) if is_compared else [()]
     n_loners = 1 + max(loner for _, loner in cases)
     terms: list[tuple[int, int, int, tuple[float, int, int, int]]] = []  # partition, case, pattern, ways
     claims: list[list[list[int]]] = [[] for _ in partitions]  # of every partition, the terms of every claim
@@ -158,7 +158,7 @@ def outcomes_of(sizes: tuple[int, ...], cases: tuple[tuple[int, int], ...], size
     )
 
 
-def _partitions(n_groups: int, size: int) -> list[Partition]:
+def partitions_of(n_groups: int, size: int) -> list[Partition]:
     """Returns every way in which `size` answers may join groups or open new ones."""
     partitions: list[Partition] = [()]
     for _ in range(size):
@@ -191,7 +191,7 @@ def _shrink(
 ) -> FloatArray:
     """Returns which states become which when one answer is taken away; a column a position and smaller state."""
     smaller_patterns = {pattern: place for place, pattern in enumerate(patterns_of(size - 1))}
-    smaller = {p: place for place, p in enumerate(_partitions(n_groups, size - 1) if is_compared else [()])}
+    smaller = {p: place for place, p in enumerate(partitions_of(n_groups, size - 1) if is_compared else [()])}
     n_smaller = len(smaller_patterns) * len(smaller)
     table = np.zeros((len(patterns) * len(partitions), size * n_smaller))
     for state, (look, partition) in enumerate(product(patterns, partitions)):

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..classifiers.escalation import Escalation
 from ..classifiers.final_answer import FinalAnswer
+from ..classifiers.meaning import InWords
 
 if TYPE_CHECKING:
     from ..classifiers.handover import HandOver
@@ -82,6 +83,6 @@ class Tried:
     place: int
     confidence: float  # from this answer alone
     cost_usd: float
-    answer: FinalAnswer | None = None  # None: it cannot be compared with others
+    answer: FinalAnswer | InWords | None = None  # None: it cannot be compared with others
     is_given_up: bool = False  # its answer was broken off, and tells by the confidence alone
     is_checked: bool = False  # another backend had it as a draft, and its answer stands for both

@@ -14,8 +14,9 @@ from ..backends import BackendSpec, Completion, ConfigError, Query, cost_usd
 from ..backends.styles import draft_text
 from ..backends.usage import estimated_tokens
 from ..classifiers import Escalation, Estimates, PriorModel, no_escalation, question_of
+from ..classifiers.final_answer import final_answer
 from .by_name import ByName
-from .cascade import Assess, Call, Flow, Read, cascade, read_answer
+from .cascade import Assess, Call, Flow, Read, Said, cascade
 from .conversations import NO_PAST, Past
 from .decision import Decision, decide
 from .floor import NO_FLOORS, Floors
@@ -173,10 +174,10 @@ class Pool:
                 found[policy.name] = str(error)
         return found
 
-    def flow(self, query: Query, decision: Decision, *, assess: Assess | None = None, read: Read = read_answer) -> Flow:
+    def flow(self, query: Query, decision: Decision, *, assess: Assess | None = None, read: Read | None = None) -> Flow:
         """Returns the cascade that carries a decision out.
 
-        `assess` stands in for `confidence`, and `read` for `read_answer`, where what they say is known.
+        `assess` stands in for `confidence`, and `read` for `read`, where what they say is known.
         """
         estimates = decision.estimates
 
@@ -186,7 +187,20 @@ class Pool:
                 return math.nan
             return self.confidence(query, completion, backend=backend, estimate=estimate)
 
-        return cascade(decision, assess=assess or judge, charge=self.charge, read=read)
+        def said(_backend: str, completion: Completion) -> Said:
+            return self.read(query, completion)
+
+        return cascade(decision, assess=assess or judge, charge=self.charge, read=read or said)
+
+    def read(self, query: Query, completion: Completion) -> Said:
+        """Returns what an answer comes to: its final answer, else what it says in words; None where neither is worth
+        holding against other answers.
+        """
+        known = self.escalation
+        answer = final_answer(completion) if known.comparable > 0 else None
+        if answer is not None or known.meaning is None or self._trained is None:
+            return answer
+        return self._trained.model.read_words(question_of(query), completion.text)
 
     def hold(
         self,

@@ -110,7 +110,7 @@ def _fit(
     trials, chosen = choose(candidates, learned, expected[:, 0], seed=seed, asked_for=None if is_auto else classifier)
 
     progress.stage("fitting confidence")
-    answers = fit_answers(learned, chosen.quality, folds, families, run_code=run_code)
+    answers = fit_answers(learned, chosen.quality, folds, families, read_words=featurizer.read_words, run_code=run_code)
     handover = fit_drafts(learned, chosen.quality, answers.confidences, expected)
     references = choose_references(features, seed=seed)
     model = QueryModel(

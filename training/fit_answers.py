@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypedDict
 
 import numpy as np
@@ -16,6 +16,7 @@ from ..classifiers.final_answer import FinalAnswer, final_answer
 from .dataset import Dataset
 from .evaluation import FloatArray, IntArray, SignalWorth
 from .fit_early import fit_early
+from .fit_meaning import ReadWords, fit_agreement
 from .signal_worth import signal_worth
 
 _MIN_ANSWERS = 40  # graded answers below which no confidence is learned
@@ -44,14 +45,25 @@ class FittedAnswers:
 
 
 def fit_answers(
-    dataset: Dataset, estimates: FloatArray, folds: IntArray, families: Sequence[str], *, run_code: bool = False
+    dataset: Dataset,
+    estimates: FloatArray,
+    folds: IntArray,
+    families: Sequence[str],
+    *,
+    read_words: ReadWords,
+    run_code: bool = False,
 ) -> FittedAnswers:
     """Returns confidence, in whole answers and in beginnings, and escalation.
 
     `estimates` are out of fold, (n_queries, n_backends); queries of one of the `families` are twins.
     """
     confidence, confidences, signals = _fit_confidence(dataset, estimates, folds, run_code)
-    escalation = fit_escalation(dataset.as_answered().quality, estimates, confidences, final_answers(dataset))
+    answers = final_answers(dataset)
+    escalation = fit_escalation(dataset.as_answered().quality, estimates, confidences, answers)
+    meaning = fit_agreement(
+        dataset, folds, read_words, is_compared=(answers != NO_ANSWER) & (escalation.comparable > 0)
+    )
+    escalation = replace(escalation, meaning=meaning)
     early = fit_early(dataset, estimates, confidences, folds, families) if confidence is not None else None
     return FittedAnswers(
         confidence=confidence, confidences=confidences, early=early, escalation=escalation, signals=signals

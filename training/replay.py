@@ -12,9 +12,8 @@ from ..backends import Completion, Query
 from ..backends.usage import estimated_usage
 from ..backends.whole import chunks_of
 from ..classifiers import Estimates
-from ..classifiers.final_answer import FinalAnswer, final_answer
 from ..router import Decision, NoFeasibleBackend, Outcome, Policy, Pool
-from ..router.cascade import Call, Released, Reply
+from ..router.cascade import Call, Released, Reply, Said
 from ..router.hold import Verdict
 from .dataset import Dataset, completion_of
 from .evaluation import Confidences, Curve, FloatArray, PolicyOutcome
@@ -37,7 +36,7 @@ class _Reply:
 
     completion: Completion
     confidence: float
-    answer: FinalAnswer | None
+    answer: Said
 
 
 @dataclass(slots=True)
@@ -238,10 +237,11 @@ class Replayer:
             found = self.dataset.completion(row, column)
             completion = replace(found or Completion(text=""), cost_usd=float(self.dataset.cost_usd[row, column]))
             confidence = float(estimates.quality[estimates.backends.index(name)])
+            query = self.dataset.queries[row]
             if found is not None:
-                query = self.dataset.queries[row]
                 confidence = self.pool.confidence(query, completion, backend=name, estimate=confidence)
-            self._replies[key] = _Reply(completion=completion, confidence=confidence, answer=final_answer(completion))
+            answer = self.pool.read(query, completion)
+            self._replies[key] = _Reply(completion=completion, confidence=confidence, answer=answer)
         return self._replies[key]
 
 

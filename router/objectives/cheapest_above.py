@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..belief import believe
 from ..handover import best_check
 from ..lookahead import gains
 from ..outlook import Outlook, Tried
 from ..policy import Policy
+from ..readings import confidences
 from .utility import MIN_GAIN, best_place
 
 _SAME = 1e-6  # confidences this near differ by rounding only
@@ -30,7 +30,7 @@ class CheapestAbove:
 
     def escalate(self, outlook: Outlook, policy: Policy, tried: tuple[Tried, ...]) -> int | None:
         """Returns the cheapest place that is expected to be good enough now, or the one that is expected to be best."""
-        confidence = float(believe(outlook, tried).confidence().max())
+        confidence = float(confidences(outlook, tried).max())
         if len(tried) >= outlook.max_calls or confidence >= policy.quality - _SAME:
             return None
         next_call = replace(outlook, max_calls=len(tried) + 1)

@@ -42,7 +42,7 @@ class Utility:
 
 def _may_learn(outlook: Outlook) -> bool:
     """Returns whether an answer may tell anything, or be checked; where none does, the first call is the last."""
-    return outlook.checks is not None or outlook.escalation.comparable > 0 or bool(outlook.escalation.power.any())
+    return outlook.checks is not None or outlook.escalation.can_compare or bool(outlook.escalation.power.any())
 
 
 def best_place(value: FloatArray, outlook: Outlook) -> int:

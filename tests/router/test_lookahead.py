@@ -9,9 +9,10 @@ import pytest
 
 from penstock.classifiers.final_answer import FinalAnswer
 from penstock.router import Outlook, Policy, Tried
-from penstock.router.belief import _chances, belief_of, believe
+from penstock.router.belief import _chances, belief_of
 from penstock.router.lookahead import _plan, gains
 from penstock.router.objectives.utility import MIN_GAIN, Utility
+from penstock.router.readings import confidences
 
 from .pieces import outlook
 from .worlds import RIGHT, World, best_score, best_value, groups_of, random_outlook, tried_in, worlds_of
@@ -31,50 +32,50 @@ def says(*calls: tuple[int, float, FinalAnswer | None]) -> tuple[Tried, ...]:
 def test_one_answer_is_believed_as_its_confidence_says() -> None:
     seen = outlook([0.5, 0.7], [0.001, 0.01], power=0.3, loading=2.0)
     for answer in (None, SAME):
-        assert believe(seen, says((1, 0.9, answer))).confidence() == pytest.approx([0.9], abs=1e-3)
+        assert confidences(seen, says((1, 0.9, answer))) == pytest.approx([0.9], abs=1e-3)
 
 
 def test_answers_that_agree_are_believed_more_and_equally() -> None:
     seen = outlook([0.6, 0.7, 0.8], [0.001, 0.01, 0.1], loading=1.0, comparable=1.0)
-    first, second = believe(seen, says((0, 0.6, SAME), (1, 0.7, SAME))).confidence()
+    first, second = confidences(seen, says((0, 0.6, SAME), (1, 0.7, SAME)))
     assert first == second > 0.85
 
 
 def test_of_answers_that_disagree_at_most_one_is_right() -> None:
     seen = outlook([0.6, 0.7], [0.001, 0.01], loading=1.0, comparable=1.0)
-    chances = believe(seen, says((0, 0.6, SAME), (1, 0.7, OTHER))).confidence()
+    chances = confidences(seen, says((0, 0.6, SAME), (1, 0.7, OTHER)))
     assert chances.sum() < 1
     assert chances[1] > chances[0]
 
 
 def test_two_that_agree_may_outweigh_a_better_one() -> None:
     seen = outlook([0.6, 0.6, 0.7], [0.001, 0.001, 0.01], loading=1.0, comparable=1.0)
-    chances = believe(seen, says((0, 0.6, SAME), (1, 0.6, SAME), (2, 0.7, OTHER))).confidence()
+    chances = confidences(seen, says((0, 0.6, SAME), (1, 0.6, SAME), (2, 0.7, OTHER)))
     assert chances[0] == chances[1] > chances[2]
 
 
 def test_errors_that_go_together_make_agreement_worth_less() -> None:
     quality, cost = [0.6, 0.6], [0.001, 0.001]
     agree = says((0, 0.6, SAME), (1, 0.6, SAME))
-    alone = believe(outlook(quality, cost, comparable=1.0), agree).confidence()[0]
+    alone = confidences(outlook(quality, cost, comparable=1.0), agree)[0]
     often = outlook(quality, cost, comparable=1.0)
     often = replace(often, escalation=replace(often.escalation, collision=np.array([2.0, 0.0])))
-    assert alone > believe(often, agree).confidence()[0] > 0.6
+    assert alone > confidences(often, agree)[0] > 0.6
 
 
 def test_an_answer_that_cannot_be_compared_is_right_or_wrong_for_itself() -> None:
     seen = outlook([0.6, 0.7], [0.001, 0.01], power=0.3)  # errors have nothing to do with each other
-    assert believe(seen, says((0, 0.4, None), (1, 0.9, None))).confidence() == pytest.approx([0.4, 0.9], abs=1e-3)
+    assert confidences(seen, says((0, 0.4, None), (1, 0.9, None))) == pytest.approx([0.4, 0.9], abs=1e-3)
 
 
 def test_a_wrong_answer_of_one_is_bad_news_of_the_others() -> None:
     seen = outlook([0.6, 0.7], [0.001, 0.01], power=[0.9, 0.0], loading=2.0)
-    assert believe(seen, says((0, 0.01, None), (1, 0.7, None))).confidence()[1] < 0.6
+    assert confidences(seen, says((0, 0.01, None), (1, 0.7, None)))[1] < 0.6
 
 
 def test_where_looking_tells_nothing_confidence_is_not_listened_to() -> None:
     seen = outlook([0.6, 0.7], [0.001, 0.01], power=0.0)
-    assert believe(seen, says((0, 0.01, None))).confidence() == pytest.approx([0.6], abs=1e-3)
+    assert confidences(seen, says((0, 0.01, None))) == pytest.approx([0.6], abs=1e-3)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -85,7 +86,7 @@ def test_the_belief_is_that_of_counting_all_worlds(seed: int, comparable: float)
     for part in groups_of(worlds_of(seen), (0, 1, 2), is_compared=comparable > 0):
         total = sum(world.chance for world in part)
         counted = [sum(w.chance for w in part if w.says[place] == RIGHT) / total for place in range(3)]
-        assert believe(seen, tried_in(seen, part[0], (0, 1, 2))).confidence() == pytest.approx(counted, abs=5e-3)
+        assert confidences(seen, tried_in(seen, part[0], (0, 1, 2))) == pytest.approx(counted, abs=5e-3)
 
 
 # What asking is worth
@@ -180,7 +181,7 @@ def value_of_rule(seen: Outlook, worlds: list[World], asked: tuple[int, ...], po
     if asked:
         place = Utility().escalate(seen, policy, tried_in(seen, worlds[0], asked))
         if place is None:
-            chances = believe(seen, tried_in(seen, worlds[0], asked)).confidence()
+            chances = confidences(seen, tried_in(seen, worlds[0], asked))
             chosen = asked[int(chances.argmax())]
             return sum(world.chance for world in worlds if world.says[chosen] == RIGHT)
     else:
