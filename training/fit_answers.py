@@ -16,7 +16,7 @@ from ..classifiers.final_answer import FinalAnswer, final_answer
 from .dataset import Dataset
 from .evaluation import FloatArray, IntArray, SignalWorth
 from .fit_early import fit_early
-from .fit_meaning import ReadWords, fit_agreement
+from .fit_meaning import ReadWords, fit_meaning, pairs_of
 from .signal_worth import signal_worth
 
 _MIN_ANSWERS = 40  # graded answers below which no confidence is learned
@@ -60,9 +60,9 @@ def fit_answers(
     confidence, confidences, signals = _fit_confidence(dataset, estimates, folds, run_code)
     answers = final_answers(dataset)
     escalation = fit_escalation(dataset.as_answered().quality, estimates, confidences, answers)
-    meaning = fit_agreement(
-        dataset, folds, read_words, is_compared=(answers != NO_ANSWER) & (escalation.comparable > 0)
-    )
+    is_compared = (answers != NO_ANSWER) & (escalation.comparable > 0)
+    expected = np.where(np.isfinite(confidences), confidences, estimates)
+    meaning = fit_meaning(pairs_of(dataset, expected, folds, read_words, is_compared=is_compared))
     escalation = replace(escalation, meaning=meaning)
     early = fit_early(dataset, estimates, confidences, folds, families) if confidence is not None else None
     return FittedAnswers(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -23,67 +23,104 @@ _MIN_POWER = 0.02  # of likeness, below which it is not listened to
 _PENALTY = 2.0
 
 
-def fit_agreement(
-    dataset: Dataset, folds: IntArray, read_words: ReadWords, *, is_compared: NDArray[np.bool_]
-) -> Meaning | None:
-    """Returns what was learned, None where nothing was.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pairs:
+    """Pairs of graded answers to one question, a row a pair."""
 
-    `is_compared`, (n_queries, n_backends), says which answers are compared by their final answer: they are left out.
+    alike: FloatArray  # (n, 5) as `likeness` gives it
+    n_right: IntArray  # (n,) how many of the two are right
+    expected: FloatArray  # (n, 2) P(right) of either, by everything but likeness
+    folds: IntArray  # (n,)
+
+    def take(self, chosen: NDArray[np.bool_]) -> Pairs:
+        """Returns the pairs where that is true."""
+        return Pairs(
+            alike=self.alike[chosen],
+            n_right=self.n_right[chosen],
+            expected=self.expected[chosen],
+            folds=self.folds[chosen],
+        )
+
+
+def pairs_of(
+    dataset: Dataset, expected: FloatArray, folds: IntArray, read_words: ReadWords, *, is_compared: NDArray[np.bool_]
+) -> Pairs:
+    """Returns the pairs of answers that can be compared in words alone.
+
+    `expected`, (n_queries, n_backends), is P(right) of each answer. `is_compared`, likewise, says which answers are
+    compared by their final answer: they are left out.
     """
-    is_wanted = np.isfinite(dataset.quality) & ~is_compared
+    is_wanted = np.isfinite(dataset.quality) & np.isfinite(expected) & ~is_compared
     in_words = np.flatnonzero(is_wanted.sum(axis=1) > 1)
     step = max(-(-len(in_words) // _MAX_QUERIES), 1)
     questions = dataset.texts
-    alike, n_right, fold_of = [], [], []
+    alike, n_right, chances, fold_of = [], [], [], []
     for row in in_words[::step].tolist():
-        said = []
+        said: dict[int, InWords] = {}
         for column in np.flatnonzero(is_wanted[row]).tolist():
-            completion, score = dataset.completion(row, column), dataset.completion_score(row, column)
+            completion = dataset.completion(row, column)
             words = read_words(questions[row], completion.text) if completion is not None else None
             if words is not None:
-                said.append((words, score >= RIGHT))
-        for (one, is_right), (other, is_other_right) in combinations(said, 2):
-            alike.append(likeness(one, other))
-            n_right.append(is_right + is_other_right)
+                said[column] = words
+        for both in combinations(said, 2):
+            alike.append(likeness(*(said[column] for column in both)))
+            n_right.append(sum(dataset.completion_score(row, column) >= RIGHT for column in both))
+            chances.append(expected[row, list(both)])
             fold_of.append(folds[row])
-    if not alike:
-        return None
-    return fit_meaning(np.array(alike), np.array(n_right), np.array(fold_of))
+    return Pairs(
+        alike=np.array(alike, dtype=np.float64).reshape(-1, len(LIKENESS)),
+        n_right=np.array(n_right, dtype=np.int64),
+        expected=np.array(chances, dtype=np.float64).reshape(-1, 2),
+        folds=np.array(fold_of, dtype=np.int64),
+    )
 
 
-def fit_meaning(alike: FloatArray, n_right: IntArray, folds: IntArray) -> Meaning | None:
+def fit_meaning(pairs: Pairs) -> Meaning | None:
     """Returns what pairs of answers teach, None where they are too few or likeness tells nothing.
 
-    A row a pair: `alike` (n, 5) as `likeness` gives it, `n_right` (n,) how many of the two are right, `folds` (n,).
+    Beyond what was expected of either: answers to easy questions are alike, and right, and that is known already.
     """
-    is_telling = n_right > 0
-    same = (n_right[is_telling] == 2).astype(np.float64)
+    telling = pairs.take(pairs.n_right > 0)
+    same = (telling.n_right == 2).astype(np.float64)
     if min(same.sum(), (1 - same).sum()) < _MIN_PAIRS:
         return None
-    seen = alike[is_telling]
-    mean, spread = seen.mean(axis=0), seen.std(axis=0)
+    mean, spread = telling.alike.mean(axis=0), telling.alike.std(axis=0)
     scale = np.where(spread > 1e-9, 1 / np.maximum(spread, 1e-9), 0.0)
-    features = np.column_stack([(seen - mean) * scale, np.ones(len(seen))])
-    chance = np.full(len(seen), same.mean())
-    for fold in np.unique(folds[is_telling]):
-        outside = folds[is_telling] == fold
+    one = np.ones((len(same), 1))
+    features = np.hstack([(telling.alike - mean) * scale, one])
+    known = _log_odds_of_both(telling.expected)
+    chance, chance_before = np.full(len(same), same.mean()), np.full(len(same), same.mean())
+    for fold in np.unique(telling.folds):
+        outside = telling.folds == fold
         if np.ptp(same[~outside]) > 0:
-            chance[outside] = sigmoid(features[outside] @ _fit(features[~outside], same[~outside]))
-    power = float(1 - np.mean((chance - same) ** 2) / same.var())
+            for design, told in ((features, chance), (one, chance_before)):
+                weights = _fit(design[~outside], same[~outside], known[~outside])
+                told[outside] = sigmoid(design[outside] @ weights + known[outside])
+    power = float(1 - np.mean((chance - same) ** 2) / np.mean((chance_before - same) ** 2))
     if power < _MIN_POWER:
         return None
-    weights = _fit(features, same)
-    share = same.mean()
+    weights = _fit(features, same, known)
     learned = Meaning(
         mean=mean,
         scale=scale,
         weights=weights[:-1],
-        intercept=float(weights[-1] - np.log(share / (1 - share))),
+        intercept=float(weights[-1] - _fit(one, same, known)[0]),
         power=min(power, 1.0),
         collision=np.array(COLLISION),
     )
-    return replace(learned, collision=fit_collision_rate(learned.log_odds(alike[~is_telling])))
+    wrong = pairs.take(pairs.n_right == 0)
+    return replace(learned, collision=fit_collision_rate(learned.log_odds(wrong.alike)))
 
 
-def _fit(features: FloatArray, same: FloatArray) -> FloatArray:
-    return fit_logistic(features, same, np.append(np.full(len(LIKENESS), _PENALTY), 1e-3))
+def _log_odds_of_both(expected: FloatArray) -> FloatArray:
+    """Returns the log-odds that both are right rather than one of them, by what was expected of either."""
+    odds = np.clip(expected, 1e-3, 1 - 1e-3)
+    odds = odds / (1 - odds)
+    log_odds: FloatArray = np.log(odds.prod(axis=1) / odds.sum(axis=1))
+    return log_odds
+
+
+def _fit(features: FloatArray, same: FloatArray, known: FloatArray) -> FloatArray:
+    """Returns the weights, the last being that of the constant."""
+    penalties = np.append(np.full(features.shape[1] - 1, _PENALTY), 1e-3)
+    return fit_logistic(features, same, penalties, offset=known)
