@@ -34,10 +34,11 @@ class Reading:
 
 def confidences(outlook: Outlook, tried: tuple[Tried, ...]) -> FloatArray:
     """Returns P(right) of every answer but the drafts that were checked, in the light of all of them, (n_answers,)."""
-    chances = [
-        reading.share * belief_of(reading.evidence).confidence() for reading in readings_of(evidence_of(outlook, tried))
-    ]
-    return np.sum(chances, axis=0, dtype=np.float64)
+    first, *others = readings_of(evidence_of(outlook, tried))
+    chances = first.share * belief_of(first.evidence).confidence()
+    for reading in others:
+        chances += reading.share * belief_of(reading.evidence).confidence()
+    return chances
 
 
 def likeliest(outlook: Outlook, tried: tuple[Tried, ...]) -> tuple[int, list[float]]:

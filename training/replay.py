@@ -191,8 +191,10 @@ class Replayer:
             return self._reply(row, name).confidence
         return self.pool.confidence(self.dataset.queries[row], completion, backend=name, estimate=expected)
 
-    def _read(self, row: int, name: str, completion: Completion) -> FinalAnswer | None:
-        return self._reply(row, name).answer if name in self._columns else final_answer(completion)
+    def _read(self, row: int, name: str, completion: Completion) -> Said:
+        if name in self._columns:
+            return self._reply(row, name).answer
+        return self.pool.read(self.dataset.queries[row], completion)
 
     def _listened(self, row: int, decision: Decision, call: Call, whole: Completion, listener: _Listener) -> Reply:
         """Returns what becomes of an answer that comes piece by piece."""
