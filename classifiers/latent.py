@@ -9,6 +9,7 @@ restaurant (Ewens 1972), the oftener the harder the query: what misleads one mod
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import cache
 from itertools import product
@@ -176,7 +177,7 @@ def fit_collision_rate(log_odds: FloatArray) -> FloatArray:
     """
 
     def worth(intercept: float) -> float:
-        chance = float(_logistic(np.array(intercept)))
+        chance = 0.5 + 0.5 * math.tanh(0.5 * intercept)
         told = np.log(chance * np.exp(log_odds) + 1 - chance).sum()
         return float(told) - _penalty(intercept, COLLISION[0], _INTERCEPT_SPREAD)
 
