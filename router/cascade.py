@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..backends import BackendError, Completion
+from ..backends import BackendError, Completion, PenstockError
 from ..classifiers.final_answer import FinalAnswer, final_answer
 from ..classifiers.meaning import UNLIKE_ALL, InWords
 from .decision import Decision
@@ -86,7 +86,14 @@ class GivenUp:
     confidence: float  # P(it would have been correct)
 
 
-Reply = Completion | Released | GivenUp | BackendError
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stopped:
+    """No call may be made any more, and why: what has come by then has to do."""
+
+    error: PenstockError
+
+
+Reply = Completion | Released | GivenUp | Stopped | BackendError
 Flow = Generator[Call, Reply, "Outcome"]
 
 
@@ -146,6 +153,7 @@ def cascade(decision: Decision, *, assess: Assess, charge: Charge, read: Read = 
 
     Raises:
         AllBackendsFailed: no backend that could be asked gave an answer.
+        PenstockError: it was stopped before there was one.
     """
     objective = create_objective(decision.policy.objective)
     policy, outlook = decision.policy, decision.outlook
@@ -158,6 +166,10 @@ def cascade(decision: Decision, *, assess: Assess, charge: Charge, read: Read = 
         draft = _draft(outlook, tried, place, steps)
         draft_of = draft.backend if draft else None
         reply = yield Call(backend=name, outlook=outlook, policy=policy, tried=tried, draft=draft)
+        if isinstance(reply, Stopped):
+            if all(call.is_given_up for call in tried):
+                raise reply.error
+            break
         if isinstance(reply, BackendError):
             steps.append(
                 Step(backend=name, completion=None, error=reply, confidence=0.0, cost_usd=0.0, draft_of=draft_of)

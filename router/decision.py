@@ -89,6 +89,7 @@ class Decision:
                     "output_tokens": plain(columns.output_tokens[place]),
                     "latency_s": plain(columns.latency_s[place]),
                     "excluded": self.excluded.get(name),
+                    "checks": self.outlook.checks is not None and name in self.outlook.checks.backends,
                 }
                 for place, name in enumerate(columns.backends)
             ],

@@ -14,7 +14,7 @@ from ..backends import BackendError, Chunk, Completion, Query
 from .ahead import Ahead
 from .answer import Answer, AnswerChunk
 from .caller import NEVER, Calls
-from .cascade import Call, Draft, Outcome, Released, Reply
+from .cascade import Call, Draft, Outcome, Released, Reply, Stopped
 from .decision import Decision
 from .hold import Verdict
 from .logbook import Logbook
@@ -54,6 +54,9 @@ class Run:
                 try:
                     while True:
                         call = next(flow) if reply is None else flow.send(reply)
+                        if (stopped := self._stopped(call)) is not None:
+                            reply = stopped
+                            continue
                         entry, begun = ahead.turn(call.backend)
                         entry.draft_of = call.draft.backend if call.draft else None
                         self._give_head_start(call, ahead)
@@ -87,6 +90,9 @@ class Run:
                 try:
                     while True:
                         call = next(flow) if reply is None else flow.send(reply)
+                        if (stopped := self._stopped(call)) is not None:
+                            reply = stopped
+                            continue
                         name = call.backend
                         entry, begun = ahead.turn(name)
                         entry.draft_of = call.draft.backend if call.draft else None
@@ -177,12 +183,20 @@ class Run:
         """Returns the query, with the answer of another backend where that is to be checked."""
         return self.query if draft is None else replace(self.query, draft=draft.text)
 
+    def _stopped(self, call: Call) -> Stopped | None:
+        """Returns what ends the cascade where a further call may not be made."""
+        refusal = self.tally.refusal() if call.tried else None
+        if refusal is None:
+            return None
+        logger.info("%s is not asked any more: %s", call.backend, refusal)
+        return Stopped(error=refusal)
+
     def _give_head_start(self, call: Call, ahead: Ahead) -> None:
         """Lets the likely next call begin before its turn, where that is worth it."""
         if not call.policy.speculate:
             return
         start = head_start(call, self.decision.estimates)
-        if start is not None:
+        if start is not None and self.tally.refusal() is None:
             ahead.begin(start.backend, after_s=start.after_s)
 
     def _deadline(self) -> float:

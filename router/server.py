@@ -24,7 +24,19 @@ from .formats.events import encode_json
 from .headers import answer_headers, encode_headers, first_headers
 from .http_error import HttpError, http_error_of
 from .keep_alive import KeepAlive
-from .keys import ANYONE, Guard, Key, Store, check_scored, confined, open_store, permitted, refuse_cross_site
+from .keys import (
+    ANYONE,
+    Guard,
+    Key,
+    Store,
+    check_scored,
+    confined,
+    decision_for,
+    error_for,
+    open_store,
+    permitted,
+    refuse_cross_site,
+)
 from .loopback import is_local
 from .metrics import CONTENT_TYPE, Metrics
 from .model_list import model_list
@@ -140,7 +152,7 @@ class Sidecar:
             self._see_refusal(reply, BrokenOff.__name__)
             logger.info("trace %s: the client has gone", reply.trace_id)
         except PenstockError as error:
-            reply.exchange.error = error
+            reply.exchange.error = error = error_for(reply.exchange.key, error)
             told = http_error_of(error, format=reply.format.name)
             if told.status != 405 and told.code not in _OUTSIDE:
                 self._see_refusal(reply, told.code or type(error).__name__)
@@ -268,7 +280,7 @@ class Sidecar:
         request = confined(request, self._router.config, key)
         decision = self._router.dry_run(request.query, request.model, request.wishes, asker=request.asker)
         headers = {"x-penstock-backend": decision.backend, "x-penstock-reason": decision.reason}
-        await reply.json(decision.as_dict(), headers=encode_headers(headers))
+        await reply.json(decision_for(key, decision), headers=encode_headers(headers))
 
     async def _feedback(self, scope: Scope, receive: Receive, reply: Reply, key: Key) -> None:
         feedback = read_feedback(await read_body(scope, receive, limit=self._max_body_bytes))

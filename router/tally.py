@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from ..backends import BackendError, Chunk, Completion, Usage
+from ..backends import BackendError, Chunk, Completion, PenstockError, Usage
 from ..backends.usage import BYTES_PER_TOKEN
 from .answer import Answer
 from .cascade import GivenUp, Released, Reply, Step
@@ -68,6 +68,7 @@ class Tally:
         self._charge = charge
         self._entries: list[Entry] = []
         self.answer: Answer | None = None  # what came of them
+        self.refusal: Callable[[], PenstockError | None] = lambda: None  # why no further call may be made
 
     def begin(self, backend: str) -> Entry:
         """Returns the entry of a call that begins."""

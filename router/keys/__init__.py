@@ -6,7 +6,7 @@ from .cross_site import refuse_cross_site, refuse_from_afar
 from .guard import Guard
 from .key import ANYONE, Key, new_key
 from .memory import MemoryStore
-from .permission import check_scored, confined, permitted
+from .permission import check_scored, confined, decision_for, error_for, permitted
 from .store import Claim, Store, open_store
 
 __all__ = [
@@ -18,6 +18,8 @@ __all__ = [
     "Store",
     "check_scored",
     "confined",
+    "decision_for",
+    "error_for",
     "new_key",
     "open_store",
     "permitted",

@@ -69,7 +69,10 @@ class Guard:
 
     @contextlib.contextmanager
     def billed(self, key: Key, tally: Tally) -> Iterator[None]:
-        """A context whose end charges the key with what the request has used by then."""
+        """A context whose end charges the key with what the request has used by then, and in which no further call is
+        made once that, with all else the key has used, reaches a limit.
+        """
+        tally.refusal = lambda: self._refusal(key, tally)
         try:
             yield
         finally:
@@ -103,6 +106,24 @@ class Guard:
         spent = [limit for limit, claim, total in zip(held, claims, totals, strict=True) if total >= claim.limit]
         if spent:
             raise _too_much(max(spent, key=lambda limit: limit.ends_at), now)
+
+    def _refusal(self, key: Key, tally: Tally) -> HttpError | None:
+        """Returns why a request that has used so much may make no further call, None where it may."""
+        now = self._clock()
+        held = [limit for limit in limits_of(key, now) if limit.most is not None and limit.unit in ("tokens", "usd")]
+        if self._store is None or not held:
+            return None
+        tokens, cost_usd = tally.total()
+        used = {"tokens": float(tokens), "usd": cost_usd}
+        try:
+            with _looked_up():
+                totals = self._store.charge([_claim(limit, 0.0, held=False) for limit in held], now=now)
+        except HttpError as error:
+            return error
+        spent = [
+            limit for limit, total in zip(held, totals, strict=True) if total + used[limit.unit] >= (limit.most or 0.0)
+        ]
+        return _too_much(max(spent, key=lambda limit: limit.ends_at), now) if spent else None
 
     def _settle(self, store: Store, key: Key, *, tokens: int, cost_usd: float) -> None:
         """Adds what was used; what the store does not take is kept for the next time, and told."""

@@ -33,6 +33,10 @@ class Key:
     budget_usd_month: float | None = None
     sees_all: bool = False  # may see the requests of every key on the page
 
+    def may_see(self, backend: str) -> bool:
+        """Returns whether the holder is told of a backend."""
+        return self.sees_all or not self.backends or backend in self.backends
+
     def is_held_by(self, text: str) -> bool:
         """Returns whether a text is this key, and it may still be used; how long that takes tells nothing."""
         is_same = hmac.compare_digest(_digest(text), self.digest)

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
+from ...backends import PenstockError
 from ..config import Config
+from ..decision import Decision
+from ..errors import NoBackendFree, NoFeasibleBackend
 from ..feedback import Comparison, Feedback
 from ..formats import Request
 from ..http_error import HttpError
@@ -56,6 +60,32 @@ def confined(request: Request, config: Config, key: Key) -> Request:
         return request
     others = tuple(name for name in config.backends if name not in key.backends)
     return replace(request, wishes=replace(request.wishes, deny=(*(request.wishes.deny or ()), *others)))
+
+
+def decision_for(key: Key, decision: Decision) -> dict[str, Any]:
+    """Returns a decision as plain JSON values, without the backends that a key is told nothing of."""
+    told = decision.as_dict()
+    hidden = [name for name in decision.estimates.backends if not key.may_see(name)]
+    if not hidden:
+        return told
+    for part in ("estimates", "flips"):
+        told[part] = [row for row in told[part] if row["backend"] not in hidden]
+    for part in ("neighbours", "contributions"):
+        for row in told[part]:
+            row["quality"] = {name: value for name, value in row["quality"].items() if name not in hidden}
+    # Those that are about one backend begin with its name.
+    told["notes"] = [note for note in told["notes"] if not any(note.startswith(f"{name}: ") for name in hidden)]
+    return told
+
+
+def error_for(key: Key | None, error: PenstockError) -> PenstockError:
+    """Returns an error without the backends that a key is told nothing of."""
+    if key is None or not isinstance(error, NoFeasibleBackend):
+        return error
+    excluded = {name: reason for name, reason in error.excluded.items() if key.may_see(name)}
+    if isinstance(error, NoBackendFree):
+        return NoBackendFree(excluded, retry_after_s=error.retry_after_s)
+    return NoFeasibleBackend(excluded)
 
 
 def check_scored(feedback: Feedback | Comparison, key: Key, *, backend_of: Callable[[str], str | None]) -> None:

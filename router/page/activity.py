@@ -39,7 +39,7 @@ def activity(recent: Recent, router: Router, key: Key, *, after: int, started_at
         "models": model_names(config),
         "totals": {**asdict(totals), "saved_usd": totals.best_cost_usd - totals.cost_usd},
         "backends": _backends(requests, router, key),
-        "requests": [_told(request) for request in requests if request.number > after],
+        "requests": [_told(request, key) for request in requests if request.number > after],
     }
 
 
@@ -64,7 +64,7 @@ def read_after(query_string: bytes) -> int:
     return int(text)
 
 
-def _told(request: Request) -> dict[str, Any]:
+def _told(request: Request, key: Key) -> dict[str, Any]:
     decision = request.decision
     told = {
         "number": request.number,
@@ -93,6 +93,7 @@ def _told(request: Request) -> dict[str, Any]:
         "estimates": {
             name: {"quality": plain(quality), "cost_usd": plain(cost)}
             for name, quality, cost in zip(estimates.backends, estimates.quality, estimates.cost_usd, strict=True)
+            if key.may_see(name)
         },
     }
 
@@ -116,7 +117,7 @@ def _backends(requests: Sequence[Request], router: Router, key: Key) -> list[dic
             **_state(state, is_whole=key.sees_all),
         }
         for (name, spec), state in zip(router.config.backends.items(), router.gates().values(), strict=True)
-        if not key.backends or name in key.backends
+        if key.may_see(name)
     ]
 
 

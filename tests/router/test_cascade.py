@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penstock.backends import BackendError, BackendTimeout, Completion, Query, RateLimited
+from penstock.backends import BackendError, BackendTimeout, Completion, PenstockError, Query, RateLimited
 from penstock.router import AllBackendsFailed, Decision, Outcome, Policy, cascade, decide
-from penstock.router.cascade import Call, GivenUp, Released
+from penstock.router.cascade import Call, GivenUp, Released, Stopped
 
 from .pieces import NAMES, completion, estimates, outlook, spec
 
@@ -66,6 +66,23 @@ def run(
 
 TWO = decision([0.5, 0.9], [0.001, 0.01])
 THREE = decision([0.5, 0.7, 0.9], [0.001, 0.002, 0.01])
+
+
+def test_a_cascade_that_is_stopped_ends_with_what_it_has() -> None:
+    flow = cascade(TWO, assess=lambda *_: 0.01, charge=lambda *_: 0.001)
+    next(flow)
+    assert flow.send(Completion(text="391")).backend == "mid"
+    with pytest.raises(StopIteration) as end:
+        flow.send(Stopped(error=PenstockError("no more")))
+    outcome: Outcome = end.value.value
+    assert (outcome.path, outcome.step.confidence) == ("small", 0.01)
+
+
+def test_a_cascade_that_is_stopped_before_there_is_an_answer_says_why() -> None:
+    flow = cascade(TWO, assess=lambda *_: 0.01, charge=lambda *_: 0.001)
+    next(flow)
+    with pytest.raises(PenstockError, match="no more"):
+        flow.send(Stopped(error=PenstockError("no more")))
 
 
 def test_a_cascade_is_driven_by_next_and_send() -> None:

@@ -2,7 +2,7 @@
 
 import { askEvents, askJson } from "./api.js";
 import { backendName, byId, cells, el, tableParts } from "./dom.js";
-import { count, dollars, percent, probability, seconds, usd } from "./format.js";
+import { change, count, dollars, percent, probability, seconds, usd } from "./format.js";
 
 /** Makes the form work; `order` gives the backends' names. */
 export function setUpAsk(order) {
@@ -106,7 +106,7 @@ function decision(told, order) {
       ...cells(columns, [
         [
           backendName(estimate.backend, order),
-          estimate.excluded ? el("div", { class: "small bad" }, `not asked: ${estimate.excluded}`) : null,
+          estimate.excluded ? why(estimate) : null,
         ],
         [probability(estimate.quality), el("meter", { ...bar, class: color })],
         money(estimate.cost_usd),
@@ -125,6 +125,9 @@ function decision(told, order) {
   if (told.source === "cold start") {
     parts.push(el("p", { class: "small" }, "Nothing was learned yet: quality is guessed from the tier, cost from the price."));
   }
+  if (told.contributions.length) {
+    parts.push(el("h3", {}, "What told most"), ...contributions(told, order));
+  }
   if (told.flips.length) {
     parts.push(el("h3", {}, "What would flip the decision"), flips(told, order));
   }
@@ -132,6 +135,24 @@ function decision(told, order) {
     parts.push(el("h3", {}, "Nearest training queries, and what each backend scored"), neighbours(told.neighbours, order));
   }
   return parts;
+}
+
+/** Returns why a backend is not the first to be asked. */
+function why({ checks, excluded }) {
+  return checks ? el("div", { class: "small quiet" }, excluded) : el("div", { class: "small bad" }, `not asked: ${excluded}`);
+}
+
+/** Returns what was seen of the query and moved the estimates, for the first choice and for who is next to it. */
+function contributions(told, order) {
+  const names = [...new Set([told.backend, ...told.flips.slice(-1).map((flip) => flip.backend)])];
+  const columns = [["Seen in the query", ""], ...names.map((name) => [backendName(name, order), "number"])];
+  const rows = told.contributions.map(({ kind, name, quality }) =>
+    el("tr", {}, ...cells(columns, [el("span", {}, el("span", { class: "quiet" }, `${kind} `), name), ...names.map((each) => change(quality[each]))])),
+  );
+  return [
+    el("div", { class: "scroll" }, el("table", { class: "contributions" }, ...tableParts(columns, rows))),
+    el("p", { class: "small quiet" }, "P(correct) with it, less P(correct) without it. Each is left out alone, so they do not add up."),
+  ];
 }
 
 function flips(told, order) {

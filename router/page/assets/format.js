@@ -19,6 +19,13 @@ export function probability(value) {
   return value == null ? NOTHING : value.toFixed(2);
 }
 
+/** Returns a change of a probability, with its sign. */
+export function change(value) {
+  if (value == null) return NOTHING;
+  const size = Math.abs(value).toFixed(3);
+  return `${Number(size) === 0 ? "" : value < 0 ? "−" : "+"}${size}`;
+}
+
 /** Returns a time span. */
 export function seconds(value) {
   if (value == null) return NOTHING;

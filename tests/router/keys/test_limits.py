@@ -12,9 +12,10 @@ from typing import Any
 import httpx
 import pytest
 
-from penstock.backends import Chunk, FakeBackend, PenstockError, ServerFailed
+from penstock.backends import Chunk, FakeBackend, PenstockError, Query, ServerFailed
 from penstock.router import Router
 from penstock.router.keys import Claim, Key, MemoryStore, new_key, open_store
+from penstock.router.keys.limits import limits_of
 from penstock.router.server import Sidecar
 
 from ..serving import (
@@ -96,6 +97,54 @@ def test_every_call_of_a_cascade_is_counted(tmp_path: Path) -> None:
     got = call(app, "/v1/chat/completions", {"messages": HELLO}, headers={"x-api-key": door.text})
     assert got.json["penstock"]["path"] == "small>lrm"
     assert door.used["usd a day"] == got.json["penstock"]["cost_usd"]
+
+
+def escalating(
+    folder: Path, door: Door, small: FakeBackend | None = None, *, is_stream: bool = False
+) -> tuple[Any, FakeBackend]:
+    """Returns the reply to a request whose first answer looks wrong, and the backend that would be asked then."""
+    lrm = FakeBackend(answer="right")
+    router = make_judging_router(folder, {"small": small or FakeBackend(answer="wrong"), "lrm": lrm})
+    app = Sidecar(router, keys=door.store, clock=lambda: NOON)
+    body = {"messages": HELLO, "stream": is_stream}
+    return call(app, "/v1/chat/completions", body, headers={"x-api-key": door.text}), lrm
+
+
+@pytest.mark.parametrize("is_stream", [False, True])
+@pytest.mark.parametrize("limits", [{"budget_usd_day": 1e-9}, {"budget_usd_month": 1e-9}, {"tpm": 1}])
+def test_a_budget_that_the_first_call_has_spent_allows_no_second(tmp_path: Path, is_stream: bool, limits: Any) -> None:
+    door = Door(tmp_path, **limits)
+    got, lrm = escalating(tmp_path, door, is_stream=is_stream)
+    assert got.status == 200
+    assert "wrong" in got.body.decode()
+    assert not lrm.queries
+    assert door.used["usd a day"] > 0
+
+
+def test_a_budget_that_holds_both_calls_allows_them(tmp_path: Path) -> None:
+    got, lrm = escalating(tmp_path, Door(tmp_path, budget_usd_day=1.0, tpm=10**6))
+    assert got.json["penstock"]["path"] == "small>lrm"
+    assert len(lrm.queries) == 1
+
+
+def test_what_others_have_spent_of_a_budget_meanwhile_counts_before_a_further_call(tmp_path: Path) -> None:
+    door = Door(tmp_path, budget_usd_day=1.0)
+
+    def spends(query: Query) -> str:
+        (counter,) = (limit for limit in limits_of(door.key, NOON) if (limit.unit, limit.window) == ("usd", "day"))
+        door.store.charge([Claim(counter=counter.counter, amount=1.0, expires_at=counter.ends_at)], now=NOON)
+        return "wrong"
+
+    got, lrm = escalating(tmp_path, door, FakeBackend(answer=spends))
+    assert (got.status, got.json["penstock"]["path"]) == (200, "small")
+    assert not lrm.queries
+
+
+def test_a_first_call_that_failed_has_spent_nothing_and_another_is_made(tmp_path: Path) -> None:
+    door = Door(tmp_path, budget_usd_day=1e-9)
+    got, lrm = escalating(tmp_path, door, FakeBackend(answer=ServerFailed("down")))
+    assert got.json["penstock"]["path"] == "small!>lrm"
+    assert len(lrm.queries) == 1
 
 
 def test_a_request_whose_call_failed_costs_nothing(tmp_path: Path) -> None:

@@ -46,10 +46,22 @@ def test_a_wish_does_not_widen_a_key(tmp_path: Path, wish: Any) -> None:
     assert (got.status, got.json["error"]["code"]) == (400, "no_feasible_backend")
 
 
-def test_a_dry_run_tells_who_is_denied(tmp_path: Path) -> None:
+def test_a_dry_run_tells_nothing_of_other_backends(tmp_path: Path) -> None:
     got = Door(tmp_path, backends=("small",)).call("/v1/route", {"messages": HELLO, "model": "best"})
     assert got.json["backend"] == "small"
-    assert {row["backend"]: row["excluded"] for row in got.json["estimates"]} == {"small": None, "lrm": "in deny"}
+    assert [row["backend"] for row in got.json["estimates"]] == ["small"]
+    assert "lrm" not in got.body.decode()
+    whole = Door(tmp_path, backends=("small",), sees_all=True).call("/v1/route", {"messages": HELLO, "model": "best"})
+    assert [row["backend"] for row in whole.json["estimates"]] == ["small", "lrm"]
+
+
+@pytest.mark.parametrize("path", ["/v1/route", "/v1/chat/completions", "/v1/messages"])
+def test_an_error_tells_nothing_of_other_backends(tmp_path: Path, path: str) -> None:
+    body = {"messages": HELLO, "max_tokens": 10, "penstock": {"deny": ["small"]}}
+    got = Door(tmp_path, backends=("small",)).call(path, body)
+    assert got.status == 400
+    assert "small: in deny" in got.body.decode()
+    assert "lrm" not in got.body.decode()
 
 
 @pytest.mark.parametrize("path", ["/v1/messages", "/v1/messages/count_tokens", "/v1/responses", "/v1/route"])

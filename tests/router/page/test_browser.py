@@ -8,9 +8,11 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
 
 from penstock.backends import FakeBackend
+from penstock.classifiers import Contribution
 from penstock.router import Router
 from penstock.router.keys import Key, MemoryStore, new_key
 from penstock.router.server import Sidecar
@@ -72,6 +74,33 @@ def test_a_query_can_be_explained_and_asked_and_is_then_shown(tmp_path: Path) ->
         await tab.until("document.querySelector('#answer').innerText.includes('noted')")
 
     with serving(Sidecar(make_judging_router(tmp_path, {"small": small, "lrm": lrm}))) as url:
+        browse(work)
+
+
+def test_the_explanation_tells_what_was_seen_of_the_query_and_moved_the_estimates(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    router = make_judging_router(tmp_path, {"small": FakeBackend(answer="no"), "lrm": FakeBackend(answer="no")})
+    found = (
+        Contribution(kind="feature", name="digits", quality=np.array([-0.25, -0.0001])),
+        Contribution(kind="words", name="all", quality=np.array([0.125, 0.5])),
+    )
+    monkeypatch.setattr(router.pool, "contributions", lambda text: found)
+
+    async def work(tab: Tab) -> None:
+        await tab.open(url)
+        await tab.until("document.querySelector('#requests .empty')")
+        await tab.fill("#query", "What is 17 * 23?")
+        await tab.click("#explain")
+        told = await tab.until("document.querySelector('.contributions').innerText")
+        rows = [line.split("\t") for line in told.splitlines()]
+        assert rows == [
+            ["Seen in the query", "small", "lrm"],
+            ["words all", "+0.125", "+0.500"],
+            ["feature digits", "−0.250", "0.000"],
+        ]
+
+    with serving(Sidecar(router)) as url:
         browse(work)
 
 
@@ -142,7 +171,7 @@ def test_it_fits_a_narrow_window_and_a_dark_room_and_says_when_the_sidecar_is_go
                 colors.append(await tab.value("getComputedStyle(document.body).backgroundColor"))
             await tab.click(".row button")
             assert await tab.value("document.documentElement.scrollWidth") <= 360
-            assert "400" in await tab.value("document.querySelector('.row .bad').innerText")
+            assert "404" in await tab.value("document.querySelector('.row .bad').innerText")
         assert colors[0] != colors[1]
         assert "cannot be reached" in await tab.until("document.querySelector('#problem').innerText")
         tab.troubles = [told for told in tab.troubles if "Failed to load resource" not in told]

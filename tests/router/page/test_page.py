@@ -203,6 +203,8 @@ def test_backends_that_a_key_may_not_use_are_not_told(tmp_path: Path) -> None:
     told = house.told("anna")
     assert [backend["name"] for backend in told["backends"]] == ["small"]
     assert "lrm" not in told["models"]
+    house.ask("anna")
+    assert "lrm" not in str(house.told("anna"))
 
 
 def test_looking_does_not_use_up_the_requests_of_a_key(tmp_path: Path) -> None:
