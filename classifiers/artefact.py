@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ import orjson
 from ..backends import ConfigError
 from .errors import ArtefactError
 from .persist import Arrays, dump, load
+from .whole_file import whole_file
 
 if TYPE_CHECKING:
     from .certificate import Certificate
@@ -30,8 +32,8 @@ SCHEMA = 6  # raise it with every change of what is stored
 _MANIFEST = "manifest.json"
 _WEIGHTS = "weights.safetensors"
 _SET_ASIDE = "weights.safetensors.old"
-_PART = ".part"  # ends the name of a file that is being written
-_OURS = {_WEIGHTS, _SET_ASIDE, _WEIGHTS + _PART, _MANIFEST + _PART}
+_OURS = {_WEIGHTS, _SET_ASIDE}
+_PARTS = "*.part"  # files that are being written
 _PACKAGES = ("penstock", "numpy", "tokenizers", "safetensors")
 
 
@@ -94,11 +96,14 @@ def save_artefact(
         if not _may_take(folder):
             raise ArtefactError(f"{folder}: exists and is not an artefact; choose an empty or a new folder")
         folder.mkdir(parents=True, exist_ok=True)
-        if _is_whole(folder):
-            (folder / _WEIGHTS).replace(folder / _SET_ASIDE)
-        _write(folder / _WEIGHTS, weights)
-        _write(folder / _MANIFEST, sealed)
-        (folder / _SET_ASIDE).unlink(missing_ok=True)
+        with _alone_in(folder):
+            for part in folder.glob(_PARTS):  # of a saving that was killed
+                part.unlink()
+            if _is_whole(folder):
+                (folder / _WEIGHTS).replace(folder / _SET_ASIDE)
+            _write(folder / _WEIGHTS, weights)
+            _write(folder / _MANIFEST, sealed)
+            (folder / _SET_ASIDE).unlink(missing_ok=True)
     except OSError as error:
         raise ArtefactError(f"{folder}: cannot be written: {error.strerror or error}") from error
 
@@ -196,7 +201,7 @@ def _may_take(folder: Path) -> bool:
         return True
     if (folder / _MANIFEST).is_file():
         return b'"training_data_sha256"' in (folder / _MANIFEST).read_bytes()
-    return folder.is_dir() and {path.name for path in folder.iterdir()} <= _OURS
+    return folder.is_dir() and all(path.name in _OURS or path.match(_PARTS) for path in folder.iterdir())
 
 
 def _is_whole(folder: Path) -> bool:
@@ -210,12 +215,26 @@ def _is_whole(folder: Path) -> bool:
 
 def _write(path: Path, data: bytes) -> None:
     """Puts a file in its place whole."""
-    part = path.with_name(path.name + _PART)
-    with part.open("wb") as file:
+    with whole_file(path, failure=ArtefactError) as scratch, scratch.open("wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-    part.replace(path)
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Waits until no other process saves here, where the system can tell: weights and manifest belong together."""
+    try:
+        import fcntl
+    except ImportError:  # on Windows
+        yield
+        return
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(opened)
 
 
 def _read(path: Path) -> bytes:

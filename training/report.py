@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from importlib.resources import files
 from pathlib import Path
 from string import Template
 
 import numpy as np
 
+from ..classifiers.whole_file import whole_file
 from .bootstrap import Interval, mean_interval
 from .evaluation import Evaluation
 from .findings import Findings, findings, relative_cost
@@ -29,15 +29,11 @@ def write_report(evaluation: Evaluation, path: Path) -> None:
 
     Raises:
         ValueError: no backend has an observed score and cost.
-        OSError: the file cannot be written.
+        PenstockError: the file cannot be written.
     """
     page = render_report(evaluation)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(page, encoding="utf-8")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole_file(path) as scratch:
+        scratch.write_text(page, encoding="utf-8")
 
 
 def render_report(evaluation: Evaluation) -> str:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import gzip
 import math
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+from ..classifiers.whole_file import whole_file
 from .errors import TraceError
 
 ENDINGS = (".csv", ".csv.gz", ".jsonl", ".jsonl.gz", ".parquet")
@@ -26,19 +26,11 @@ def write_table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], path:
     ending = next((ending for ending in ENDINGS if path.name.endswith(ending)), None)
     if ending is None:
         raise TraceError(f"{path}: unknown kind of file; expected a name ending in {', '.join(ENDINGS)}")
-    scratch = path.with_name(f".{os.getpid()}-{path.name}")
-    try:
+    with whole_file(path, failure=TraceError) as scratch:
         path.parent.mkdir(parents=True, exist_ok=True)
         if ending == ".parquet":
-            n_rows = _write_parquet(rows, columns, path, scratch)
-        else:
-            n_rows = _write_lines(rows, columns, scratch, is_csv=".csv" in ending, is_gzip=ending.endswith(".gz"))
-        scratch.replace(path)
-    except OSError as error:
-        raise TraceError(f"{path}: cannot be written: {error.strerror or error}") from error
-    finally:
-        scratch.unlink(missing_ok=True)
-    return n_rows
+            return _write_parquet(rows, columns, scratch)
+        return _write_lines(rows, columns, scratch, is_csv=".csv" in ending, is_gzip=ending.endswith(".gz"))
 
 
 def _write_lines(
@@ -60,18 +52,18 @@ def _write_lines(
     return n_rows
 
 
-def _write_parquet(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], path: Path, scratch: Path) -> int:
+def _write_parquet(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], path: Path) -> int:
     """Goes through JSON lines, which DuckDB turns into Parquet in one statement."""
     import duckdb
 
-    lines = path.with_name(f".{os.getpid()}-{path.name}.jsonl")
+    lines = path.with_name(f"{path.name}.jsonl")
     try:
         n_rows = _write_lines(rows, columns, lines, is_csv=False, is_gzip=False)
         with duckdb.connect() as connection:
             connection.execute(
                 "CREATE TABLE t AS SELECT * FROM read_json(?, format='newline_delimited', sample_size=-1)", [str(lines)]
             )
-            connection.table("t").write_parquet(str(scratch))
+            connection.table("t").write_parquet(str(path))
     finally:
         lines.unlink(missing_ok=True)
     return n_rows

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import orjson
 
 from ..backends import Query
+from ..classifiers.whole_file import whole_file
 from .errors import TraceError
 from .gathering import Gathering
 from .readers import find_files, read_rows
@@ -82,17 +82,9 @@ def write_traces(rows: Iterable[Trace], path: Path) -> None:
     """
     if path.suffix.lower() != ".jsonl":
         raise TraceError(f"{path}: cannot be written as JSONL; expected a name that ends in .jsonl")
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
-    try:
-        try:
-            with unfinished.open("wb") as file:
-                for row in rows:
-                    file.write(orjson.dumps(record_of(row), option=orjson.OPT_APPEND_NEWLINE))
-            unfinished.replace(path)
-        finally:
-            unfinished.unlink(missing_ok=True)
-    except OSError as error:
-        raise TraceError(f"{path}: cannot be written: {error.strerror or error}") from error
+    with whole_file(path, failure=TraceError) as scratch, scratch.open("wb") as file:
+        for row in rows:
+            file.write(orjson.dumps(record_of(row), option=orjson.OPT_APPEND_NEWLINE))
 
 
 def record_of(row: Trace) -> dict[str, object]:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import threading
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
@@ -248,7 +250,7 @@ class Interrupted(BaseException):
     """Stands for a crash."""
 
 
-@pytest.mark.parametrize("survived", range(7))
+@pytest.mark.parametrize("survived", range(9))
 def test_an_interrupted_saving_leaves_the_old_artefact_or_the_new_one(
     trained: Trained, other: Trained, folder: Path, monkeypatch: pytest.MonkeyPatch, survived: int
 ) -> None:
@@ -269,7 +271,7 @@ def test_an_interrupted_saving_leaves_the_old_artefact_or_the_new_one(
             patched.setattr(module, name, interruptible(getattr(module, name)))
         for attempt in (other, trained, other):  # a second interruption may meet what the first one left behind
             left = survived
-            with pytest.raises(Interrupted) if survived < 6 else nullcontext():  # six steps in all
+            with pytest.raises(Interrupted) if survived < 8 else nullcontext():  # eight steps in all
                 save(attempt, folder, seed=8)
             again, manifest = load_artefact(folder)
             is_old = bool((again.escalation.power == trained.escalation.power).all())
@@ -285,6 +287,33 @@ def test_an_interrupted_first_saving_can_be_repeated(trained: Trained, tmp_path:
         (tmp_path / name).write_text("half")
     load_artefact(save(trained, tmp_path))
     assert sorted(contents(tmp_path)) == ["manifest.json", "weights.safetensors"]
+
+
+def test_a_disk_that_is_full_leaves_nothing_of_a_first_saving(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_file: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(ArtefactError, match=r"weights.safetensors: cannot be written: No space left on device"):
+        save(trained, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_saving_waits_for_another_process_that_saves_into_the_same_folder(
+    trained: Trained, other: Trained, folder: Path
+) -> None:
+    fcntl = pytest.importorskip("fcntl")
+    elsewhere = os.open(folder, os.O_RDONLY)
+    fcntl.flock(elsewhere, fcntl.LOCK_EX)
+    saving = threading.Thread(target=save, args=(other, folder), kwargs={"seed": 8})
+    saving.start()
+    saving.join(0.2)
+    before = read_manifest(folder)["seed"]
+    os.close(elsewhere)
+    saving.join()
+    assert (before, read_manifest(folder)["seed"]) == (7, 8)
 
 
 def test_the_manifest_can_be_read_alone(folder: Path) -> None:

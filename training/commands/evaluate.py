@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 import orjson
 
+from ...classifiers.whole_file import whole_file
 from ...router.commands.shared import print_json
 from ..bootstrap import curve_figures, mean_interval, probability_intervals
 from ..errors import TraceError
@@ -221,6 +221,5 @@ def _shown(figure: dict[str, float | None]) -> str:
 
 
 def _write_json(figures: dict[str, Any], path: Path) -> None:
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    scratch.write_bytes(orjson.dumps(figures, option=orjson.OPT_INDENT_2) + b"\n")
-    scratch.replace(path)
+    with whole_file(path) as scratch:
+        scratch.write_bytes(orjson.dumps(figures, option=orjson.OPT_INDENT_2) + b"\n")

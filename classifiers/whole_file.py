@@ -1,0 +1,28 @@
+"""Files that appear under their name whole, or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..backends import PenstockError
+
+
+@contextmanager
+def whole_file(path: Path, *, failure: type[PenstockError] = PenstockError) -> Iterator[Path]:
+    """Yields where to write a file, beside its place, which it takes at the end; on an error nothing is left of it.
+
+    Raises:
+        PenstockError: it cannot be written; as `failure`, which names the path and the reason.
+    """
+    scratch = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        try:
+            yield scratch
+            scratch.replace(path)
+        finally:
+            scratch.unlink(missing_ok=True)
+    except OSError as error:
+        raise failure(f"{path}: cannot be written: {error.strerror or error}") from error
