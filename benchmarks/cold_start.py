@@ -22,6 +22,7 @@ from penstock.classifiers.public_prior import PublicPrior
 from penstock.training import Dataset, build_dataset, read_traces, split_queries
 from penstock.training.bootstrap import Interval, paired_bootstrap
 from penstock.training.curves import RANDOM_MIX, baseline_curves
+from penstock.training.evaluation import Curve
 from penstock.training.prior.__main__ import SETS as PUBLIC
 from penstock.training.prior.__main__ import public_set
 from penstock.training.prior.fitting import fit_prior
@@ -43,11 +44,8 @@ def row_of(name: str, path: Path, *, seed: int) -> str:
     """Returns one row of the table."""
     dataset = build_dataset(read_traces([path]))
     prior = prior_without(name, path.parent, dataset)
-    specs = tuple(spec_of(backend, name) for backend in dataset.backends)
     test = dataset.take(split_queries(dataset, seed=seed).test)
-    estimates = PriorModel(specs=specs, prior=prior).estimate_all(test.texts)
-    quality = np.stack([each.quality for each in estimates])
-    guessed = np.stack([each.cost_usd for each in estimates])
+    quality, guessed = estimates_of(prior, name, test)
     known = np.broadcast_to(test.cost_usd.mean(axis=0), guessed.shape)
     area, hull, lead = above_hull(test, quality, guessed, seed)
     return f"| {name} | {area:.4f} | {hull:.4f} | {shown(lead)} | {shown(above_hull(test, quality, known, seed)[2])} |"
@@ -63,12 +61,23 @@ def prior_without(name: str, data: Path, dataset: Dataset) -> PublicPrior:
     )
 
 
+def estimates_of(prior: PublicPrior, name: str, dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """Returns quality and cost as the cold start expects them, (n_queries, n_backends) each."""
+    specs = tuple(spec_of(backend, name) for backend in dataset.backends)
+    estimates = PriorModel(specs=specs, prior=prior).estimate_all(dataset.texts)
+    return np.stack([each.quality for each in estimates]), np.stack([each.cost_usd for each in estimates])
+
+
+def mix_of(dataset: Dataset) -> Curve:
+    """Returns the curve of mixing single backends at random, with hindsight: the hull."""
+    curves = baseline_curves(dataset.quality, dataset.cost_usd, dataset.quality, dataset.cost_usd)
+    return next(each for each in curves if each.name == RANDOM_MIX)
+
+
 def above_hull(dataset: Dataset, quality: np.ndarray, cost_usd: np.ndarray, seed: int) -> tuple[float, float, Interval]:
     """Returns the AIQ of routing by these estimates, that of the hull, and by how much the one is above the other."""
     curve = trial_curve("cold start", quality, cost_usd, dataset.quality, dataset.cost_usd)
-    mixes = baseline_curves(dataset.quality, dataset.cost_usd, dataset.quality, dataset.cost_usd)
-    mix = next(each for each in mixes if each.name == RANDOM_MIX)
-    area, hull = (area_statistic(each, dataset.quality, dataset.cost_usd) for each in (curve, mix))
+    area, hull = (area_statistic(each, dataset.quality, dataset.cost_usd) for each in (curve, mix_of(dataset)))
     once = np.ones((1, dataset.n_queries))
     lead = paired_bootstrap(lambda weights: area(weights) - hull(weights), dataset.n_queries, seed=seed)
     return float(area(once)[0]), float(hull(once)[0]), lead

@@ -25,6 +25,7 @@ class Features:
     dense: Float32Array  # (n_queries, embedding_dim + n_surface), the embedding first
     terms: CsrMatrix  # (n_queries, n_terms), rows of unit length
     embedding_dim: int
+    surface_scale: Float32Array  # (n_surface,) of the surface features; 0 for one that did not vary in training
     texts: tuple[str, ...]  # (n_queries,) canonical and shortened, as encoders are given them
 
     @property
@@ -43,6 +44,7 @@ class Features:
             dense=self.dense[rows],
             terms=self.terms.take(rows),
             embedding_dim=self.embedding_dim,
+            surface_scale=self.surface_scale,
             texts=tuple(self.texts[row] for row in rows),
         )
 
@@ -181,7 +183,13 @@ class Featurizer:
     ) -> Features:
         dense = np.concatenate([embedding, self._standardize(surface)], axis=1)
         short = tuple(shorten(text) for text in texts)
-        return Features(dense=dense, terms=terms, embedding_dim=embedding.shape[1], texts=short)
+        return Features(
+            dense=dense,
+            terms=terms,
+            embedding_dim=embedding.shape[1],
+            surface_scale=self.surface_scale_,
+            texts=short,
+        )
 
 
 def _in_proportion(n_tokens: int, short: str, text: str) -> int:

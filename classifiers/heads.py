@@ -25,6 +25,7 @@ HEADS = {
     "trees": "penstock.classifiers.trees:TreeHead",
     "mlp": "penstock.classifiers.mlp:MlpHead",
     "contrastive": "penstock.classifiers.contrastive:ContrastiveHead",
+    "prior": "penstock.classifiers.prior_head:PriorHead",
     "stack": "penstock.classifiers.stack:StackHead",
     "blend": "penstock.classifiers.blend:BlendHead",
     "finetune": "penstock.classifiers.finetune:FinetuneHead",

@@ -9,17 +9,19 @@ from ..classifiers import Features, Head, create_head, fit_with_out_of_fold
 from ..classifiers.blend import PARTS, BlendHead
 from ..classifiers.calibration import Calibration, fit_calibration
 from ..classifiers.finetune import FinetuneHead
+from ..classifiers.prior_head import PriorHead
 from ..classifiers.sparse import IntArray
 from .bootstrap import paired_bootstrap
 from .dataset import Dataset
 from .evaluation import FloatArray, Trial
 from .progress import Progress
-from .trials import area_statistic, lag_of_best, paired_errors, trial_curve
+from .trials import area_statistic, lag_of_best, paired_errors, paired_gap, squared_errors, trial_curve
 
-AUTO = ("mean", "knn", "linear", "irt", "trees", "stack", "blend")  # what `auto` fits, the quick ones first
-_CHALLENGERS = tuple(reversed(AUTO[1:]))  # in turn, against the one that stands
+AUTO = ("mean", "prior", "knn", "linear", "irt", "trees", "stack", "blend")  # what `auto` fits, the quick ones first
+_CHALLENGERS = tuple(reversed(AUTO))  # in turn, against the one that stands
 _METRIC = "AIQ out of fold"
 _EVIDENCE = 2.0  # paired standard errors by which a candidate must win
+FEW = 50  # queries below which a comparison on them tells less than public traces do
 
 
 class Timer:
@@ -48,11 +50,19 @@ class Candidate:
 
 
 def fit_candidates(
-    names: Sequence[str], features: Features, quality: FloatArray, folds: IntArray, timer: Timer, progress: Progress
+    names: Sequence[str],
+    features: Features,
+    quality: FloatArray,
+    folds: IntArray,
+    timer: Timer,
+    progress: Progress,
+    *,
+    prior: PriorHead,
 ) -> tuple[dict[str, Candidate], list[str]]:
     """Returns the fitted candidates, and the names of those that the budget left out.
 
-    The blend is one of those of its parts that were fitted before it, if any was, and then takes no time.
+    The blend is one of those of its parts that were fitted before it, if any was, and then takes no time. The head of
+    the name `prior` is the one given.
     """
     candidates: dict[str, Candidate] = {}
     left_out = []
@@ -63,7 +73,12 @@ def fit_candidates(
             left_out.append(name)
             continue
         progress.stage(f"fitting classifier {name}")
-        head = BlendHead(fitted=parts) if is_free else create_head(name)
+        if is_free:
+            head: Head = BlendHead(fitted=parts)
+        elif name == "prior":
+            head = prior
+        else:
+            head = create_head(name)
         if isinstance(head, FinetuneHead):  # the one that takes minutes
             head.tell = progress.note
         candidates[name] = _fit_candidate(name, head, features, quality, folds, timer)
@@ -91,19 +106,24 @@ def choose(
 ) -> tuple[list[Trial], Candidate]:
     """Returns all trials and the chosen candidate.
 
-    The mean-score router stands until a candidate's AIQ beats it by more than two paired standard errors, and so on in
-    turn: where the queries teach nothing, nothing is claimed to be learned, and the blend, which holds the others
-    already, is not dropped for one of them by luck. A candidate that, asked for quality alone, is worse than the best
-    single backend by as much, is no challenger. One that was asked for by name is taken as it is.
+    The mean-score router stands, or the prior where it predicts better, until a candidate beats it, and so on in turn:
+    its AIQ is higher by more than two paired standard errors, or is no lower and its squared error is less by as much.
+    So where the queries teach nothing, nothing is claimed to be learned, and the blend, which holds the others already,
+    is not dropped for one of them by luck. A candidate that, asked for quality alone, is worse than the best single
+    backend by as much, is no challenger. Few queries are not compared on at all: the prior is taken. One that was
+    asked for by name is taken as it is.
     """
     curves = {
         name: trial_curve(name, c.quality, cost, dataset.quality, dataset.cost_usd) for name, c in candidates.items()
     }
     areas = {name: area_statistic(curve, dataset.quality, dataset.cost_usd) for name, curve in curves.items()}
-    chosen = asked_for or "mean"
-    for name in () if asked_for else [name for name in _CHALLENGERS if name in candidates]:
-        rivals = paired_errors(areas[name], areas[chosen], dataset.n_queries, seed)
-        if rivals > _EVIDENCE and lag_of_best(curves[name], dataset.quality, dataset.cost_usd) < _EVIDENCE:
+    errors = {name: squared_errors(c.quality, dataset.quality) for name, c in candidates.items()}
+    is_few = dataset.n_queries < FEW and "prior" in candidates
+    chosen = asked_for or ("prior" if is_few else _standing(errors))
+    for name in () if asked_for or is_few else [name for name in _CHALLENGERS if name in candidates]:
+        lead = paired_errors(areas[name], areas[chosen], dataset.n_queries, seed)
+        is_better = lead > _EVIDENCE or (lead >= 0 and paired_gap(errors[chosen], errors[name]) > _EVIDENCE)
+        if is_better and lag_of_best(curves[name], dataset.quality, dataset.cost_usd) < _EVIDENCE:
             chosen = name
     trials = []
     for name, candidate in candidates.items():
@@ -120,3 +140,8 @@ def choose(
             )
         )
     return trials, candidates[chosen]
+
+
+def _standing(errors: Mapping[str, FloatArray]) -> str:
+    """Returns which candidate the others have to beat."""
+    return "prior" if "prior" in errors and paired_gap(errors["mean"], errors["prior"]) > 0 else "mean"

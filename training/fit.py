@@ -21,7 +21,8 @@ from ..classifiers.difficulty import fit_ability
 from ..classifiers.handover import MIN_SEEN
 from ..classifiers.knn import choose_references
 from ..classifiers.neighbours import keep_neighbours
-from .candidates import AUTO, Timer, choose, fit_candidates
+from ..classifiers.prior_head import PriorHead
+from .candidates import AUTO, FEW, Timer, choose, fit_candidates
 from .dataset import Dataset
 from .drafts import fit_drafts
 from .evaluation import FloatArray, IntArray, SignalWorth, Trial
@@ -106,7 +107,9 @@ def _fit(
 
     is_auto = classifier == "auto"
     names = AUTO if is_auto else tuple(dict.fromkeys(("mean", classifier)))
-    candidates, left_out = fit_candidates(names, features, learned.quality, folds, timer, progress)
+    candidates, left_out = fit_candidates(
+        names, features, learned.quality, folds, timer, progress, prior=PriorHead(cost_usd=learned.cost_usd)
+    )
     trials, chosen = choose(candidates, learned, expected[:, 0], seed=seed, asked_for=None if is_auto else classifier)
 
     progress.stage("fitting confidence")
@@ -136,9 +139,14 @@ def _fit(
             f"The budget of {timer.budget_s:g} s left no time to try {', '.join(left_out)}."
             " A faster run would try more, so the same data and seed need not give the same artefact."
         )
-    if chosen.name == "mean" and classifier == "auto":
+    if chosen.name == "mean" and is_auto:
         notes.append(
             "No classifier beats the mean-score router on these queries by two standard errors, so it is used."
+        )
+    if chosen.name == "prior" and is_auto and learned.n_queries < FEW:
+        notes.append(
+            f"With fewer than {FEW} queries to learn from, what public traces tell of difficulty and cost is the start,"
+            " and these queries correct it (`prior`)."
         )
     if answers.confidence is None:
         notes.append("No confidence is learned: the traces hold too few graded answers (column `response`).")

@@ -99,9 +99,21 @@ def paired_errors(better: Area, worse: Area, n_queries: int, seed: int) -> float
     return figure.value / standard_error if standard_error > 0 else 0.0
 
 
-def lag_of_best(curve: Curve, quality: FloatArray, cost_usd: FloatArray) -> float:
-    """Returns by how many paired standard errors the curve's end of greatest quality lies below the best backend."""
-    gap = quality[:, single_backends(quality, cost_usd).best] - curve.score[0]
-    gap = gap[np.isfinite(gap)]
+def squared_errors(estimates: FloatArray, quality: FloatArray) -> FloatArray:
+    """Returns the mean squared error of each query's estimates, (n_queries,), NaN where nothing was observed."""
+    seen = np.isfinite(quality)
+    total = np.where(seen, (estimates - np.where(seen, quality, 0)) ** 2, 0).sum(axis=1)
+    errors: FloatArray = np.divide(total, seen.sum(axis=1), out=np.full(len(quality), np.nan), where=seen.any(axis=1))
+    return errors
+
+
+def paired_gap(higher: FloatArray, lower: FloatArray) -> float:
+    """Returns by how many paired standard errors one figure, (n_queries,) with NaN, exceeds another on average."""
+    gap = (higher - lower)[np.isfinite(higher - lower)]
     standard_error = gap.std() / np.sqrt(max(len(gap), 1)) if len(gap) else 0.0
     return float(gap.mean() / standard_error) if standard_error > 0 else 0.0
+
+
+def lag_of_best(curve: Curve, quality: FloatArray, cost_usd: FloatArray) -> float:
+    """Returns by how many paired standard errors the curve's end of greatest quality lies below the best backend."""
+    return paired_gap(quality[:, single_backends(quality, cost_usd).best], curve.score[0])

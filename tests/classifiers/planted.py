@@ -104,6 +104,7 @@ def features_of(dense: FloatArray, *, embedding_dim: int, texts: Sequence[str] |
         dense=dense.astype(np.float32),
         terms=no_terms,
         embedding_dim=embedding_dim,
+        surface_scale=np.zeros(dense.shape[1] - embedding_dim, dtype=np.float32),
         texts=("",) * n if texts is None else tuple(texts),
     )
 

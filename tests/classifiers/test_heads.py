@@ -12,11 +12,12 @@ from penstock.classifiers import HEADS, Features, FitError, Predictor, create_he
 from penstock.classifiers.persist import Arrays, dump, load
 from penstock.classifiers.ridge import FloatArray
 from penstock.classifiers.sparse import IntArray
+from penstock.classifiers.surface import SURFACE_NAMES
 
 from .planted import Planted, features_of, plant, query_of, scatter
 
 BUILT_IN = sorted(set(HEADS) - {"finetune"})  # which reads texts, by an encoder to be given: test_finetune.py
-LEARNING = sorted(set(BUILT_IN) - {"mean"})
+LEARNING = sorted(set(BUILT_IN) - {"mean", "prior"})  # from the words, of which the prior reads none
 
 
 @pytest.fixture(params=BUILT_IN)
@@ -149,11 +150,21 @@ def test_a_query_that_nobody_was_asked_does_no_harm(name: str) -> None:
     assert np.isfinite(scores_of(name, planted, quality)).all()
 
 
-def test_soft_scores_are_predicted_at_their_level(name: str) -> None:
+def softly_graded(name: str) -> tuple[FloatArray, FloatArray]:
+    """Returns scores that are never 0 nor 1, the second backend's always the same, and what is predicted of them."""
     planted = plant(80)
     soft = np.where(planted.is_hard[:, None] == 1, [0.25, 0.5], [0.75, 0.5])
-    scores = scores_of(name, planted, soft)
+    return soft, scores_of(name, planted, soft)
+
+
+def test_soft_scores_are_predicted_at_their_level(name: str) -> None:
+    soft, scores = softly_graded(name)
     assert scores.mean(0) == pytest.approx(soft.mean(0), abs=0.05)
+
+
+@pytest.mark.parametrize("name", sorted(set(BUILT_IN) - {"prior"}))  # which believes of all that they mind difficulty
+def test_a_backend_whose_scores_are_all_the_same_is_predicted_the_same(name: str) -> None:
+    _, scores = softly_graded(name)
     assert scores[:, 1] == pytest.approx(np.full(80, 0.5), abs=0.02)
 
 
@@ -164,10 +175,10 @@ def test_one_class_only_is_predicted_everywhere(name: str, value: float) -> None
 
 
 def test_constant_features_give_the_means(name: str) -> None:
-    quality = plant(60).quality
-    features = features_of(np.ones((60, 8)), embedding_dim=6)
-    scores = create_head(name).fit(features, quality, np.arange(60) % 4).predictor_.predict(features)
-    assert scores == pytest.approx(np.tile(quality.mean(0), (60, 1)), abs=0.02)
+    quality = plant(200).quality
+    features = features_of(np.ones((200, 6 + len(SURFACE_NAMES))), embedding_dim=6)
+    scores = create_head(name).fit(features, quality, np.arange(200) % 4).predictor_.predict(features)
+    assert scores == pytest.approx(np.tile(quality.mean(0), (200, 1)), abs=0.02)
 
 
 def test_fewer_queries_than_features_are_enough(name: str) -> None:

@@ -33,7 +33,13 @@ def problems(draw: st.DrawFn) -> tuple[Features, FloatArray]:
     targets = rng.normal(size=(n, 3))
     if draw(st.booleans()):
         targets[:, 1] = 0.25
-    return Features(dense=dense, terms=sparse_of(terms), embedding_dim=n_dense, texts=("",) * n), targets
+    return Features(
+        dense=dense,
+        terms=sparse_of(terms),
+        embedding_dim=n_dense,
+        surface_scale=np.empty(0, np.float32),
+        texts=("",) * n,
+    ), targets
 
 
 @settings(deadline=None, max_examples=40)

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from penstock.backends import ConfigError
-from penstock.classifiers import HEADS, save_artefact
+from penstock.classifiers import HEADS, create_head, save_artefact
+from penstock.classifiers.calibration import fit_calibration
 from penstock.training import Dataset, Fitted, Trace, build_dataset, fit, read_traces, split_queries
-from penstock.training.candidates import AUTO
-from penstock.training.evaluation import Curve
+from penstock.training.candidates import AUTO, Candidate, choose
+from penstock.training.evaluation import Curve, FloatArray
 from penstock.training.fit import families_of
 from penstock.training.metrics import auroc
 from penstock.training.trials import lag_of_best
@@ -188,8 +189,10 @@ def test_a_budget_leaves_out_what_there_is_no_time_for_and_says_so(demo) -> None
     few = demo.dataset.take(np.arange(80))
     split = split_queries(few, seed=0)
     fitted = fit(few, split, budget_s=4.5, clock=_ticking(1.0))
-    assert [trial.name for trial in fitted.trials] == ["mean", "knn"]
-    assert any("budget of 4.5 s left no time to try linear, irt, trees, stack, blend" in note for note in fitted.notes)
+    assert [trial.name for trial in fitted.trials] == ["mean", "prior"]
+    assert any(
+        "budget of 4.5 s left no time to try knn, linear, irt, trees, stack, blend" in note for note in fitted.notes
+    )
 
 
 def test_a_budget_that_is_never_spent_changes_nothing(demo) -> None:  # type: ignore[no-untyped-def]
@@ -214,3 +217,41 @@ def test_a_candidate_whose_best_is_worse_than_the_best_backend_lags_behind() -> 
     worse = Curve(name="worse", labels=("lam=0",), cost_usd=cost[:, 0][None], score=quality[:, 0][None])
     assert lag_of_best(best, quality, cost) == 0.0
     assert lag_of_best(worse, quality, cost) > 2
+
+
+def test_with_few_queries_the_prior_is_taken_whatever_the_comparison_says() -> None:
+    _, fitted = _fit(_noise(30))
+    assert fitted.trained.model.classifier == "prior"
+    assert any("fewer than 50 queries" in note for note in fitted.notes)
+
+
+def test_a_classifier_that_was_asked_for_is_used_with_few_queries_too() -> None:
+    _, fitted = _fit(_noise(30), classifier="mean")
+    assert fitted.trained.model.classifier == "mean"
+
+
+def _tried(name: str, estimates: FloatArray, dataset: Dataset) -> Candidate:
+    """Returns a candidate that is said to estimate so out of fold."""
+    calibration, _ = fit_calibration(estimates, dataset.quality, np.arange(dataset.n_queries) % 5)
+    head = create_head(name)
+    return Candidate(name=name, head=head, scores=estimates, calibration=calibration, quality=estimates, fit_s=0.0)
+
+
+def test_the_prior_stands_where_it_predicts_better_and_the_mean_scores_where_they_do() -> None:
+    dataset = build_dataset(_noise(80))
+    true = np.tile(dataset.quality.mean(axis=0), (80, 1))
+    off = true - 0.2  # which routes alike
+    for standing, estimates in (("prior", {"mean": off, "prior": true}), ("mean", {"mean": true, "prior": off})):
+        tried = {name: _tried(name, each, dataset) for name, each in estimates.items()}
+        assert choose(tried, dataset, dataset.cost_usd, seed=0, asked_for=None)[1].name == standing
+
+
+def test_of_two_that_route_alike_the_one_that_clearly_predicts_better_is_chosen() -> None:
+    dataset = build_dataset(_noise(80))
+    rng = np.random.default_rng(0)
+    means = np.tile(dataset.quality.mean(axis=0), (80, 1))
+    told = 0.7 * means + 0.3 * np.repeat(dataset.quality.mean(axis=1, keepdims=True), 2, axis=1)  # for both alike
+    guessed = means + rng.normal(scale=0.2, size=(80, 1))
+    for irt, chosen in ((told, "irt"), (guessed, "mean")):
+        tried = {name: _tried(name, each, dataset) for name, each in (("mean", means), ("irt", irt))}
+        assert choose(tried, dataset, dataset.cost_usd, seed=0, asked_for=None)[1].name == chosen
