@@ -10,6 +10,7 @@ from typing import Any
 
 from ..backends import PenstockError, Query
 from .answer import Answer
+from .answered import answered_by
 from .cascade import Step
 from .content import Content
 from .conversations import Conversations
@@ -24,9 +25,10 @@ from .records import (
     shadow_record,
     unanswered_records,
 )
-from .sink import NullSink, TraceSink
+from .sink import JsonlSink, NullSink, TraceSink
 
 _REMEMBERED = 10_000  # answers whose backend is known to feedback
+_READ_BACK = 2  # of the newest files of the trace log, where it is not
 
 
 class Logbook:
@@ -46,10 +48,7 @@ class Logbook:
 
     def see_answer(self, query: Query, answer: Answer) -> None:
         """Notes an answer, and every call on the way to it."""
-        with self._lock:
-            self._answered[answer.trace_id] = answer.backend
-            if len(self._answered) > _REMEMBERED:
-                self._answered.popitem(last=False)
+        self._remember(answer.trace_id, answer.backend)
         if answer.decision.past.key:
             self._conversations.see(answer.decision.past, answer)
         if not self._is_silent:
@@ -77,9 +76,16 @@ class Logbook:
         self._write([comparison_record(this, other, winner)])
 
     def backend_of(self, trace_id: str) -> str | None:
-        """Returns the backend whose answer was returned; None where it is not remembered."""
+        """Returns the backend whose answer was returned; None where it is neither remembered nor in the newest files of
+        the trace log. Reading these takes a moment.
+        """
         with self._lock:
-            return self._answered.get(trace_id)
+            backend = self._answered.get(trace_id)
+        if backend is None and isinstance(self._sink, JsonlSink):
+            backend = answered_by(self._sink.newest(_READ_BACK), trace_id)
+            if backend is not None:
+                self._remember(trace_id, backend)
+        return backend
 
     def find(self, trace_id: str, backend: str | None) -> AnswerRef:
         """Returns the answer of a trace, by the given backend or by the one whose answer was returned.
@@ -90,8 +96,8 @@ class Logbook:
         answered = backend or self.backend_of(trace_id)
         if answered is None:
             raise PenstockError(
-                f"feedback: unknown trace id {trace_id!r}: another process answered it, or nobody lately;"
-                " name the backend to record it all the same"
+                f"feedback: unknown trace id {trace_id!r}: nobody answered it lately, or a process that shares no"
+                " trace log with this one; name the backend to record it all the same"
             )
         return AnswerRef(trace_id=trace_id, backend=answered)
 
@@ -99,6 +105,12 @@ class Logbook:
         """Frees files; may be called twice."""
         self._sink.close()
         self._conversations.close()
+
+    def _remember(self, trace_id: str, backend: str) -> None:
+        with self._lock:
+            self._answered[trace_id] = backend
+            if len(self._answered) > _REMEMBERED:
+                self._answered.popitem(last=False)
 
     def _write(self, records: Iterable[Mapping[str, Any]]) -> None:
         for record in records:

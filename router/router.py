@@ -209,7 +209,7 @@ class Router:
         self._logbook.see_comparison(this, other, winner)
 
     def backend_of(self, trace_id: str) -> str | None:
-        """Returns the backend whose answer a trace id stands for; None where it is not remembered."""
+        """Returns the backend whose answer a trace id stands for; None where nothing is known of it."""
         return self._logbook.backend_of(trace_id)
 
     def refused(self, kind: str, *, trace_id: str = "", policy: str | None = None) -> None:

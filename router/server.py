@@ -18,7 +18,7 @@ from .config import Config
 from .decision import Decision
 from .errors import BrokenOff
 from .exchange import GONE, Exchange, Observer
-from .feedback import Comparison, read_feedback
+from .feedback import Comparison, Feedback, read_feedback
 from .formats import FORMATS, Format, Request, read_request
 from .formats.events import encode_json
 from .headers import answer_headers, encode_headers, first_headers
@@ -284,6 +284,10 @@ class Sidecar:
 
     async def _feedback(self, scope: Scope, receive: Receive, reply: Reply, key: Key) -> None:
         feedback = read_feedback(await read_body(scope, receive, limit=self._max_body_bytes))
+        await asyncio.to_thread(self._record, feedback, key)  # it may have to read the trace log
+        await reply.json({"trace_id": feedback.trace_id, "recorded": True})
+
+    def _record(self, feedback: Feedback | Comparison, key: Key) -> None:
         check_scored(feedback, key, backend_of=self._router.backend_of)
         try:
             if isinstance(feedback, Comparison):
@@ -298,7 +302,6 @@ class Sidecar:
                 self._router.feedback(feedback.trace_id, feedback.score, backend=feedback.backend)
         except PenstockError as error:
             raise HttpError(404, str(error), code="trace_not_found") from error
-        await reply.json({"trace_id": feedback.trace_id, "recorded": True})
 
     async def _models(self, scope: Scope, receive: Receive, reply: Reply, key: Key) -> None:
         listed = model_list(permitted(self._router.config, key), created=self._created)

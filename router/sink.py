@@ -96,6 +96,14 @@ class JsonlSink:
             except OSError as error:
                 self._lose(f"{self.path}: {error.strerror or error}")
 
+    def newest(self, n: int) -> list[Path]:
+        """Returns the last so many files, the current one first, whether or not it is there yet."""
+        try:
+            rotated = self._rotated()
+        except OSError:
+            rotated = []
+        return [self.path, *reversed(rotated)][:n]
+
     def close(self) -> None:
         """Closes the file and logs what was lost and not yet told; later records are lost."""
         with self._lock:

@@ -351,6 +351,25 @@ def test_feedback_is_a_score_a_thumb_or_a_comparison(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("max_mb", [64, 0.0001])
+def test_feedback_finds_in_the_trace_log_what_another_process_answered(tmp_path: Path, max_mb: float) -> None:
+    path = write_models(tmp_path, MODELS + f"traces: {{folder: log, max_mb: {max_mb}}}\n")
+    with Router.from_config(path) as one, Router.from_config(path) as other:
+        trace_id = chat(Sidecar(one), model="lrm").headers["x-penstock-trace-id"]
+        with (tmp_path / "log" / "traces.jsonl").open("ab") as log:
+            log.write(b'{"query_id": "torn\n')
+        app = Sidecar(other)
+        assert call(app, "/v1/feedback", {"trace_id": trace_id, "score": 1}).status == 200
+        assert call(app, "/v1/feedback", {"trace_id": trace_id[:-1], "score": 1}).status == 404
+        assert other.backend_of(trace_id) == "lrm"
+        for file in (tmp_path / "log").iterdir():
+            file.unlink()
+        assert call(app, "/v1/feedback", {"trace_id": trace_id, "score": 0}).status == 200  # it was remembered
+        assert call(app, "/v1/feedback", {"trace_id": "nope", "score": 0}).status == 404
+    (written,) = map(orjson.loads, (tmp_path / "log" / "traces.jsonl").read_bytes().splitlines())
+    assert written == {"query_id": trace_id, "backend": "lrm", "score": 0.0}
+
+
 def test_feedback_on_an_unknown_trace_is_not_found(app: Sidecar) -> None:
     got = call(app, "/v1/feedback", {"trace_id": "nope", "score": 0.5})
     assert (got.status, got.json["error"]["code"]) == (404, "trace_not_found")

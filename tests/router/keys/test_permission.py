@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from penstock.backends import FakeBackend, RateLimited
-from penstock.router.keys import Key, new_key
+from penstock.router import Router
+from penstock.router.keys import Key, MemoryStore, new_key
 from penstock.router.server import Sidecar
 
-from ..serving import HELLO, call, make_router
+from ..serving import HELLO, MODELS, call, make_router, write_models
 from .door import Door
 
 ALL = ["auto", "best", "small", "lrm"]
@@ -53,6 +54,21 @@ def test_a_dry_run_tells_nothing_of_other_backends(tmp_path: Path) -> None:
     assert "lrm" not in got.body.decode()
     whole = Door(tmp_path, backends=("small",), sees_all=True).call("/v1/route", {"messages": HELLO, "model": "best"})
     assert [row["backend"] for row in whole.json["estimates"]] == ["small", "lrm"]
+
+
+def test_an_answer_that_another_process_gave_may_be_scored_by_who_may_use_its_backend_only(tmp_path: Path) -> None:
+    models = write_models(tmp_path, MODELS + "traces: {folder: log}\n")
+    with Router.from_config(models) as one, Router.from_config(models) as other:
+        trace_id = call(Sidecar(one), "/v1/chat/completions", {"messages": HELLO, "model": "lrm"}).headers[
+            "x-penstock-trace-id"
+        ]
+        store = MemoryStore()
+        app = Sidecar(other, keys=store)
+        for name, status in (("small", 403), ("lrm", 200)):
+            key, text = new_key(Key(id="", name=name, digest="", created_at=0.0, backends=(name,)))
+            store.put(key)
+            body = {"trace_id": trace_id, "score": 1}
+            assert call(app, "/v1/feedback", body, headers={"x-api-key": text}).status == status
 
 
 @pytest.mark.parametrize("path", ["/v1/route", "/v1/chat/completions", "/v1/messages"])
