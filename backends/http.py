@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from .errors import BackendError, BackendTimeout, BackendUnreachable, InvalidRequest, MalformedReply
 from .failures import Refusal, failure, read_refusal, redact
 from .spec import BackendSpec, Timeouts
+from .turns import Turns
 from .wire import Wire, WireError
 from .wires import CONNECT_S, NoConnection, Wires
 
@@ -23,41 +24,39 @@ _BROKEN = (WireError, OSError, ValueError, zlib.error)
 
 
 class CallClock:
-    """Measures one call and says by when the next piece of its reply must have come."""
+    """Measures one call and says by when the next piece of its reply must have come, in the event loop's time."""
 
-    __slots__ = ("_loop", "_start", "_timeouts", "first_token_s", "waits_for_first_token")
+    __slots__ = ("_end", "_loop", "_start", "_timeouts", "deadline", "first_token_s")
 
     def __init__(self, timeouts: Timeouts, *, waits_for_first_token: bool) -> None:
         self._loop = asyncio.get_running_loop()
-        self._start = self._loop.time()
         self._timeouts = timeouts
-        self.waits_for_first_token = waits_for_first_token
+        self._start = self._loop.time()
+        self._end = self.deadline = self._start + timeouts.total_s
+        if waits_for_first_token:
+            self.deadline = min(self._start + timeouts.first_token_s, self._end)
         self.first_token_s: float | None = None
 
     def see_token(self) -> None:
         """Notes the first token: from now on only the total counts."""
         if self.first_token_s is None:
             self.first_token_s = self.elapsed_s
+            self.deadline = self._end
+
+    def expect_whole(self) -> None:
+        """Notes that no first token will come ahead of the rest."""
+        self.deadline = self._end
 
     @property
     def elapsed_s(self) -> float:
         """Seconds since the call began."""
         return self._loop.time() - self._start
 
-    @property
-    def deadline(self) -> float:
-        """When to give up, in the event loop's time."""
-        return self._start + self._limit_s
-
-    @property
-    def _limit_s(self) -> float:
-        is_waiting = self.waits_for_first_token and self.first_token_s is None
-        return min(self._timeouts.first_token_s, self._timeouts.total_s) if is_waiting else self._timeouts.total_s
-
     def timeout(self, backend: str) -> BackendTimeout:
         """Returns the error for a deadline that has passed."""
-        missing = "no first token" if self._limit_s < self._timeouts.total_s else "no complete answer"
-        return BackendTimeout(f"{missing} within {self._limit_s:g} s", backend=backend)
+        if self.deadline < self._end:
+            return BackendTimeout(f"no first token within {self._timeouts.first_token_s:g} s", backend=backend)
+        return BackendTimeout(f"no complete answer within {self._timeouts.total_s:g} s", backend=backend)
 
 
 class Reply:
@@ -78,7 +77,7 @@ class Reply:
 
     def expect_whole(self) -> None:
         """Notes that no first token will come ahead of the rest."""
-        self._clock.waits_for_first_token = False
+        self._clock.expect_whole()
 
     async def read(self) -> bytes:
         """Returns what has arrived of the body, waiting for something; empty at the end.
@@ -112,7 +111,10 @@ class Reply:
         Raises:
             BackendError: as for `read`.
         """
-        pieces = []
+        piece = await self.read()
+        if self._wire.is_at_end:  # as a small reply is, which comes with its head
+            return piece
+        pieces = [piece]
         while piece := await self.read():
             pieces.append(piece)
         return b"".join(pieces)
@@ -149,7 +151,7 @@ class Connections:
         self.most_bytes = int(spec.limits.reply_mb * 2**20)  # of a reply
         self._connect_s = min(CONNECT_S, spec.timeout.total_s)
         self._heads: dict[str, bytes] = {}  # what requests begin with, by path
-        self.slots = asyncio.Semaphore(spec.limits.concurrency)  # every call is made inside one of these
+        self.slots = Turns(spec.limits.concurrency)  # every call is made inside one of these
         self._wires: Wires | None = None
 
     def post(self, path: str, body: bytes, clock: CallClock, *, headers: Mapping[str, str] | None = None) -> _Posted:
@@ -255,20 +257,26 @@ class _Posted:
     async def __aenter__(self) -> Reply:
         connections, clock = self._connections, self._clock
         wires = self._wires = connections.opened()
+        wire: Wire | None = None
         try:
             wire = self._wire = await wires.take(deadline=clock.deadline)
-        except _BROKEN as error:
-            raise connections.broken(error, clock, has_begun=False) from error
-        try:
             try:
                 await wire.ask(self._head, self._body, deadline=clock.deadline)
-            except _BROKEN as error:
-                raise connections.broken(error, clock, has_begun=False) from error
+            except OSError:
+                # The server may give up a connection just as it is used again. That says nothing about how it is.
+                if not wire.was_left:
+                    raise
+                wires.give(wire)
+                wire = self._wire = await wires.open(deadline=clock.deadline)
+                await wire.ask(self._head, self._body, deadline=clock.deadline)
             reply = Reply(wire, connections, clock)
             if wire.status != 200:
                 raise await connections.refused(wire, reply)
-        except BaseException:
-            wires.give(wire)
+        except BaseException as error:
+            if wire is not None:
+                wires.give(wire)
+            if isinstance(error, _BROKEN):
+                raise connections.broken(error, clock, has_begun=False) from error
             raise
         return reply
 

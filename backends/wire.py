@@ -7,6 +7,7 @@ spends on it, and calling is most of what the sidecar does.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Iterable
 from typing import cast
 
@@ -14,6 +15,7 @@ import httptools
 
 _PIECE_BYTES = 1 << 18  # of a large request, after which others get their turn; and of a reply that nobody reads yet
 _MAX_HEAD_BYTES = 1 << 16
+_TICK_S = 0.001  # by which a timer may be early
 
 Headers = list[tuple[bytes, bytes]]  # names in lower case
 
@@ -40,9 +42,13 @@ class Wire(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._parser: httptools.HttpResponseParser | None = None  # None: nothing was asked
         self._waiter: asyncio.Future[None] | None = None
+        self._deadline = math.inf  # of what is waited for
+        self._timer: asyncio.TimerHandle | None = None
+        self._looks_at = math.inf  # when that runs
         self._is_blocked = False  # the other end does not take what we write
         self._is_paused = False  # we do not take what the other end writes
         self._is_open = True
+        self._is_used = False  # for an earlier request
         self.idle_since = 0.0
 
     async def ask(self, head: bytes, body: bytes, *, deadline: float) -> None:
@@ -102,13 +108,23 @@ class Wire(asyncio.Protocol):
         return self.is_complete and self._is_kept and self._is_sent and not self._pieces
 
     @property
+    def is_at_end(self) -> bool:
+        """Whether all of the reply was read."""
+        return self.is_complete and not self._pieces
+
+    @property
+    def was_left(self) -> bool:
+        """Whether the server has closed a connection that was kept, having said nothing to the latest request."""
+        return self._is_used and not self._is_open and not self._n_received
+
+    @property
     def transport(self) -> asyncio.Transport:
         """What it writes to."""
         return self._transport
 
     def rest(self) -> None:
         """Notes that nothing is asked for now."""
-        self._parser = None
+        self._parser, self._is_used = None, True
         self.idle_since = self._loop.time()
 
     def close(self) -> None:
@@ -124,6 +140,8 @@ class Wire(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Ends the reply: well, where it was to end with the connection."""
         self._is_open = False
+        if self._timer is not None:
+            self._timer.cancel()
         if self._parser is None or self.is_complete:
             return
         if exc is not None:
@@ -216,12 +234,13 @@ class Wire(asyncio.Protocol):
         """Returns when something has happened."""
         if self._error is not None:
             raise self._error
+        self._deadline = deadline
+        if deadline < self._looks_at:
+            self._look_at(deadline)
         waiter = self._waiter = self._loop.create_future()
-        timer = self._loop.call_at(deadline, _expire, waiter)
         try:
             await waiter
         finally:
-            timer.cancel()
             self._waiter = None
         if self._error is not None and not self._pieces:
             raise self._error
@@ -230,15 +249,27 @@ class Wire(asyncio.Protocol):
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
+    def _look_at(self, when: float) -> None:
+        """Looks at a time whether a deadline has passed. A connection has one timer, set anew only for one that comes
+        before; most waits are over long before theirs, and a timer for each would cost more than all the rest of them.
+        """
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer, self._looks_at = self._loop.call_at(when, self._look), when
+
+    def _look(self) -> None:
+        self._timer, self._looks_at = None, math.inf
+        if self._waiter is None or self._waiter.done():
+            return  # the next wait sees to its own deadline
+        if self._loop.time() + _TICK_S < self._deadline:
+            self._look_at(self._deadline)
+        else:
+            self._waiter.set_exception(TimeoutError())
+
     def _fail(self, error: Exception) -> None:
         self._error = self._error or error
         self._wake()
         self.close()
-
-
-def _expire(waiter: asyncio.Future[None]) -> None:
-    if not waiter.done():
-        waiter.set_exception(TimeoutError())
 
 
 def _cut(body: bytes) -> Iterable[memoryview]:

@@ -70,6 +70,11 @@ class Wires:
             if wire.is_reusable:
                 self._in_use.add(wire)
                 return wire
+        return await self.open(deadline=deadline)
+
+    async def open(self, *, deadline: float = math.inf) -> Wire:
+        """Returns a new connection, as `take` does."""
+        loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout_at(min(loop.time() + self._connect_s, deadline)):
                 wire = await self._open()

@@ -396,6 +396,105 @@ def test_a_connection_on_which_a_second_reply_has_begun_is_not_used_again() -> N
     assert n_connections == 2
 
 
+def giving_up(second: Speak) -> tuple[Speak, list[int]]:
+    """Returns what answers a request and treats the next one on its connection otherwise; how many came on each."""
+    asked: list[int] = []
+
+    async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(0)
+        number = len(asked) - 1
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                await read_request(reader)
+                asked[number] += 1
+                if number == 0 and asked[0] == 2:
+                    await second(reader, writer)
+                    break
+                writer.write(framed(WHOLE))
+        writer.close()
+
+    return speak, asked
+
+
+async def silence(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Says nothing."""
+
+
+async def half_a_word(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Begins to say something."""
+    writer.write(b"HTTP/1.1 2")
+
+
+async def long_silence(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Says nothing until the other has left."""
+    await reader.read()
+
+
+def test_a_kept_connection_that_the_server_gives_up_as_it_is_used_again_is_no_failure() -> None:
+    speak, asked = giving_up(silence)
+    assert texts_of(speak, n_calls=3) == ["391"] * 3
+    assert asked == [2, 2]
+
+
+def test_a_new_connection_that_the_server_gives_up_is_a_failure() -> None:
+    speak, asked = replying(is_closed=True)
+    with pytest.raises(BackendUnreachable, match="without a reply"):
+        texts_of(speak)
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize(("second", "error"), [(half_a_word, BackendUnreachable), (long_silence, BackendTimeout)])
+def test_a_kept_connection_on_which_more_went_wrong_is_a_failure(second: Speak, error: type[Exception]) -> None:
+    speak, asked = giving_up(second)
+
+    async def run() -> None:
+        async with serving(speak) as port:
+            url = f"http://127.0.0.1:{port}/v1"
+            spec = BackendSpec(name="small", type="openai", base_url=url, timeout=Timeouts(total_s=0.3))
+            backend = create_backend(spec)
+            await backend.complete(Query.from_text("17 * 23?"))
+            with pytest.raises(error):
+                await backend.complete(Query.from_text("17 * 23?"))
+            await backend.aclose()
+
+    asyncio.run(run())
+    assert asked == [2]
+
+
+def test_each_call_on_a_kept_connection_has_its_own_deadline() -> None:
+    pauses = iter([0.0, 0.0, 0.4, 5.0])
+
+    async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                request = await read_request(reader)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(next(pauses)):
+                        await reader.read(1)
+                        break  # the other has left
+                head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+                events = b"".join(OPENAI.events)
+                streamed = head + b"%x\r\n%s\r\n0\r\n\r\n" % (len(events), events)
+                writer.write(streamed if b'"stream":true' in request else framed(WHOLE))
+        writer.close()
+
+    async def run() -> None:
+        async with serving(speak) as port:
+            timeout = Timeouts(first_token_s=0.2, total_s=60)
+            url = f"http://127.0.0.1:{port}/v1"
+            backend = create_backend(BackendSpec(name="small", type="openai", base_url=url, timeout=timeout))
+            query = Query.from_text("17 * 23?")
+            await backend.complete(query)  # its deadline is far
+            assert [chunk async for chunk in backend.stream(query)]  # the first piece's is near
+            assert (await backend.complete(query)).text == "391"  # and is no longer so: it takes longer
+            with pytest.raises(BackendTimeout, match=r"no first token within 0\.2 s"):
+                async for _ in backend.stream(query):
+                    pass
+            await backend.aclose()
+
+    asyncio.run(run())
+
+
 def test_what_follows_the_end_of_a_stream_is_not_read_for_ever() -> None:
     was_left = False
 
