@@ -15,8 +15,9 @@ from .anthropic_request import has_open_tool_call, request_of
 from .assembly import Assembly
 from .errors import BackendError, ConfigError, InvalidRequest
 from .http import CallClock
-from .network import UNREADABLE, NetworkBackend
+from .network import NetworkBackend
 from .options import check_options, name_list, option, read_base_url, read_key, text_mapping
+from .reader import UNREADABLE
 from .spec import BackendSpec
 from .thoughts import FOREIGN, is_about_signatures, put_own_blocks
 from .types import Query

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from .assembly import Assembly
-from .network import ReplyReader, ReportedFailure
+from .reader import ReplyReader, ReportedFailure
 from .sse import Event
 from .types import Chunk
 from .usage import usage_of_anthropic

@@ -44,7 +44,7 @@ class Assembly:
         if text and self._splitter is not None:
             thought, text = self._splitter.feed(text)
             reasoning += thought
-        return self._chunk(text, reasoning, tuple(self._add_call(delta) for delta in tool_calls))
+        return self._chunk(text, reasoning, tuple([self._add_call(delta) for delta in tool_calls]))
 
     def add_logprobs(self, tokens: list[TokenLogprob] | None) -> None:
         """Takes the log-probabilities that one event brought; None means that some are missing."""
@@ -71,7 +71,7 @@ class Assembly:
     ) -> Completion:
         """Returns the completion, with the usage estimated where the provider did not report it."""
         text = "".join(self._text)
-        calls = tuple(self._calls[index].as_message() for index in sorted(self._calls))
+        calls = tuple([self._calls[index].as_message() for index in sorted(self._calls)])
         tokens = align(self._logprobs, text) if self._logprobs else None
         reason = "content_filter" if self.is_refusal else self.finish_reason or "stop"
         completion = Completion(

@@ -5,112 +5,21 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import AbstractAsyncContextManager, aclosing
-from dataclasses import replace
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import orjson
 
-from .assembly import Assembly
 from .errors import BackendError, InvalidRequest, MalformedReply
-from .failures import refusal_of
+from .event_stream import EventStream
 from .http import CallClock, Connections, Reply
+from .reader import UNREADABLE, ReplyReader, ReportedFailure
 from .spec import BackendSpec
-from .sse import Event, EventParser
 from .types import Chunk, Completion, Query
 
 logger = logging.getLogger(__name__)
 
 EXCERPT_BYTES = 200  # of a reply that cannot be read, for the error's text
-
-
-class ReportedFailure(Exception):
-    """A reader found the provider's own error inside a reply that began as a success."""
-
-    def __init__(self, content: Any) -> None:
-        super().__init__("the reply reports a failure")
-        body = orjson.dumps(content) if isinstance(content, Mapping) else b""
-        self.refusal = replace(refusal_of(content), body=body)
-
-
-# What reading may raise; JSON errors are ValueErrors.
-UNREADABLE = (ReportedFailure, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
-
-
-class ReplyReader(ABC):
-    """Understands one reply of one provider, whole or event by event, and fills the `assembly`.
-
-    Reading may raise `ReportedFailure`, and `KeyError`, `TypeError` and the like at an unknown shape.
-    """
-
-    is_complete = False  # the provider said that the reply ends here
-    is_over = False  # and nothing more follows
-    body: Mapping[str, Any] | None = None  # of a whole reply
-
-    def __init__(self, assembly: Assembly) -> None:
-        self.assembly = assembly
-
-    @abstractmethod
-    def read_whole(self, body: Mapping[str, Any]) -> Chunk | None:
-        """Returns the chunk of a whole reply."""
-
-    @abstractmethod
-    def read_event(self, event: Event) -> Chunk | None:
-        """Returns the chunk that an event of a stream brings, if it brings one."""
-
-
-class _Wording:
-    """The provider's own events, handed out with the chunks that they bring, those that came together as one.
-
-    Events before the first chunk wait for it, so that a failure until then can still be mended by another call. Where
-    thinking is taken out of the text, the events would bring it back, and none is handed out.
-    """
-
-    def __init__(self, assembly: Assembly) -> None:
-        self._assembly = assembly
-        self._events: list[Event] = []
-        self._chunks: list[Chunk] = []
-        self._has_begun = False
-
-    def put(self, event: Event, chunk: Chunk | None) -> None:
-        """Takes an event, and the chunk that it brings."""
-        self._events.append(event)
-        if chunk is not None:
-            self._chunks.append(chunk)
-            self._has_begun = True
-
-    def take(self) -> list[Chunk]:
-        """Returns the chunks that are to go out by now."""
-        return self.rest() if self._has_begun else []
-
-    def rest(self, last: Chunk | None = None) -> list[Chunk]:
-        """Returns the chunks with every event that was not handed out, and the last one."""
-        chunks, self._chunks = self._chunks, []
-        events, self._events = tuple(self._events), []
-        if last is not None:
-            chunks.append(last)
-        if not events or self._assembly.has_split:
-            return chunks
-        if len(chunks) == 1:  # mostly; and not `replace`, which takes several times as long
-            only = chunks[0]
-            return [
-                Chunk(
-                    text=only.text,
-                    reasoning=only.reasoning,
-                    tool_calls=only.tool_calls,
-                    events=events,
-                    logprobs=only.logprobs,
-                )
-            ]
-        return [
-            Chunk(
-                text="".join(chunk.text for chunk in chunks),
-                reasoning="".join(chunk.reasoning for chunk in chunks),
-                tool_calls=tuple(call for chunk in chunks for call in chunk.tool_calls),
-                events=events,
-                logprobs=tuple(logprob for chunk in chunks for logprob in chunk.logprobs),
-            )
-        ]
 
 
 class NetworkBackend(ABC):
@@ -162,11 +71,14 @@ class NetworkBackend(ABC):
                 try:
                     async with self._post(query, payload, clock) as reply:
                         reader = self._reader()
-                        async with aclosing(self._read(reader, reply, query)) as chunks:
-                            async for chunk in chunks:
-                                is_unanswered = False
-                                clock.see_token()
+                        events = self._event_stream(reader, reply, query) if reply.is_event_stream else None
+                        chunks = await (events.take() if events else self._whole_chunks(reader, reply, query))
+                        while chunks:
+                            is_unanswered = False
+                            clock.see_token()
+                            for chunk in chunks:
                                 yield chunk
+                            chunks = await events.take() if events else []
                         is_unanswered = False
                         yield Chunk(completion=self._completion(reader, query, clock))
                         await reply.drain()
@@ -232,58 +144,22 @@ class NetworkBackend(ABC):
         except TypeError as error:  # orjson's own errors are TypeErrors
             raise InvalidRequest(f"the query cannot be written as JSON: {error}", backend=self.spec.name) from error
 
-    async def _read(self, reader: ReplyReader, reply: Reply, query: Query) -> AsyncGenerator[Chunk, None]:
-        """Yields the chunks of a reply, whether it comes as a stream or, in spite of being asked to, at once.
-
-        A reply that comes at once in the words of the query's format has no chunk: the completion holds it.
-        """
+    def _event_stream(self, reader: ReplyReader, reply: Reply, query: Query) -> EventStream:
         is_verbatim = query.original_in(self.spec.format) is not None
-        wording = _Wording(reader.assembly) if is_verbatim else None
-        if reply.is_event_stream:
-            async with aclosing(self._read_events(reader, reply, wording)) as chunks:
-                async for chunk in chunks:
-                    yield chunk
-        else:
-            reply.expect_whole()
-            whole = self._read_whole(reader, await reply.body())
-            if whole is not None and not is_verbatim:
-                yield whole
-        last = reader.assembly.end()
-        if reader.body is None or not is_verbatim:
-            if wording is not None:
-                for held in wording.rest(last):
-                    yield held
-            elif last is not None:
-                yield last
+        name = self.spec.name
+        return EventStream(reader, reply, is_verbatim=is_verbatim, unreadable=self._unreadable, backend=name)
 
-    async def _read_events(
-        self, reader: ReplyReader, reply: Reply, wording: _Wording | None
-    ) -> AsyncGenerator[Chunk, None]:
-        parser = EventParser()
-        is_open = True
-        while is_open and not reader.is_over:
-            try:
-                piece = await reply.read()
-            except BackendError:
-                if reader.is_complete:  # what is cut off after the end is not missed
-                    return
-                raise
-            is_open = bool(piece)
-            for event in parser.feed(piece) if is_open else parser.close():
-                try:
-                    chunk = reader.read_event(event)
-                except UNREADABLE as error:
-                    for earlier in wording.take() if wording is not None else ():
-                        yield earlier
-                    raise self._unreadable(error, event.data) from error
-                if wording is not None:
-                    wording.put(event, chunk)
-                elif chunk is not None:
-                    yield chunk
-            for together in wording.take() if wording is not None else ():
-                yield together
-        if not reader.is_complete:
-            raise MalformedReply("the stream was cut before its end", backend=self.spec.name)
+    async def _whole_chunks(self, reader: ReplyReader, reply: Reply, query: Query) -> list[Chunk]:
+        """Returns the chunks of a reply that comes at once in spite of being asked to come as a stream.
+
+        There is none where it is in the words of the query's format: the completion holds it.
+        """
+        reply.expect_whole()
+        whole = self._read_whole(reader, await reply.body())
+        last = reader.assembly.end()
+        if query.original_in(self.spec.format) is not None:
+            return []
+        return [chunk for chunk in (whole, last) if chunk is not None]
 
     def _read_whole(self, reader: ReplyReader, received: bytes) -> Chunk | None:
         try:

@@ -14,6 +14,7 @@ from .types import Message, Query
 
 REASONING_BACK = ("own", "all", "none", "required")
 FIELDS = ("reasoning_content", "reasoning", "reasoning_details", "thinking_blocks")  # of a chat message
+_FIELDS = frozenset(FIELDS)
 FOREIGN = "?"  # in `Query.minds`: whoever it was, it was somebody else
 
 _NAMED = re.compile(r"\b(?:reasoning_content|reasoning_details|thinking_blocks)\b")
@@ -27,7 +28,7 @@ def own_reasoning(query: Query, mind: str, back: str) -> Sequence[Message]:
     `back` is one of REASONING_BACK: what the same model has thought, or nobody is known to have; all; none; or all,
     and an empty one with the calls of tools that have none.
     """
-    if back == "all" or (back != "required" and not any(field in m for m in query.messages for field in FIELDS)):
+    if back == "all" or (back != "required" and all(map(_FIELDS.isdisjoint, query.messages))):
         return query.messages
     messages: list[Message] = []
     place = 0

@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 from .errors import InvalidRequest
+from .quick import quick
 from .spec import BackendSpec
 from .sse import Event
 
 Message = Mapping[str, Any]  # one chat message in the OpenAI form: role, content, tool_calls, ...
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Original:
     """A request in the words it came in, for a backend that speaks its format."""
@@ -23,6 +25,7 @@ class Original:
     unsayable: tuple[str, ...] = ()  # what no other format can say, such as `tools[0]: type 'bash_20250124'`
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
     """One request: chat messages in the OpenAI form plus the caller's other fields, untouched.
@@ -47,7 +50,7 @@ class Query:
     text: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        text = "\n".join(text for message in self.messages if (text := text_of(message)))
+        text = "\n".join([text for message in self.messages if (text := text_of(message))])
         object.__setattr__(self, "text", text)
 
     @classmethod
@@ -76,7 +79,9 @@ class Query:
         if isinstance(messages, str | bytes) or not isinstance(messages, Sequence) or not messages:
             raise InvalidRequest("messages: expected a list of at least one chat message")
         for position, message in enumerate(messages):
-            if not isinstance(message, Mapping) or not isinstance(message.get("role"), str):
+            # A dict, mostly; to ask for a protocol takes several times as long.
+            is_object = type(message) is dict or isinstance(message, Mapping)
+            if not is_object or not isinstance(message.get("role"), str):
                 raise InvalidRequest(f"messages[{position}]: expected an object with a `role`")
             content = message.get("content")
             if content is None or isinstance(content, str):
@@ -108,6 +113,7 @@ def text_of(message: Message) -> str:
     return "\n".join(part for part in parts if isinstance(part, str) and part)
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
     """Tokens of one call.
@@ -125,6 +131,7 @@ class Usage:
     is_estimated: bool = False  # the provider did not say; counted from the text
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completion:
     """What a backend returned for one query."""
@@ -144,6 +151,7 @@ class Completion:
     body: Mapping[str, Any] | None = None  # the whole reply in the provider's words, where the query's are its format
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chunk:
     """One piece of a streamed completion. The last one, and only that, carries the whole `completion`."""

@@ -8,6 +8,7 @@ from typing import Any
 from .types import Completion, Query, Usage
 
 BYTES_PER_TOKEN = 4  # of UTF-8 text; about right for English, and for Chinese within a third
+_NONSENSE = 1e12  # tokens
 TOKENS_PER_MESSAGE = 4  # what chat templates put around each message
 
 
@@ -97,4 +98,6 @@ def usage_of_anthropic(counts: Mapping[str, Any]) -> Usage | None:
 def count_of(counts: Any, key: str) -> int:
     """Returns `counts[key]` as a number of tokens; 0 where it is missing, null or nonsense."""
     value = counts.get(key) if isinstance(counts, dict) else None
-    return int(value) if value and isinstance(value, int | float) and 0 <= value < 1e12 else 0
+    if not value or not isinstance(value, (int, float)):  # a union is built anew each time
+        return 0
+    return int(value) if 0 <= value < _NONSENSE else 0

@@ -30,7 +30,7 @@ class AccessLog:
 
 def access_record(exchange: Exchange) -> dict[str, Any]:
     """Returns what is told of a request; a key by its name and id, a failure by its kind."""
-    key, decision, answer, steps = exchange.key, exchange.decision, exchange.answer, exchange.steps
+    key, decision, calls = exchange.key, exchange.decision, exchange.calls
     record: dict[str, Any] = {
         "time": datetime.fromtimestamp(exchange.began_at, UTC).isoformat(timespec="milliseconds"),
         "method": exchange.method,
@@ -40,20 +40,19 @@ def access_record(exchange: Exchange) -> dict[str, Any]:
         "trace_id": exchange.trace_id or None,
         "key": key.name or None if key is not None else None,
         "key_id": key.id or None if key is not None else None,
-        "error": type(exchange.error).__name__ if exchange.error is not None else None,
+        "error": exchange.error,
     }
     if decision is None:
         return record
-    usages = [step.completion.usage for step in steps if step.completion is not None]
     return record | {
         "model": exchange.model or None,
         "policy": decision.policy.name,
         "stream": exchange.is_stream,
-        "backend": answer.backend if answer is not None else None,
-        "route": ">".join(step.backend + ("!" if step.error else "") for step in steps),
-        "input_tokens": sum(usage.input_tokens for usage in usages),
-        "output_tokens": sum(usage.output_tokens for usage in usages),
-        "cost_usd": sum(step.cost_usd for step in steps),
+        "backend": calls[exchange.chosen].backend if exchange.chosen is not None else None,
+        "route": ">".join(call.backend + ("!" if call.error else "") for call in calls),
+        "input_tokens": sum(call.usage.input_tokens for call in calls),
+        "output_tokens": sum(call.usage.output_tokens for call in calls),
+        "cost_usd": exchange.cost_usd,
         "first_piece_s": round(exchange.first_piece_s, 6) if exchange.first_piece_s is not None else None,
     }
 

@@ -28,6 +28,8 @@ class Ahead:
 
     def turn(self, backend: str) -> tuple[Entry, asyncio.Task[Completion] | None]:
         """Returns the entry of a call whose turn has come, and the call itself where it has begun already."""
+        if not self._tasks:  # mostly
+            return self._tally.begin(backend), None
         task, entry = self._tasks.pop(backend, None), self._entries.pop(backend, None)
         if task is None or entry is None:
             if task is not None:
@@ -45,7 +47,7 @@ class Ahead:
 
     def lost(self) -> tuple[Step, ...]:
         """Returns what became of the calls whose turn did not come; to be asked for after `drop`."""
-        return tuple(map(self._tally.lost, self._entries.values()))
+        return tuple([self._tally.lost(entry) for entry in self._entries.values()])
 
     async def __aenter__(self) -> Ahead:
         return self
@@ -53,7 +55,8 @@ class Ahead:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.drop()
+        if self._tasks:
+            await self.drop()
 
     async def _call(self, backend: str, after_s: float) -> Completion:
         await asyncio.sleep(after_s)

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..backends import Completion
+from ..backends.quick import quick
 from ..backends.sse import Event
 from .cascade import Outcome, Step
 from .decision import Decision, plain
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """A routed answer, with the path it took and what it cost."""
@@ -87,6 +89,7 @@ class Answer:
         return float(estimates.quality[estimates.backends.index(self.backend)])
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerChunk:
     """One piece of a streamed answer, from `backend`. The last one, and only that, carries the whole `answer`."""

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from .http_error import HttpError
+from .soon import Soon
 
 Scope = MutableMapping[str, Any]
 Event = MutableMapping[str, Any]
@@ -17,7 +18,7 @@ Receive = Callable[[], Awaitable[Event]]
 Send = Callable[[Event], Awaitable[None]]
 Headers = Sequence[tuple[bytes, bytes]]
 
-_UNWATCHED_S = 0.02  # for so long nobody looks whether the client is still there
+UNWATCHED_S = 0.02  # for so long, and twice that at most, nobody looks whether the client is still there
 
 
 class ClientGone(Exception):
@@ -31,9 +32,9 @@ async def read_body(scope: Scope, receive: Receive, *, limit: int) -> bytes:
         HttpError: it is larger than `limit` bytes.
         ClientGone: it breaks off.
     """
-    announced = next((value for name, value in scope["headers"] if name == b"content-length"), b"")
-    if announced.isdigit() and int(announced) > limit:
-        raise _too_large(limit)
+    for name, value in scope["headers"]:
+        if name == b"content-length" and value.isdigit() and int(value) > limit:
+            raise _too_large(limit)
     pieces: list[bytes] = []
     size, has_more = 0, True
     while has_more:
@@ -45,7 +46,7 @@ async def read_body(scope: Scope, receive: Receive, *, limit: int) -> bytes:
         if size > limit:
             raise _too_large(limit)
         has_more = event.get("more_body", False)
-    return b"".join(pieces)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 @asynccontextmanager
@@ -63,32 +64,37 @@ class UntilGone:
     stream for `patience_s`.
 
     To be entered once the body was read, and left before the last byte is sent: to a server, a reply that is complete
-    looks like a client that has gone.
+    looks like a client that has gone. It is watched from `soon` on: most calls of a mock, a cache or a small model are
+    over before a task would have been worth making.
     """
 
-    def __init__(self, receive: Receive, *, patience_s: float = math.inf) -> None:
+    def __init__(self, receive: Receive, *, soon: Soon, patience_s: float = math.inf) -> None:
         self._receive = receive
+        self._soon = soon
         self._patience_s = patience_s
         self._given_at: float | None = None  # None: nothing waits to be taken
         self._is_gone = False
         self._watcher: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
     async def __aenter__(self) -> Self:
         task = asyncio.current_task()
         assert task is not None  # coroutines run in tasks
         self._task = task
         self._n_cancels = task.cancelling()
-        # Most calls of a mock, a cache or a small model are over before a task would have been worth making.
         self._loop = asyncio.get_running_loop()
-        self._timer = self._loop.call_later(_UNWATCHED_S, self._begin)
+        self._soon.put(self, self._begin)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._timer.cancel()
+        self._soon.take(self)
+        if self._timer is not None:
+            self._timer.cancel()
         if self._watcher is not None:
             self._watcher.cancel()
+            self._watcher = None  # which knows us: else only a collection would free both
         if not self._is_gone:
             return
         is_cancelled_by_others_too = self._task.uncancel() > self._n_cancels

@@ -69,6 +69,8 @@ class Caller:
         entry = entry or Entry(self._spec.name)
         while True:
             try:
+                if self._spec.hedge.after_quantile is None:
+                    return await self._complete_once(query, deadline, entry)
                 return await self._sooner(
                     entry,
                     self._pace.whole,

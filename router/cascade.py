@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..backends import BackendError, Completion, PenstockError
+from ..backends.quick import quick
 from ..classifiers.final_answer import FinalAnswer, final_answer
 from ..classifiers.meaning import UNLIKE_ALL, InWords
 from .decision import Decision
@@ -26,6 +27,7 @@ Read = Callable[[str, Completion], Said]  # (backend, completion) -> what the an
 _ANY_ANSWERS = (None, FinalAnswer(kind="text", value=""), UNLIKE_ALL)
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
     """An answer that another backend is to check."""
@@ -71,6 +73,7 @@ class Call:
         )
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Released:
     """An answer that its reader has had already, or the beginning of it, so that it is the one that is returned."""
@@ -97,6 +100,7 @@ Reply = Completion | Released | GivenUp | Stopped | BackendError
 Flow = Generator[Call, Reply, "Outcome"]
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """One call of a cascade."""
@@ -116,6 +120,7 @@ class Step:
         return self.backend + ("!" if self.error else "~" if self.is_given_up else "")
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """How a cascade ended: every step, and the place of the one whose answer is returned."""
@@ -216,8 +221,9 @@ def _last_resort(tried: tuple[Tried, ...]) -> tuple[int | None, tuple[Tried, ...
     """Returns the place of the most hopeful answer that was given up, and the calls without it, where there is no other
     answer to return.
     """
-    if not all(call.is_given_up for call in tried):
-        return None, tried
+    for call in tried:
+        if not call.is_given_up:
+            return None, tried
     again = max(tried, key=lambda call: call.confidence)
     return again.place, tuple(call for call in tried if call is not again)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..backends import BackendSpec, Query
+from ..backends.quick import quick
 from .by_name import BY_NAME
 from .conversations import NO_PAST, Past, past_in_words, savings_usd, tier_drops, with_savings
 from .errors import NoFeasibleBackend
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from ..classifiers import Contribution, Escalation, Estimates, Neighbour
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """What was decided before any call. `backend` is asked first; the cascade may go on from there."""
@@ -139,7 +141,7 @@ def decide(
         NoFeasibleBackend: the wishes exclude every backend.
     """
     unavailable = unavailable or {}
-    saved_usd = savings_usd(past, specs, estimates.input_tokens)
+    saved_usd = savings_usd(past, specs, estimates.input_tokens) if past.cached_tokens else {}
     estimates = with_savings(estimates, saved_usd)
     unsure = policy.when_unsure if estimates.is_unfamiliar else None
     believed = estimates

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from .answer import Answer
+from ..backends import Usage
+from ..backends.quick import quick
 from .cascade import Step
 from .decision import Decision
 from .keys import Key
@@ -14,9 +15,27 @@ from .tally import Tally
 GONE = 499  # the status, as nginx calls it, of a client that left before there was one
 
 
+@quick
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MadeCall:
+    """One call to a backend, without what was said."""
+
+    backend: str
+    error: str | None  # its kind
+    is_given_up: bool
+    is_beside: bool  # as of a `Step`
+    confidence: float
+    cost_usd: float
+    latency_s: float
+    usage: Usage
+
+
 @dataclass(slots=True, kw_only=True)
 class Exchange:
-    """One request and its reply, as far as they have come; the sidecar fills it in on the way."""
+    """One request and its reply, as far as they have come; the sidecar fills it in on the way.
+
+    Once it has ended it holds nothing that was asked or answered but the beginning of the query.
+    """
 
     method: str
     path: str  # that serves it, `other` where none does
@@ -25,30 +44,59 @@ class Exchange:
     model: str = ""  # that was asked for; empty: the default policy
     is_stream: bool = False
     text: str = ""  # the beginning of the query, where models.yaml allows to keep content
-    decision: Decision | None = None
-    tally: Tally | None = None  # of its calls; None: none was to be made
-    error: Exception | None = None
+    decision: Decision | None = None  # holds nothing of the query but its estimates
+    tally: Tally | None = None  # of its calls, until it has ended
+    error: str | None = None  # its kind
     status: int = 0
     trace_id: str = ""
     latency_s: float = 0.0
     first_piece_s: float | None = None  # of a streamed answer
+    calls: tuple[MadeCall, ...] = ()
+    chosen: int | None = None  # the call whose answer was returned
+    best_cost_usd: float = 0.0  # as of an `Answer`; 0 without one
 
     @property
-    def answer(self) -> Answer | None:
-        """The answer, where there was one."""
-        return self.tally.answer if self.tally is not None else None
+    def cost_usd(self) -> float:
+        """What all calls cost together."""
+        return sum([call.cost_usd for call in self.calls])
 
     @property
-    def steps(self) -> tuple[Step, ...]:
-        """Every call that was made."""
-        if self.tally is None:
-            return ()
-        return self.tally.answer.steps if self.tally.answer is not None else self.tally.steps()
+    def is_escalated(self) -> bool:
+        """Whether more than one backend answered, one after the other."""
+        return len(self.calls) > 1 and sum(call.error is None and not call.is_beside for call in self.calls) > 1
+
+    def end(self) -> None:
+        """Notes every call that was made, and which one's answer was returned."""
+        tally, self.tally = self.tally, None
+        if tally is None:
+            return
+        answer = tally.answer
+        steps = tally.steps() if answer is None else answer.steps
+        self.calls = tuple([_made(step) for step in steps])
+        if answer is not None:
+            self.chosen, self.best_cost_usd = answer.outcome.chosen, answer.best_cost_usd
 
 
 class Observer(Protocol):
     """Told of every request when it has ended. Called on the event loop, so it must be quick and never raise."""
 
     def see(self, exchange: Exchange) -> None:
-        """Takes note of a request. What is in it must not be kept: an answer may be large."""
+        """Takes note of a request."""
         ...
+
+
+_UNUSED = Usage()
+
+
+def _made(step: Step) -> MadeCall:
+    completion, error = step.completion, step.error
+    return MadeCall(
+        backend=step.backend,
+        error=type(error).__name__ if error is not None else None,
+        is_given_up=step.is_given_up,
+        is_beside=step.is_beside,
+        confidence=step.confidence,
+        cost_usd=step.cost_usd,
+        latency_s=completion.latency_s if completion is not None else 0.0,
+        usage=completion.usage if completion is not None else _UNUSED,
+    )

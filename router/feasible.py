@@ -18,8 +18,11 @@ def needed_capabilities(query: Query) -> frozenset[str]:
     response_format = query.params.get("response_format")
     if isinstance(response_format, Mapping) and response_format.get("type") in ("json_schema", "json_object"):
         needed.add("json_schema")
-    if any(_has_image(message.get("content")) for message in query.messages):
-        needed.add("vision")
+    for message in query.messages:
+        content = message.get("content")
+        if not isinstance(content, str) and _has_image(content):
+            needed.add("vision")
+            break
     if query.params.get("logprobs"):
         needed.add("logprobs")
     if query.params.get("n") not in (None, 1):
@@ -125,7 +128,7 @@ def _query_reason(
 
 
 def _has_image(content: Any) -> bool:
-    if isinstance(content, str) or not isinstance(content, list | tuple):
+    if not isinstance(content, list | tuple):
         return False
     return any(
         isinstance(part, Mapping) and part.get("type") in ("image_url", "image", "input_image") for part in content

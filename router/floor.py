@@ -71,6 +71,8 @@ class Floors:
 
     def of_query(self, query: Query) -> Floor | None:
         """Returns the floor of a query, by all of its messages: what was asked once stays asked."""
+        if not self._by_pattern and not self._by_examples:
+            return None
         held: list[FloorRule] = []
         if self._by_pattern:
             text = query.text

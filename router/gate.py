@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Protocol
 
 from ..backends import BackendError, BackendSpec
+from ..backends.turns import Turns
 from .circuit import Circuit
 from .errors import BackendBusy
 
@@ -55,8 +56,8 @@ class LocalGate:
         self._spec = spec
         self._clock = clock
         self._circuit = Circuit(spec.breaker)
-        self._slots = asyncio.Semaphore(spec.limits.concurrency)
-        self._n_inside = 0  # beside the semaphore, since other threads must not look into that
+        self._slots = Turns(spec.limits.concurrency)
+        self._n_inside = 0  # without guests
         self._n_waiting = 0
         self._guests: list[Callable[[], object]] = []  # what makes each give way
 
@@ -109,36 +110,38 @@ class LocalGate:
     async def enter(self, wait_s: float) -> int:
         """Waits for a turn; returns the ticket of the circuit."""
         self._check()
-        if self._slots.locked():
-            if self._guests:
-                self._guests.pop()()
-            self._n_waiting += 1
-            patience_s = min(wait_s, self._spec.limits.queue_s)
-            try:
-                async with asyncio.timeout(patience_s):
-                    await self._slots.acquire()
-            except TimeoutError:
-                raise self._busy(f"busy: no turn came within {patience_s:g} s") from None
-            finally:
-                self._n_waiting -= 1
-            try:
-                self._check()  # it may have begun to fail meanwhile
-            except BackendBusy:
-                self._slots.release()
-                raise
-        else:
-            await self._slots.acquire()  # at once
+        if not self._slots.take_now():
+            await self._wait(wait_s)
         self._n_inside += 1
         return self._circuit.begin()
 
     def leave(self, ticket: int, outcome: BaseException | None) -> None:
         """Makes room for the next call."""
         self._n_inside -= 1
-        self._slots.release()
+        self._slots.give()
         if outcome is None or isinstance(outcome, BackendError):
             self._circuit.end(ticket, outcome, self._clock())
         else:
             self._circuit.forget(ticket)
+
+    async def _wait(self, wait_s: float) -> None:
+        """Waits until there is a slot, which is the caller's then."""
+        if self._guests:
+            self._guests.pop()()
+        self._n_waiting += 1
+        patience_s = min(wait_s, self._spec.limits.queue_s)
+        try:
+            async with asyncio.timeout(patience_s):
+                await self._slots.take()
+        except TimeoutError:
+            raise self._busy(f"busy: no turn came within {patience_s:g} s") from None
+        finally:
+            self._n_waiting -= 1
+        try:
+            self._check()  # it may have begun to fail meanwhile
+        except BackendBusy:
+            self._slots.give()
+            raise
 
     def _check(self) -> None:
         refusal = self.refusal()

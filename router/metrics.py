@@ -9,9 +9,8 @@ import bisect
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from .cascade import Step
 from .circuit import CIRCUIT_STATES
-from .exchange import Exchange
+from .exchange import Exchange, MadeCall
 from .gate import GateState
 
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
@@ -148,34 +147,33 @@ class Metrics:
         self.latency.see(exchange.latency_s, exchange.path)
         if exchange.first_piece_s is not None:
             self.first_piece.see(exchange.first_piece_s)
-        answer = exchange.answer
-        if answer is not None:
-            self.answers.add(1, answer.decision.policy.name, answer.backend)
-            self.cost_of_best.add(answer.best_cost_usd)
-        self._see_steps(exchange.steps)
+        if exchange.chosen is not None and exchange.decision is not None:
+            self.answers.add(1, exchange.decision.policy.name, exchange.calls[exchange.chosen].backend)
+            self.cost_of_best.add(exchange.best_cost_usd)
+        if len(exchange.calls) > 1:
+            in_turn = [call for call in exchange.calls if not call.is_beside]
+            for call in in_turn[:-1]:
+                self.moves.add(1, "fall_back" if call.error else "escalate")
+        for call in exchange.calls:
+            self._see_call(call)
 
-    def _see_steps(self, steps: Sequence[Step]) -> None:
-        in_turn = [step for step in steps if not step.is_beside]
-        for step in in_turn[:-1]:
-            self.moves.add(1, "fall_back" if step.error else "escalate")
-        for step in steps:
-            result = type(step.error).__name__ if step.error else "given_up" if step.is_given_up else "ok"
-            self.calls.add(1, step.backend, result)
-            if step.cost_usd:
-                self.cost.add(step.cost_usd, step.backend)
-            if step.completion is None:
-                continue
-            self.call.see(step.completion.latency_s, step.backend)
-            usage = step.completion.usage
-            for kind, count in (
-                ("input", usage.input_tokens),
-                ("cached_input", usage.cached_input_tokens),
-                ("cache_write", usage.cache_write_tokens),
-                ("output", usage.output_tokens),
-                ("reasoning", usage.reasoning_tokens),
-            ):
-                if count:
-                    self.tokens.add(count, step.backend, kind)
+    def _see_call(self, call: MadeCall) -> None:
+        self.calls.add(1, call.backend, call.error or ("given_up" if call.is_given_up else "ok"))
+        if call.cost_usd:
+            self.cost.add(call.cost_usd, call.backend)
+        if call.error is not None:
+            return
+        self.call.see(call.latency_s, call.backend)
+        usage = call.usage
+        for kind, count in (
+            ("input", usage.input_tokens),
+            ("cached_input", usage.cached_input_tokens),
+            ("cache_write", usage.cache_write_tokens),
+            ("output", usage.output_tokens),
+            ("reasoning", usage.reasoning_tokens),
+        ):
+            if count:
+                self.tokens.add(count, call.backend, kind)
 
     def text(self) -> bytes:
         """Returns everything, as `GET /metrics` replies."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from ..backends.quick import quick
 from ..classifiers.escalation import Escalation
 from ..classifiers.final_answer import FinalAnswer
 from ..classifiers.meaning import InWords
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 FloatArray = NDArray[np.float64]
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checks:
     """The backends that may be given another one's answer to check, and what is expected of each."""
@@ -76,6 +78,7 @@ def with_greatest(cost_usd: FloatArray) -> FloatArray:
     return np.where(is_unknown, known.max() if len(known) else 0.0, cost_usd)
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tried:
     """A call that was made: its place in the outlook, the confidence in its answer, what it came to, what it cost."""

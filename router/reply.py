@@ -34,11 +34,11 @@ class Reply:
     async def json(self, body: Any, *, status: int = 200, headers: Headers = ()) -> None:
         """Sends the whole reply."""
         content = body if isinstance(body, bytes) else encode_json(body)
-        await self._whole(content, status=status, headers=[_JSON, *headers])
+        await self._whole(content, _JSON, status=status, headers=headers)
 
     async def text(self, content: bytes, *, content_type: bytes, headers: Headers = ()) -> None:
         """Sends the whole reply."""
-        await self._whole(content, status=200, headers=[(b"content-type", content_type), *headers])
+        await self._whole(content, (b"content-type", content_type), status=200, headers=headers)
 
     async def begin_events(self, headers: Headers, writer: Writer) -> None:
         """Sends what goes before the first event; `writer` puts an error that comes later."""
@@ -66,8 +66,8 @@ class Reply:
             await self.events(self._writer.failure(error))
             await self.end_events()
 
-    async def _whole(self, content: bytes, *, status: int, headers: Headers) -> None:
-        await self._start(status, [*headers, (b"content-length", str(len(content)).encode())])
+    async def _whole(self, content: bytes, kind: tuple[bytes, bytes], *, status: int, headers: Headers) -> None:
+        await self._start(status, [kind, *headers, (b"content-length", b"%d" % len(content))])
         await self._send({"type": "http.response.body", "body": content})
 
     async def _start(self, status: int, headers: Headers) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ..backends import BackendError, Chunk, Completion, Query
+from ..backends.quick import quick
 from .ahead import Ahead
 from .answer import Answer, AnswerChunk
 from .caller import NEVER, Calls
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """The way of one query from its decision to its answer, either whole or piece by piece.
@@ -66,7 +68,8 @@ class Run:
                             logger.info("%s", error)
                             reply = error
                         entry.reply = reply
-                        await self._run_code(reply)
+                        if self.pool.run_code:
+                            await self._run_code(reply)
                 except StopIteration as end:
                     outcome: Outcome = end.value
         except BaseException:
@@ -113,7 +116,8 @@ class Run:
                             reply = entry.reply = error
                             if is_streamed:
                                 raise
-                        await self._run_code(reply)
+                        if self.pool.run_code:
+                            await self._run_code(reply)
                 except StopIteration as end:
                     outcome: Outcome = end.value
         except BaseException:
@@ -128,9 +132,9 @@ class Run:
         yield AnswerChunk(backend=answer.backend, answer=answer)
 
     async def _run_code(self, reply: Reply | None) -> None:
-        """Runs the code of an answer where that is allowed, in a thread: judged later, the answer holds nobody up."""
+        """Runs the code of an answer in a thread: judged later, the answer holds nobody up."""
         completion = reply.completion if isinstance(reply, Released) else reply
-        if self.pool.run_code and isinstance(completion, Completion):
+        if isinstance(completion, Completion):
             from ..classifiers.signals.code_tests import run_answer  # only for those who run code
 
             await asyncio.to_thread(run_answer, self.query, completion)
@@ -208,7 +212,7 @@ class Run:
         self.logbook.see_unanswered(self.query, self.decision, self.tally.steps())
 
     def _finish(self, outcome: Outcome, ahead: Ahead) -> Answer:
-        lost = (*self.tally.hedges(), *ahead.lost())
+        lost = self.tally.hedges() + ahead.lost()
         if lost:
             outcome = replace(outcome, steps=(*outcome.steps, *lost))
         completion = outcome.step.completion

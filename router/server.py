@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
+import os
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
@@ -13,7 +13,7 @@ from typing import Any
 from ..backends import PenstockError
 from ..backends.usage import estimated_tokens
 from . import page
-from .asgi import ClientGone, Receive, Scope, Send, UntilGone, read_body, taken_within
+from .asgi import UNWATCHED_S, ClientGone, Receive, Scope, Send, UntilGone, read_body, taken_within
 from .config import Config
 from .decision import Decision
 from .errors import BrokenOff
@@ -44,6 +44,7 @@ from .openapi import openapi
 from .reloading import Reloaded
 from .reply import Reply
 from .router import Router
+from .soon import Soon
 from .tally import Tally
 
 logger = logging.getLogger(__name__)
@@ -56,7 +57,7 @@ _CHAT, _MESSAGES, _MODELS = "/v1/chat/completions", "/v1/messages", "/v1/models"
 _METRICS, _OPENAPI = "/metrics", "/openapi.json"
 _OUTSIDE = ("missing_api_key", "invalid_api_key", "cross_site")  # refusals of those who were never let in
 # To whoever can reach us: those who watch over processes have no key, and the page asks for it itself.
-_OPEN = ("/healthz", "/readyz", _OPENAPI, *page.OPEN)
+_OPEN = frozenset(("/healthz", "/readyz", _OPENAPI, *page.OPEN))
 
 _Handler = Callable[[Scope, Receive, Reply, Key], Awaitable[None]]
 
@@ -91,6 +92,7 @@ class Sidecar:
         self._keep_alive_s = keep_alive_s
         self._clock = clock
         self._created = int(clock())
+        self._soon = Soon(after_s=UNWATCHED_S)
         self.is_ready = False
         self.is_stopping = False  # to be set when no new requests come any more: a call that is cancelled says so
         self._routes: dict[str, tuple[str, _Handler]] = {
@@ -114,7 +116,8 @@ class Sidecar:
             return
         if scope["type"] != "http":
             raise ValueError(f"expected an ASGI scope of type http or lifespan, got {scope['type']!r}")
-        exchange = Exchange(method=scope["method"], path=self._path(scope), began_at=self._clock())
+        path = self._path(scope["path"])
+        exchange = Exchange(method=scope["method"], path=path, began_at=self._clock())
         reply = Reply(send, _format_of(scope), exchange)
         started = time.perf_counter()
         try:
@@ -122,6 +125,7 @@ class Sidecar:
         finally:
             exchange.status, exchange.trace_id = reply.status or GONE, reply.trace_id.strip("-")
             exchange.latency_s = time.perf_counter() - started
+            exchange.end()
             for observer in self._observers:
                 observer.see(exchange)
 
@@ -142,17 +146,19 @@ class Sidecar:
 
     async def _serve(self, scope: Scope, receive: Receive, reply: Reply) -> None:
         try:
-            handler = self._handler(scope)
-            if scope["method"] == "POST" and not self._guard.has_keys:
+            exchange = reply.exchange
+            handler = self._handler(exchange.path, exchange.method)
+            if exchange.method == "POST" and not self._guard.has_keys:
                 refuse_cross_site(scope)
             # Before the body is read: whoever may not ask need not send it.
-            reply.exchange.key = key = self._admitted(scope, path=reply.exchange.path)
+            exchange.key = key = self._admitted(scope, path=exchange.path)
             await handler(scope, receive, reply, key)
         except ClientGone:
             self._see_refusal(reply, BrokenOff.__name__)
             logger.info("trace %s: the client has gone", reply.trace_id)
         except PenstockError as error:
-            reply.exchange.error = error = error_for(reply.exchange.key, error)
+            error = error_for(reply.exchange.key, error)
+            reply.exchange.error = type(error).__name__
             told = http_error_of(error, format=reply.format.name)
             if told.status != 405 and told.code not in _OUTSIDE:
                 self._see_refusal(reply, told.code or type(error).__name__)
@@ -164,7 +170,7 @@ class Sidecar:
                 raise
             await reply.fail(HttpError(503, "the sidecar is being stopped"))
         except Exception as error:  # the outer edge: whatever it was, the next request must be served
-            reply.exchange.error = error
+            reply.exchange.error = type(error).__name__
             self._see_refusal(reply, "InternalError")
             logger.exception("trace %s: 500", reply.trace_id)
             await reply.fail(HttpError(500, "internal error; the log of the sidecar says more"))
@@ -182,22 +188,20 @@ class Sidecar:
             return self._guard.identify(scope["headers"])
         return self._guard.admit(scope["headers"], spends=path in FORMATS)
 
-    def _handler(self, scope: Scope) -> _Handler:
-        path, method = self._path(scope), scope["method"]
-        if path not in self._routes:
+    def _handler(self, path: str, method: str) -> _Handler:
+        found = self._routes.get(path)
+        if found is None:
             raise HttpError(404, f"no such path; expected one of {', '.join(self._routes)}")
-        expected, handler = self._routes[path]
+        expected, handler = found
         if method != expected and not (method == "HEAD" and expected == "GET"):
             raise HttpError(405, f"{path}: expected {expected}", headers=[("allow", expected)])
         return handler
 
-    def _path(self, scope: Scope) -> str:
+    def _path(self, path: str) -> str:
         """Returns the path that serves a request, `other` where none does."""
-        path: str = scope["path"]
-        for prefix in (_MODELS, page.FILES):
-            if path.startswith(f"{prefix}/"):
-                return prefix
-        return path if path in self._routes else "other"
+        if path in self._routes:
+            return path
+        return next((prefix for prefix in (_MODELS, page.FILES) if path.startswith(f"{prefix}/")), "other")
 
     def _decide(self, request: Request) -> Decision:
         started = time.perf_counter()
@@ -216,14 +220,14 @@ class Sidecar:
             if request.is_stream:
                 await self._stream(request, decision, receive, reply, tally)
                 return
-            async with UntilGone(receive):
+            async with UntilGone(receive, soon=self._soon):
                 answer = await self._router.answer(request.query, decision=decision, tally=tally)
         content = reply.format.writer(request, created=int(self._clock())).whole(answer)
         await reply.json(content, headers=answer_headers(content["penstock"]))
 
     async def _read(self, scope: Scope, receive: Receive, reply: Reply, key: Key) -> Request:
         """Returns a request in the format of its reply, which then knows its trace id, within what the key may use."""
-        reply.trace_id = secrets.token_hex(16)
+        reply.trace_id = os.urandom(16).hex()
         body = await read_body(scope, receive, limit=self._max_body_bytes)
         request = read_request(reply.format, body, scope["headers"], trace_id=reply.trace_id)
         return confined(request, self._router.config, key)
@@ -249,7 +253,7 @@ class Sidecar:
                 await reply.events(reply.format.keep_alive)
 
         async with (
-            UntilGone(receive, patience_s=_SEND_S) as client,
+            UntilGone(receive, soon=self._soon, patience_s=_SEND_S) as client,
             aclosing(stream),
             KeepAlive(wait, every_s=self._keep_alive_s) as life,
         ):
@@ -268,7 +272,7 @@ class Sidecar:
         request = await self._read(scope, receive, reply, key)
         decision = self._decide(request)
         headers = encode_headers({"x-penstock-backend": decision.backend, "x-penstock-trace-id": reply.trace_id})
-        async with UntilGone(receive):
+        async with UntilGone(receive, soon=self._soon):
             n_tokens = await self._router.count_tokens(request.query, decision.backend)
         if n_tokens is None:
             n_tokens = _estimated_tokens(request, decision)

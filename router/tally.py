@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from ..backends import BackendError, Chunk, Completion, PenstockError, Usage
 from ..backends.usage import BYTES_PER_TOKEN
@@ -16,11 +16,11 @@ from .errors import BrokenOff
 class Entry:
     """One call. It is `sent` once it has left for the provider: until then it costs nothing."""
 
-    __slots__ = ("_entries", "backend", "draft_of", "has_begun", "is_hedge", "is_sent", "n_signs", "reply")
+    __slots__ = ("backend", "beside", "draft_of", "has_begun", "is_hedge", "is_sent", "n_signs", "reply")
 
-    def __init__(self, backend: str, *, entries: list[Entry] | None = None) -> None:
-        self._entries = [] if entries is None else entries
+    def __init__(self, backend: str) -> None:
         self.backend = backend
+        self.beside: tuple[Entry, ...] = ()  # second calls, which count from when they are sent
         self.draft_of: str | None = None  # whose answer it is to check
         self.is_hedge = False  # the slower of two calls of which one was enough
         self.is_sent = False
@@ -38,13 +38,12 @@ class Entry:
     def sent(self) -> None:
         """Notes that the call leaves, perhaps again, after a failure."""
         self.is_sent, self.reply = True, None
-        if self.is_hedge and self not in self._entries:
-            self._entries.append(self)
 
     def again(self) -> Entry:
-        """Returns the entry of a second call beside this one, which counts from when it is sent."""
-        entry = Entry(self.backend, entries=self._entries)
+        """Returns the entry of a second call beside this one."""
+        entry = Entry(self.backend)
         entry.is_hedge, entry.draft_of = True, self.draft_of
+        self.beside += (entry,)
         return entry
 
     def see(self, chunk: Chunk) -> None:
@@ -66,26 +65,26 @@ class Tally:
     def __init__(self, decision: Decision, charge: Callable[[str, Completion], float]) -> None:
         self._decision = decision
         self._charge = charge
-        self._entries: list[Entry] = []
+        self._begun: list[Entry] = []
         self.answer: Answer | None = None  # what came of them
-        self.refusal: Callable[[], PenstockError | None] = lambda: None  # why no further call may be made
+        self.refusal: Callable[[], PenstockError | None] = none_refused  # why no further call may be made
 
     def begin(self, backend: str) -> Entry:
         """Returns the entry of a call that begins."""
-        entry = Entry(backend, entries=self._entries)
-        self._entries.append(entry)
+        entry = Entry(backend)
+        self._begun.append(entry)
         return entry
 
     def total(self) -> tuple[int, float]:
         """Returns tokens and cost in USD of all calls so far."""
-        used = [self._used(entry) for entry in self._entries]
+        used = [self._used(entry) for entry in self._entries()]
         return sum(tokens for tokens, _ in used), sum(cost_usd for _, cost_usd in used)
 
     def path(self, answering: str) -> str:
         """Returns the path of an answer that begins now, with the marks of `Outcome.path`."""
         before = [
             step.label
-            for entry, step in zip(self._entries, self.steps(), strict=True)
+            for entry, step in zip(self._entries(), self.steps(), strict=True)
             if entry.reply is not None and entry.backend != answering
         ]
         return ">".join([*before, answering])
@@ -103,12 +102,12 @@ class Tally:
                 is_beside=entry.is_hedge,
                 draft_of=entry.draft_of,
             )
-            for entry in self._entries
+            for entry in self._entries()
         )
 
     def hedges(self) -> tuple[Step, ...]:
         """Returns the calls beside others that were enough."""
-        return tuple(self.lost(entry) for entry in self._entries if entry.is_hedge)
+        return tuple([self.lost(entry) for entry in self._entries() if entry.is_hedge])
 
     def lost(self, entry: Entry) -> Step:
         """Returns a call whose answer is not needed, with what it has used until it was broken off."""
@@ -133,6 +132,12 @@ class Tally:
             draft_of=entry.draft_of,
         )
 
+    def _entries(self) -> Iterator[Entry]:
+        """Yields every call that counts, each with those beside it."""
+        for entry in self._begun:
+            yield entry
+            yield from (second for second in entry.beside if second.is_sent)
+
     def _used(self, entry: Entry) -> tuple[int, float]:
         if entry.completion is not None:
             usage = entry.completion.usage
@@ -155,6 +160,10 @@ class Tally:
         costs = [float(estimates.cost_usd[place]), self._charge(entry.backend, Completion(text="", usage=came))]
         tokens = [float(estimates.output_tokens[place]), float(came.output_tokens)]
         return came.input_tokens + round(_most(tokens)), _most(costs)
+
+
+def none_refused() -> None:
+    """Returns nothing, as where further calls may be made."""
 
 
 def _error_of(entry: Entry) -> BackendError | None:

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ...backends import Message, Query
+from ...backends.quick import quick
 from ..answer import Answer, AnswerChunk
 from ..http_error import HttpError
 from ..policy import Wishes
 from .schemas import Schema
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
     """What the body of a request says, in the one form that decisions and backends of other formats read."""
@@ -22,6 +24,7 @@ class Reading:
     unsayable: tuple[str, ...] = ()  # as in `Original`
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """A request in any format; `query.original` holds it in its own words, `query.id` is its trace id."""

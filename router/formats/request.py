@@ -2,34 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
 
 from ...backends import InvalidRequest, Original, Query
+from ..asgi import Headers
 from ..headers import wishes_in
 from ..http_error import HttpError
 from ..policy import read_wishes
 from .format import Format, Request
 
-_ANTHROPICS = b"anthropic-"  # the beginning of headers that are part of a request, and no secret
-_TRACES = (b"traceparent", b"tracestate")  # W3C Trace Context: the trace of which a request is a part
+# The beginnings of headers that are part of a request, and no secret. W3C Trace Context names the trace that it is in.
+_FORWARDED = (b"anthropic-", b"traceparent", b"tracestate")
 
 
-def read_request(format: Format, body: bytes, headers: Iterable[tuple[bytes, bytes]], *, trace_id: str) -> Request:
+def read_request(format: Format, body: bytes, headers: Headers, *, trace_id: str) -> Request:
     """Returns the request in a body and its headers; of a wish in both, the body's holds.
 
     Raises:
         HttpError, InvalidRequest, ConfigError: it is malformed; the text says where.
     """
-    given, headers = read_object(body), tuple(headers)
+    given = read_object(body)
     model, is_stream = given.pop("model", None), given.pop("stream", None)
     if model is not None and not isinstance(model, str):
         raise InvalidRequest(f"model: expected the name of a policy or a backend, got {model!r:.80}")
     if is_stream is not None and not isinstance(is_stream, bool):
         raise InvalidRequest(f"stream: expected true or false, got {is_stream!r:.80}")
-    wishes = read_wishes(given.pop("penstock", None) or {}, where="penstock").over(wishes_in(headers))
+    wishes = wishes_in(headers)
+    if wished := given.pop("penstock", None):
+        wishes = read_wishes(wished, where="penstock").over(wishes)
     reading = format.read(given)
     original = Original(format=format.name, body=given, headers=_forwarded(headers), unsayable=reading.unsayable)
     query = Query.from_messages(reading.messages, params=reading.params, id=trace_id, original=original)
@@ -79,11 +82,11 @@ def list_in(body: Mapping[str, Any], field: str) -> list[Mapping[str, Any]]:
     return value
 
 
-def _forwarded(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+def _forwarded(headers: Headers) -> dict[str, str]:
     """Returns the headers that go along with a request; lines of one name are joined, as HTTP allows."""
     found: dict[str, str] = {}
     for name, value in headers:
-        if name.startswith(_ANTHROPICS) or name in _TRACES:
+        if name.startswith(_FORWARDED):
             key, text = name.decode("latin-1"), value.decode("latin-1")
             found[key] = f"{found[key]},{text}" if key in found else text
     return found

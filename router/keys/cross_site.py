@@ -14,6 +14,8 @@ from ..asgi import Scope
 from ..http_error import HttpError
 from ..loopback import is_local, is_loopback
 
+_TELLING = frozenset((b"host", b"origin", b"sec-fetch-site"))
+
 
 def refuse_cross_site(scope: Scope) -> None:
     """Returns nothing where a request can be of this machine's own programs and pages.
@@ -26,6 +28,8 @@ def refuse_cross_site(scope: Scope) -> None:
     server = scope.get("server")
     is_local = server is not None and is_loopback(str(server[0]))
     for name, value in scope["headers"]:
+        if name not in _TELLING:
+            continue
         text = value.decode("latin-1").strip()
         if name == b"sec-fetch-site" and text == "cross-site":
             raise _refusal("sec-fetch-site: cross-site")

@@ -7,17 +7,19 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import replace
 
 from ...backends import PenstockError
 from ..http_error import HttpError
-from ..tally import Tally
+from ..tally import Tally, none_refused
 from .key import ANYONE, Key, id_in
 from .limits import Limit, limits_of
 from .store import Claim, Store
 
 logger = logging.getLogger(__name__)
 
+_FREE = contextlib.nullcontext()
 _BEARER = "bearer "
 _WORDS = {"requests": "{most:g} requests a minute", "tokens": "{most:g} tokens a minute", "usd": "${most:g} a {window}"}
 
@@ -67,24 +69,27 @@ class Guard:
             raise _unknown("the key is not one of this sidecar, or was revoked", code="invalid_api_key")
         return key
 
-    @contextlib.contextmanager
-    def billed(self, key: Key, tally: Tally) -> Iterator[None]:
-        """A context whose end charges the key with what the request has used by then, and in which no further call is
-        made once that, with all else the key has used, reaches a limit.
+    def billed(self, key: Key, tally: Tally) -> AbstractContextManager[None]:
+        """Returns a context whose end charges the key with what the request has used by then, and in which no further
+        call is made once that, with all else the key has used, reaches a limit.
         """
-        tally.refusal = lambda: self._refusal(key, tally)
-        try:
-            yield
-        finally:
-            if self._store is not None:
-                tokens, cost_usd = tally.total()
-                self._settle(self._store, key, tokens=tokens, cost_usd=cost_usd)
+        return _FREE if self._store is None else self._billed(self._store, key, tally)
 
     def close(self) -> None:
         """Writes what is not written yet, and frees the store; may be called twice."""
         if self._store is not None:
             self._write(self._store, self._clock())
             self._store.close()
+
+    @contextlib.contextmanager
+    def _billed(self, store: Store, key: Key, tally: Tally) -> Iterator[None]:
+        tally.refusal = lambda: self._refusal(key, tally)
+        try:
+            yield
+        finally:
+            tally.refusal = none_refused  # or it would know itself, and not be freed before a collection of garbage
+            tokens, cost_usd = tally.total()
+            self._settle(store, key, tokens=tokens, cost_usd=cost_usd)
 
     def _find(self, store: Store, texts: list[str]) -> Key | None:
         """Returns the key that a request shows; clients may send one of another kind beside it."""

@@ -14,11 +14,12 @@ from ...backends import InvalidRequest, Query
 from ...backends.types import text_of
 from ..content import Content, content_columns
 from ..decision import plain
+from ..exchange import MadeCall
 from ..gate import GateState
 from ..keys import Key, permitted
 from ..model_list import model_names
 from ..router import Router
-from .recent import Call, Recent, Request
+from .recent import Recent, Request
 
 _MOST_SIGNS = 200  # of a query
 _MOST_DIGITS = 18
@@ -65,22 +66,22 @@ def read_after(query_string: bytes) -> int:
 
 
 def _told(request: Request, key: Key) -> dict[str, Any]:
-    decision = request.decision
+    exchange, decision = request.exchange, request.exchange.decision
     told = {
         "number": request.number,
-        "began_at": request.began_at,
+        "began_at": exchange.began_at,
         "key": request.key.name,
-        "trace_id": request.trace_id,
-        "endpoint": request.path,
-        "status": request.status,
-        "model": request.model,
-        "is_stream": request.is_stream,
-        "text": request.text,
-        "error": request.error,
-        "latency_s": request.latency_s,
-        "cost_usd": request.cost_usd,
-        "calls": [{**asdict(call), "confidence": plain(call.confidence)} for call in request.calls],
-        "chosen": request.chosen,
+        "trace_id": exchange.trace_id,
+        "endpoint": exchange.path,
+        "status": exchange.status,
+        "model": exchange.model,
+        "is_stream": exchange.is_stream,
+        "text": exchange.text,
+        "error": exchange.error,
+        "latency_s": exchange.latency_s,
+        "cost_usd": exchange.cost_usd,
+        "calls": [_told_call(call) for call in exchange.calls],
+        "chosen": exchange.chosen,
     }
     if decision is None:
         return told
@@ -89,7 +90,7 @@ def _told(request: Request, key: Key) -> dict[str, Any]:
         "policy": decision.policy.name,
         "reason": decision.reason,
         "difficulty": plain(estimates.difficulty),
-        "best_cost_usd": request.best_cost_usd,
+        "best_cost_usd": exchange.best_cost_usd,
         "estimates": {
             name: {"quality": plain(quality), "cost_usd": plain(cost)}
             for name, quality, cost in zip(estimates.backends, estimates.quality, estimates.cost_usd, strict=True)
@@ -98,15 +99,27 @@ def _told(request: Request, key: Key) -> dict[str, Any]:
     }
 
 
+def _told_call(call: MadeCall) -> dict[str, Any]:
+    return {
+        "backend": call.backend,
+        "error": call.error,
+        "confidence": plain(call.confidence),
+        "cost_usd": call.cost_usd,
+        "latency_s": call.latency_s,
+        "input_tokens": call.usage.input_tokens,
+        "output_tokens": call.usage.output_tokens,
+    }
+
+
 def _backends(requests: Sequence[Request], router: Router, key: Key) -> list[dict[str, Any]]:
     """Returns how every backend is that a key may use, from its requests alone."""
-    calls: defaultdict[str, list[Call]] = defaultdict(list)
+    calls: defaultdict[str, list[MadeCall]] = defaultdict(list)
     answered: Counter[str] = Counter()
-    for request in requests:
-        for call in request.calls:
+    for exchange in (request.exchange for request in requests):
+        for call in exchange.calls:
             calls[call.backend].append(call)
-        if request.chosen is not None:
-            answered[request.calls[request.chosen].backend] += 1
+        if exchange.chosen is not None:
+            answered[exchange.calls[exchange.chosen].backend] += 1
     return [
         {
             "name": name,
@@ -127,7 +140,7 @@ def _state(state: GateState, *, is_whole: bool) -> dict[str, Any]:
     return {"circuit": state.circuit, "refusal": state.refusal} | (busy if is_whole else dict.fromkeys(busy))
 
 
-def _health(calls: Sequence[Call]) -> dict[str, Any]:
+def _health(calls: Sequence[MadeCall]) -> dict[str, Any]:
     """Returns how the latest calls to one backend went."""
     latencies = [call.latency_s for call in calls if call.error is None]
     median, slow = np.quantile(latencies, (0.5, 0.95)).tolist() if latencies else (None, None)

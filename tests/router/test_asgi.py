@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from penstock.router.asgi import ClientGone, UntilGone
+from penstock.router.soon import Soon
 
 
 async def never() -> Any:
@@ -24,7 +25,7 @@ async def gone() -> dict[str, Any]:
 
 def test_work_is_cancelled_when_the_client_leaves() -> None:
     async def run() -> None:
-        async with UntilGone(gone):
+        async with UntilGone(gone, soon=Soon(after_s=0.01)):
             await never()
 
     with pytest.raises(ClientGone):
@@ -33,7 +34,7 @@ def test_work_is_cancelled_when_the_client_leaves() -> None:
 
 def test_a_client_that_takes_nothing_counts_as_gone() -> None:
     async def run() -> None:
-        async with UntilGone(never, patience_s=0.05) as client:
+        async with UntilGone(never, soon=Soon(after_s=0.01), patience_s=0.05) as client:
             await client.give(at_once())
             await client.give(never())
 
@@ -43,7 +44,7 @@ def test_a_client_that_takes_nothing_counts_as_gone() -> None:
 
 def test_waiting_for_the_next_piece_is_no_fault_of_the_client() -> None:
     async def run() -> str:
-        async with UntilGone(never, patience_s=0.02) as client:
+        async with UntilGone(never, soon=Soon(after_s=0.01), patience_s=0.02) as client:
             await client.give(at_once())
             await asyncio.sleep(0.2)
             await client.give(at_once())

@@ -121,6 +121,7 @@ def test_a_second_call_beside_the_first_counts_as_no_move_to_another_backend(tmp
     exchange = Exchange(method="POST", path="/v1/chat/completions", began_at=0.0, key=ANYONE)
     exchange.tally = Tally(answers[-1].decision, lambda *_: 0.0)
     exchange.tally.answer = answers[-1]
+    exchange.end()
     metrics, recent = Metrics(), Recent()
     for observer in (metrics, recent):
         observer.see(exchange)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import socket
 from collections.abc import AsyncGenerator, Iterator
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from penstock.backends import Chunk, Completion, FakeBackend, Query, RateLimited, ServerFailed
+from penstock.router.answer import Answer
 from penstock.router.server import Sidecar
 
 from .serving import (
@@ -20,6 +22,7 @@ from .serving import (
     BreakingBackend,
     WaitingBackend,
     acall,
+    call,
     chat,
     make_judging_router,
     make_router,
@@ -284,3 +287,22 @@ def test_a_large_body_over_the_limit_gets_its_status_over_a_socket(tmp_path: Pat
     ):
         assert client.post(url + "/v1/chat/completions", content=b"x" * 5_000_000).status_code == 413
         assert client.get(url + "/healthz").status_code == 200
+
+
+def n_kept() -> int:
+    return sum(isinstance(each, Completion | Answer) for each in gc.get_objects())
+
+
+@pytest.mark.parametrize("is_stream", [False, True])
+def test_what_was_answered_is_freed_without_a_collection_of_garbage(tmp_path: Path, is_stream: bool) -> None:
+    app = Sidecar(make_router(tmp_path, small=FakeBackend(answer="391")))
+    body = {"messages": HELLO, "model": "small", "stream": is_stream}
+    call(app, "/v1/chat/completions", body)
+    gc.collect()
+    gc.disable()
+    try:
+        before = n_kept()
+        assert call(app, "/v1/chat/completions", body).status == 200
+        assert n_kept() == before
+    finally:
+        gc.enable()

@@ -1,0 +1,148 @@
+"""The chunks of a reply that comes as a stream of events, in our words and in the provider's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from .assembly import Assembly
+from .errors import BackendError, MalformedReply
+from .http import Reply
+from .reader import UNREADABLE, ReplyReader
+from .sse import Event, EventParser
+from .types import Chunk
+
+
+class EventStream:
+    """Reads one reply to its end.
+
+    `is_verbatim`: the events themselves are handed out with the chunks that they bring. `unreadable` makes an error of
+    what was raised over the data of an event.
+    """
+
+    def __init__(
+        self,
+        reader: ReplyReader,
+        reply: Reply,
+        *,
+        is_verbatim: bool,
+        unreadable: Callable[[Exception, bytes], BackendError],
+        backend: str,
+    ) -> None:
+        self._reader = reader
+        self._reply = reply
+        self._wording = _Wording(reader.assembly) if is_verbatim else None
+        self._unreadable = unreadable
+        self._backend = backend
+        self._parser = EventParser()
+        self._is_over = False
+        self._failure: BackendError | None = None  # to be raised when the chunks before it were taken
+
+    async def take(self) -> list[Chunk]:
+        """Returns the chunks that have come since the last time, waiting for some; none at the end.
+
+        Raises:
+            BackendError: the reply breaks off, or cannot be read.
+        """
+        while not self._is_over:
+            if chunks := self._read(await self._events()):
+                return chunks
+        if self._failure is not None:
+            raise self._failure
+        return []
+
+    async def _events(self) -> list[Event]:
+        """Returns the events that the next piece of the reply completes."""
+        try:
+            piece = await self._reply.read()
+        except BackendError:
+            if not self._reader.is_complete:
+                raise
+            self._is_over = True  # what is cut off after the end is not missed
+            return []
+        if piece:
+            return self._parser.feed(piece)
+        self._is_over = True
+        return self._parser.close()
+
+    def _read(self, events: list[Event]) -> list[Chunk]:
+        """Returns the chunks that are to go out by now."""
+        reader, wording = self._reader, self._wording
+        chunks: list[Chunk] = []
+        for event in events:
+            try:
+                chunk = reader.read_event(event)
+            except UNREADABLE as error:
+                self._failure, self._is_over = self._unreadable(error, event.data), True
+                self._failure.__cause__ = error
+                break
+            if wording is not None:
+                wording.put(event, chunk)
+            elif chunk is not None:
+                chunks.append(chunk)
+        self._is_over = self._is_over or reader.is_over
+        if self._is_over and self._failure is None:
+            if reader.is_complete:
+                return self._rest(chunks)
+            self._failure = MalformedReply("the stream was cut before its end", backend=self._backend)
+        return chunks if wording is None else wording.take()
+
+    def _rest(self, chunks: list[Chunk]) -> list[Chunk]:
+        """Returns the last chunks, with what was held back until it was certain."""
+        last = self._reader.assembly.end()
+        if self._wording is not None:
+            return self._wording.rest(last)
+        return chunks if last is None else [*chunks, last]
+
+
+class _Wording:
+    """The provider's own events, handed out with the chunks that they bring, those that came together as one.
+
+    Events before the first chunk wait for it, so that a failure until then can still be mended by another call. Where
+    thinking is taken out of the text, the events would bring it back, and none is handed out.
+    """
+
+    def __init__(self, assembly: Assembly) -> None:
+        self._assembly = assembly
+        self._events: list[Event] = []
+        self._chunks: list[Chunk] = []
+        self._has_begun = False
+
+    def put(self, event: Event, chunk: Chunk | None) -> None:
+        """Takes an event, and the chunk that it brings."""
+        self._events.append(event)
+        if chunk is not None:
+            self._chunks.append(chunk)
+            self._has_begun = True
+
+    def take(self) -> list[Chunk]:
+        """Returns the chunks that are to go out by now."""
+        return self.rest() if self._has_begun else []
+
+    def rest(self, last: Chunk | None = None) -> list[Chunk]:
+        """Returns the chunks with every event that was not handed out, and the last one."""
+        chunks, self._chunks = self._chunks, []
+        events, self._events = tuple(self._events), []
+        if last is not None:
+            chunks.append(last)
+        if not events or self._assembly.has_split:
+            return chunks
+        if len(chunks) == 1:  # mostly; and not `replace`, which takes several times as long
+            only = chunks[0]
+            return [
+                Chunk(
+                    text=only.text,
+                    reasoning=only.reasoning,
+                    tool_calls=only.tool_calls,
+                    events=events,
+                    logprobs=only.logprobs,
+                )
+            ]
+        return [
+            Chunk(
+                text="".join(chunk.text for chunk in chunks),
+                reasoning="".join(chunk.reasoning for chunk in chunks),
+                tool_calls=tuple(call for chunk in chunks for call in chunk.tool_calls),
+                events=events,
+                logprobs=tuple(logprob for chunk in chunks for logprob in chunk.logprobs),
+            )
+        ]
