@@ -45,7 +45,7 @@ def test_a_refusal_and_what_is_no_request_for_an_answer_are_records_too(tmp_path
     call(app, "/healthz")
     call(app, "/no/such?secret=1")
     assert [(record["path"], record["status"], record["error"]) for record in records] == [
-        ("/v1/chat/completions", 400, "UnknownPolicy"),
+        ("/v1/chat/completions", 404, "UnknownPolicy"),
         ("/healthz", 200, None),
         ("other", 404, "HttpError"),
     ]

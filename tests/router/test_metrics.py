@@ -59,7 +59,7 @@ def test_requests_are_counted_by_path_and_status(app: Sidecar) -> None:
     call(app, "/v1/no/such/path")
     told = samples(app)
     assert told['penstock_requests_total{path="/v1/chat/completions",status="200"}'] == 2
-    assert told['penstock_requests_total{path="/v1/chat/completions",status="400"}'] == 1
+    assert told['penstock_requests_total{path="/v1/chat/completions",status="404"}'] == 1
     assert told['penstock_requests_total{path="/v1/models",status="200"}'] == 1
     assert told['penstock_requests_total{path="other",status="404"}'] == 1
     assert told['penstock_request_seconds_count{path="/v1/chat/completions"}'] == 3
