@@ -43,8 +43,8 @@ def quick(kind: type[_Kind]) -> type[_Kind]:
     exec(f"def __init__(self, *, {', '.join(parameters)}):\n    {body}", known)  # as `dataclass` does
     made: Callable[..., None] = known["__init__"]
     made.__qualname__ = f"{kind.__qualname__}.__init__"
-    made.__annotations__ = kind.__init__.__annotations__
-    kind.__init__ = made  # type: ignore[misc]  # to the same signature
+    made.__annotations__ = vars(kind)["__init__"].__annotations__
+    type.__setattr__(kind, "__init__", made)
     return kind
 
 
