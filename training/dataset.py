@@ -183,7 +183,9 @@ def build_dataset(
     priced_checks, check_notes = price_traces(scored_checks, specs=specs, count_tokens=count_tokens)
     checks, n_orphans = checks_by_query(priced_checks, dataset.query_ids, dataset.backends, dataset.answers)
     if n_orphans:
-        check_notes.append(f"Answers to drafts left out, since they or the drafts are not recorded: {n_orphans}.")
+        check_notes.append(
+            f"Answers to drafts left out, since the drafts are not among the graded answers: {n_orphans}."
+        )
     return replace(dataset, checks=checks, notes=(*notes, *cost_notes, *check_notes, *_one_sided(dataset)))
 
 

@@ -40,7 +40,7 @@ def checks_by_query(
     rows: Sequence[Trace], query_ids: Sequence[str], backends: Sequence[str], answers: NDArray[np.object_]
 ) -> tuple[tuple[tuple[Trace, ...], ...], int]:
     """Returns the answers to drafts, the first of each checker and drafter, by query; and how many rows are left out
-    because they have no text, or their draft is not among `answers` (n_queries, n_backends).
+    because the text of their draft is not among `answers` (n_queries, n_backends).
     """
     if not rows:
         return (), 0
@@ -51,7 +51,7 @@ def checks_by_query(
     for trace in rows:
         row, column = rows_of.get(trace.query_id), columns_of.get(trace.draft_of)
         draft: Trace | None = None if row is None or column is None else answers.item(row, column)
-        if row is None or draft is None or draft.response is None or trace.response is None:
+        if row is None or draft is None or draft.response is None:
             n_orphans += 1
         else:
             checks[row].setdefault((trace.backend, trace.draft_of), trace)

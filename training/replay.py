@@ -182,13 +182,13 @@ class Replayer:
         if call.draft is None:
             return self._reply(row, call.backend).completion
         trace = self._checks[row][call.backend, call.draft.backend]
-        found = completion_of(trace)
-        assert found is not None  # only those with a text are kept
-        return found
+        return completion_of(trace) or Completion(text="", cost_usd=trace.cost_usd)
 
     def _confidence(self, row: int, name: str, completion: Completion, expected: float | None) -> float:
         if expected is None:
             return self._reply(row, name).confidence
+        if not completion.text:  # it was not recorded
+            return expected
         return self.pool.confidence(self.dataset.queries[row], completion, backend=name, estimate=expected)
 
     def _read(self, row: int, name: str, completion: Completion) -> Said:

@@ -69,7 +69,13 @@ def test_an_answer_to_a_draft_that_is_not_recorded_is_left_out_and_said_so() -> 
     traces = [row for row in rows(price=0.1, n_queries=20) if row.backend != "small"]
     dataset = build_dataset(traces)
     assert not any(dataset.checks)
-    assert "Answers to drafts left out, since they or the drafts are not recorded: 20." in dataset.notes
+    assert "Answers to drafts left out, since the drafts are not among the graded answers: 20." in dataset.notes
+
+
+def test_an_answer_to_a_draft_counts_even_if_its_text_is_not_recorded(cheap: tuple[Dataset, Fitted]) -> None:
+    dataset = build_dataset([replace(row, response=None) if row.draft_of else row for row in rows(price=0.1)])
+    split = split_queries(dataset, seed=0)
+    assert paths(dataset.take(split.test), cheap[1])[f"small>{CHECKER}"] > 0
 
 
 def test_a_scored_answer_of_a_checker_without_its_drafter_is_refused() -> None:

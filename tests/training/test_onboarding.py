@@ -281,3 +281,10 @@ def test_what_is_missing_is_told_in_one_line(
 ) -> None:
     assert main(words(folder, *more)) != 0
     assert said in capsys.readouterr().err
+
+
+def test_a_backend_that_checks_answers_cannot_join_by_its_own(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    models = MODELS.replace("{type: fake, tier: lrm,", "{type: fake, style: check_draft, tier: lrm,")
+    (folder / "models.yaml").write_text(models)
+    assert main(asking(folder, 5)) != 0
+    assert f"--backend: {NEW} checks the answers of others" in capsys.readouterr().err

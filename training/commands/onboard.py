@@ -136,6 +136,11 @@ def _ask(
         raise ConfigError("--models: expected models.yaml, which says how to reach the backend; or --traces")
     if options.backend not in config.backends:
         raise ConfigError(f"--backend: unknown {options.backend!r}; expected one of {', '.join(config.backends)}")
+    if config.backends[options.backend].checks_draft:
+        raise ConfigError(
+            f"--backend: {options.backend} checks the answers of others; `penstock train` learns what that is worth"
+            " from traces of `penstock collect --drafts`"
+        )
     names = grader_names(candidates.prompts, [options.grader] if options.grader else [])
     ids = [prompt.query_id for prompt in candidates.prompts]
     failed: set[str] = set()
