@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import math
+import os
+import socket
 import ssl
 import urllib.request
 from collections import deque
@@ -38,7 +40,8 @@ class Wires:
         self._is_secure = parts.scheme == "https"
         self._port = parts.port or (443 if self._is_secure else 80)
         self._connect_s = connect_s
-        self._proxy = _proxy_of(url)
+        self._proxy = proxy = _proxy_of(url)
+        self._where = f"the proxy {proxy.host}, port {proxy.port}" if proxy else f"{self._host}, port {self._port}"
         self._idle: deque[Wire] = deque()
         self._in_use: set[Wire] = set()
         self._is_closed = False
@@ -57,9 +60,8 @@ class Wires:
         """Returns a connection that is nobody else's, to be given back.
 
         Raises:
-            NoConnection: none was opened in time.
+            NoConnection: none could be opened, or not in time.
             TimeoutError: `deadline`, in the time of the event loop, has passed.
-            OSError: none could be opened.
         """
         loop = asyncio.get_running_loop()
         oldest = loop.time() - _IDLE_S
@@ -81,7 +83,9 @@ class Wires:
         except TimeoutError as error:
             if loop.time() >= deadline:
                 raise
-            raise NoConnection(f"no connection within {self._connect_s:g} s") from error
+            raise NoConnection(f"no connection to {self._where} within {self._connect_s:g} s") from error
+        except OSError as error:
+            raise NoConnection(f"no connection to {self._where}: {_reason(error)}") from error
         if self._is_closed:  # meanwhile
             wire.close()
             raise NoConnection("the backend is closed")
@@ -169,6 +173,13 @@ def _proxy_of(url: str) -> _Proxy | None:
     proxies = urllib.request.getproxies()
     found = proxies.get(parts.scheme) or proxies.get("all")
     return _Proxy(found) if found else None
+
+
+def _reason(error: OSError) -> str:
+    """Returns what the system says, without its number: asyncio's own words name the address, of one or of many."""
+    if isinstance(error, socket.gaierror | ssl.SSLError) or not error.errno:
+        return error.strerror or str(error)
+    return os.strerror(error.errno)
 
 
 @cache

@@ -234,7 +234,7 @@ class Collector:
         tally = self.tallies[job.backend]
         tally.n_left -= 1
         tally.n_failed += 1
-        tally.note(f"{job.prompt.query_id}: {error}")
+        tally.note(f"{job.prompt.query_id}: {str(error).removeprefix(f'{job.backend}: ')}")
         if isinstance(error, AuthenticationFailed):
             tally.given_up = "the key is refused"
         if error.retryable:  # a refusal is about one prompt

@@ -92,11 +92,13 @@ def test_refused_connection_is_unreachable(shape: Shape, way: str) -> None:
     error = error_of(Canned(), way, type=shape.type, base_url="http://127.0.0.1:9/v1")
     assert type(error) is BackendUnreachable
     assert error.backend == "small"
+    assert str(error) == "small: no connection to 127.0.0.1, port 9: Connection refused"
 
 
 def test_unknown_host_is_unreachable() -> None:
     error = error_of(Canned(), "complete", base_url="http://penstock.invalid/v1")
     assert type(error) is BackendUnreachable
+    assert str(error).startswith("small: no connection to penstock.invalid, port 80: ")
 
 
 @WAYS
