@@ -20,7 +20,7 @@ _MAX_DIGITS = 300  # what a float can hold
 _FIELD = re.compile(r'"(?:final_?|correct_?)?(?:answer|result)"\s*:\s*("(?:[^"\\]|\\.)*"|-?[\d.,]+|\[[^\[\]]*\])', re.I)
 _BOXED = re.compile(r"\\(?:boxed|fbox)\s*\{")
 _HASHES = re.compile(r"####[ \t]*([^\n]+)")
-_SAID = re.compile(r"\b(?:final |correct )?answer(?: is|\s*:|s are)[ \t*:]*([^\n]+)", re.I)
+_SAID = re.compile(r"\banswer(?: is|\s*:|s are)[ \t*:]*([^\n]+)", re.I)
 _SENTENCE_END = re.compile(r"(?:\.|!|\?)(?:\s|$)")
 _CHOICE = re.compile(r"[\s(\[*]*(?:option|choice)?[\s(\[*]*([A-Ja-j])\s*(?:[)\].:*]+.*|)", re.I | re.S)
 _WRAPPED = re.compile(r"\\(?:text|mathrm|textbf|mathbf|operatorname|mbox)\s*\{([^{}]*)\}")
@@ -33,6 +33,8 @@ _PLAIN_NUMBER = r"(?:\d+(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?"
 _NUMBER = re.compile(rf"(?<![\w.])((?:[-+]\s?)?{_PLAIN_NUMBER})(?:\s*/\s*({_PLAIN_NUMBER}))?")
 _UNIT = re.compile(r"[\s%]*+(?:[A-Za-z][A-Za-z²³.\-]*+[\s.]*+){0,6}+(?:/\s*+[A-Za-z]++)?+[\s.%]*+")
 _SPACE = re.compile(r"\s+")
+_ALONE = re.compile(r"(\d{1,15})[ .,;:]*")
+_DRESSED = re.compile(r"[\\$`*°~^,{]")  # one of which is in everything that is cleaned away
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,6 +170,9 @@ def _normal_form(stated: str) -> FinalAnswer | None:
     stated = stated.strip()
     if not stated or len(stated) > _MAX_ANSWER:
         return None
+    alone = _ALONE.fullmatch(stated)
+    if alone:  # what most numbers look like
+        return FinalAnswer(kind="number", value=str(int(alone[1])))
     choice = _CHOICE.fullmatch(stated)
     if choice:
         return FinalAnswer(kind="choice", value=choice[1].lower())
@@ -183,6 +188,8 @@ def _normal_form(stated: str) -> FinalAnswer | None:
 
 def _clean(text: str) -> str:
     """Returns the text without marks that change its looks only."""
+    if not _DRESSED.search(text):
+        return text
     text = _DROPPED.sub("", text.replace("\\%", "%").replace("\\$", "").replace("{,}", ","))
     text = _WRAPPED.sub(r" \1", text)
     text = _FRACTION.sub(lambda m: f"{m[1] or m[3]}/{m[2] or m[4]}", text)

@@ -134,6 +134,8 @@ def plain_notation(text: str) -> str:
 def _left_side(text: str, start: int, end: int) -> str:
     """Returns the sum that ends before `end`; '' where there is none, or where it is only the tail of one."""
     window = text[max(start, end - _MAX_SIDE) : end]
+    if len(window) < _MAX_SIDE and _OF_TWO.fullmatch(plain := window.strip(" \t.,")):
+        return plain  # what follows comes to the same, for most sums
     run = _BACKWARDS.match(window[::-1])
     left = run[0][::-1] if run else ""
     before = window[: len(window) - len(left)][-1:]

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-import re
 
 from ...backends import Completion, Query
+from .numbers import kept_numbers
 
-_NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
 _MAX_CHARACTERS = 20_000
 
 
@@ -19,8 +18,8 @@ class FinalNumberSignal:
 
     def read(self, query: Query, completion: Completion) -> tuple[float, ...]:
         """Returns the numbers in the order of `names`; NaN where question or answer have none."""
-        written = _numbers(completion.text[-_MAX_CHARACTERS:])
-        given = set(_numbers(query.text[:_MAX_CHARACTERS]))
+        written = [*map(float, kept_numbers(completion.text[-_MAX_CHARACTERS:]))]
+        given = set(map(float, kept_numbers(query.text[:_MAX_CHARACTERS])))
         used = len(given & set(written)) / len(given) if given else math.nan
         if not written:
             return 0.0, math.nan, math.nan, math.nan, math.nan, used, 0.0
@@ -34,7 +33,3 @@ class FinalNumberSignal:
             used,
             math.log1p(len(written)),
         )
-
-
-def _numbers(text: str) -> list[float]:
-    return [float(match.replace(",", "")) for match in _NUMBER.findall(text)]

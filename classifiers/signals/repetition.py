@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import takewhile
 
 from ...backends import Completion, Query
 
@@ -20,13 +21,11 @@ class RepetitionSignal:
         """Returns the numbers in the order of `names`; NaN for an answer too short to repeat itself."""
         text = (completion.reasoning[-_MAX_CHARACTERS:] + "\n" + completion.text)[-_MAX_CHARACTERS:]
         words = text.split()
-        grams = list(zip(*(words[start:] for start in range(_GRAM)), strict=False))
-        if len(grams) < 2 * _GRAM:
+        n_grams = len(words) - _GRAM + 1
+        if n_grams < 2 * _GRAM:
             return math.nan, math.nan
-        lines = [line for line in text.splitlines() if line.strip()]
-        n_same = 0
-        for line in reversed(lines):
-            if line != lines[-1]:
-                break
-            n_same += 1
-        return 1 - len(set(grams)) / len(grams), math.log(max(n_same, 1))
+        n_distinct = len(set(zip(*(words[start:] for start in range(_GRAM)), strict=False)))
+        lines = filter(str.strip, reversed(text.splitlines()))
+        last = next(lines)
+        n_same = 1 + sum(1 for _ in takewhile(last.__eq__, lines))
+        return 1 - n_distinct / n_grams, math.log(n_same)

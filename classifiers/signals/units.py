@@ -57,9 +57,9 @@ _ASKED = re.compile(rf"\b(?:how many|in|into|to|of) (?:total |more |full |whole 
 _HOW_MUCH = re.compile(r"\bhow much (?:money|\w+ (?:spend|pay|earn|cost|save))\b", re.IGNORECASE)
 _GIVEN = re.compile(rf"([$¢])?\s?({_NUMBER})\s?(?:({_WORD})\b|([°¢]))?")
 _CONVERSION = re.compile(
-    rf"(?<![\d.,/*+×-])(?<![/*+×-] )({_NUMBER}) ?({_WORD}) ?(?:=|is\b|are\b|equals?\b|≈) ?({_NUMBER}) ?({_WORD})\b"
-    rf"(?! ?(?:/|per))",
-    re.IGNORECASE,
+    # What may not be in front of the first digit is looked at behind it: digits are quickly found.
+    rf"(\d(?<![\d.,/*+×-]\d)(?<![/*+×-] \d)[\d,]{{0,15}}(?:\.\d{{1,12}})?) ?({_WORD}) ?"
+    rf"(?:=|[Ii][Ss]\b|[Aa][Rr][Ee]\b|[Ee][Qq][Uu][Aa][Ll][Ss]?\b|≈) ?({_NUMBER}) ?({_WORD})\b(?! ?(?:/|[Pp][Ee][Rr]))"
 )
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import re
+from collections.abc import Iterable
 
 from ...backends import Completion, Query
 from ..final_answer import final_answer
 from .arithmetic import written_equations
+from .numbers import kept_numbers, numbers_in
 
-_NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
 _MAX_CHARACTERS = 20_000
 _MAX_EQUATIONS = 60
 _MAX_DIGITS = 300
@@ -37,12 +37,12 @@ class WorkingSignal:
     def read(self, query: Query, completion: Completion) -> tuple[float, ...]:
         """Returns the numbers in the order of `names`; NaN where there are no equations, or no final number."""
         asked, text = query.text[:_MAX_CHARACTERS], completion.text[-_MAX_CHARACTERS:]
-        given = set(_numbers(asked))
+        given = set(_sizes(kept_numbers(asked)))
         operands: set[float] = set()
         results: list[float] = []
         for left, right, _ in written_equations(text)[:_MAX_EQUATIONS]:
-            operands.update(_numbers(left))
-            results.extend(_numbers(right))
+            operands.update(_sizes(numbers_in(left)))
+            results.extend(_sizes([right]))
         answer = final_answer(completion)
         final = float(answer.value) if answer is not None and answer.kind == "number" else math.nan
         is_final = [abs(result - final) <= 1e-6 * max(1.0, abs(final)) for result in results]
@@ -62,6 +62,6 @@ class WorkingSignal:
         )
 
 
-def _numbers(text: str) -> list[float]:
-    digits = [match.replace(",", "") for match in _NUMBER.findall(text)]
-    return [float(number) for number in digits if len(number) <= _MAX_DIGITS]
+def _sizes(numbers: Iterable[str]) -> list[float]:
+    """Returns the numbers without their signs, as what is in front of one may be a minus or a dash."""
+    return [abs(float(number)) for number in numbers if len(number) <= _MAX_DIGITS]

@@ -1,0 +1,24 @@
+"""The numbers that a text writes, and those of whole answers and questions read once for all signals."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+_NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
+
+
+def numbers_in(text: str) -> list[str]:
+    """Returns the numbers as they are written, but without commas.
+
+    >>> numbers_in("-5 degrees, 1,200.50 dollars")
+    ['-5', '1200.50']
+    """
+    found = _NUMBER.findall(text)
+    return [number.replace(",", "") for number in found] if "," in text else found
+
+
+@lru_cache(maxsize=16)  # several signals ask, and of a question every answer to it
+def kept_numbers(text: str) -> tuple[str, ...]:
+    """Returns the numbers of a question or an answer."""
+    return tuple(numbers_in(text))
