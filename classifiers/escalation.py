@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .meaning import Meaning
     from .ridge import FloatArray
     from .sparse import IntArray
+    from .verdict import Jury
 
 NO_ANSWER = -1  # in `answers`: none that could be compared
 
@@ -40,6 +41,7 @@ class Escalation:
     overlap: float
     handover: HandOver | None = None  # what comes of having an answer checked; None: no trace tells
     meaning: Meaning | None = None
+    jury: Jury | None = None  # what judges tell of answers; None: no trace says
 
     @property
     def can_compare(self) -> bool:

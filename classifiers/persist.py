@@ -40,6 +40,7 @@ FITTED = {
     "EarlyConfidence": "penstock.classifiers.early:EarlyConfidence",
     "Escalation": "penstock.classifiers.escalation:Escalation",
     "HandOver": "penstock.classifiers.handover:HandOver",
+    "Jury": "penstock.classifiers.verdict:Jury",
     "Meaning": "penstock.classifiers.meaning:Meaning",
     "Certificate": "penstock.classifiers.certificate:Certificate",
     "Trained": "penstock.classifiers.artefact:Trained",

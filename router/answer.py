@@ -65,7 +65,11 @@ class Answer:
         outlook = self.decision.outlook
         best = int(outlook.quality.argmax())
         for step in self.steps:
-            if step.backend == outlook.backends[best] and step.completion is not None and not step.is_given_up:
+            if (
+                step.backend == outlook.backends[best]
+                and step.completion is not None
+                and not (step.is_given_up or step.judged)
+            ):
                 return step.cost_usd
         return float(outlook.cost_usd[best])
 
@@ -114,4 +118,5 @@ def _step_as_dict(step: Step) -> dict[str, Any]:
         "error": str(step.error) if step.error else None,
         "given_up": step.is_given_up,
         "draft_of": step.draft_of,
+        "judged": step.judged,
     }

@@ -173,6 +173,6 @@ def _told(evidence: Evidence) -> list[float]:
     looked = [evidence.power[call.place] > 0 for call in evidence.tried]
     share = shared_evidence(sum(looked), evidence.overlap)
     return [
-        likelihood_ratio(evidence.quality[call.place], call.confidence) ** share if can_look else 1.0
+        call.odds * (likelihood_ratio(evidence.quality[call.place], call.confidence) ** share if can_look else 1.0)
         for call, can_look in zip(evidence.tried, looked, strict=True)
     ]

@@ -11,12 +11,14 @@ from ..backends import BackendError, Completion, PenstockError
 from ..backends.quick import quick
 from ..classifiers.final_answer import FinalAnswer, final_answer
 from ..classifiers.meaning import UNLIKE_ALL, InWords
+from ..classifiers.verdict import read_verdict
 from .decision import Decision
 from .errors import AllBackendsFailed
 from .objectives import create_objective
 from .outlook import Outlook, Tried
 from .policy import Policy
 from .readings import likeliest
+from .verdicts import with_verdict, worth_judging
 
 # (backend, completion, what was expected of it in the light of the draft that it had) -> confidence
 Assess = Callable[[str, Completion, float | None], float]
@@ -47,6 +49,7 @@ class Call:
     policy: Policy
     tried: tuple[Tried, ...]
     draft: Draft | None = None  # what it is to check
+    judged: Step | None = None  # what it is to say of whether the answer is right, rather than to answer
 
     def next_after(self, confidence: float, *, cost_usd: float = 0.0, answer: Said = None) -> int | None:
         """Returns the place of the backend to ask after this call if its answer turned out so; None to stop."""
@@ -62,6 +65,7 @@ class Call:
         return all(
             self.next_after(confidence, answer=answer) is None
             and likeliest(self.outlook, self._tried_then(confidence, 0.0, answer))[0] == len(self.tried)
+            and worth_judging(self.outlook, self.policy, self._tried_then(confidence, 0.0, answer)) is None
             for answer in answers
         )
 
@@ -113,11 +117,15 @@ class Step:
     is_given_up: bool = False  # broken off: the completion is the beginning of an answer
     is_beside: bool = False  # made beside another call that was enough, hedged or ahead of its turn
     draft_of: str | None = None  # whose answer it was given to check
+    judged: str | None = (
+        None  # whose answer it was asked for a verdict on: confidence is P(that is correct) to the judge
+    )
 
     @property
     def label(self) -> str:
-        """The backend, marked `small!` where it failed and `small~` where it was given up."""
-        return self.backend + ("!" if self.error else "~" if self.is_given_up else "")
+        """The backend, marked `small?` where it judged, `small!` where it failed and `small~` where it was given up."""
+        mark = "!" if self.error else "~" if self.is_given_up else ""
+        return self.backend + ("?" if self.judged else "") + mark
 
 
 @quick
@@ -209,6 +217,8 @@ def cascade(decision: Decision, *, assess: Assess, charge: Charge, read: Read = 
             )
             if isinstance(reply, Released):
                 return _outcome(outlook, steps, tried, chosen=len(tried) - 1)
+            if outlook.judge is not None:
+                outlook, tried = yield from _judge(outlook, policy, tried, steps, charge)
             place = objective.escalate(outlook, policy, tried)
         if place is None:
             place, tried = _last_resort(tried)
@@ -247,8 +257,40 @@ def _numbers_of(steps: list[Step]) -> list[int]:
         number
         for number, step in enumerate(steps)
         if step.completion
+        and not step.judged
         and not (step.is_given_up and any(later.backend == step.backend for later in steps[number + 1 :]))
     ]
+
+
+def _judge(
+    outlook: Outlook, policy: Policy, tried: tuple[Tried, ...], steps: list[Step], charge: Charge
+) -> Generator[Call, Reply, tuple[Outlook, tuple[Tried, ...]]]:
+    """Has an answer judged where that is worth it. Returns the calls with what the verdict told, and the outlook, which
+    is without a judge that failed: that is no reason to fail the request.
+    """
+    judge, number = outlook.judge, worth_judging(outlook, policy, tried)
+    if judge is None or number is None:
+        return outlook, tried
+    step = steps[_numbers_of(steps)[number]]
+    reply = yield Call(backend=judge.backend, outlook=outlook, policy=policy, tried=tried, judged=step)
+    if isinstance(reply, Stopped):
+        return replace(outlook, judge=None), tried
+    completion = reply if isinstance(reply, Completion) else None
+    verdict = read_verdict(completion) if completion is not None else None
+    cost = charge(judge.backend, completion) if completion is not None else 0.0
+    steps.append(
+        Step(
+            backend=judge.backend,
+            completion=completion,
+            error=reply if isinstance(reply, BackendError) else None,
+            confidence=0.0 if verdict is None else verdict,
+            cost_usd=cost,
+            judged=step.backend,
+        )
+    )
+    odds = 1.0 if verdict is None else judge.jury.odds(judge.backend, verdict)
+    tried = with_verdict(tried, number, odds=odds, cost_usd=cost)
+    return (outlook if verdict is not None else replace(outlook, judge=None)), tried
 
 
 def _draft(outlook: Outlook, tried: tuple[Tried, ...], place: int, steps: list[Step]) -> Draft | None:

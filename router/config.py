@@ -39,7 +39,7 @@ _BACKEND_KEYS = (
 _POLICY_KEYS = (
     "objective", "lam", "quality", "max_calls",
     "max_cost_usd", "max_latency_s", "min_quality", "effort", "budget", "floor", "allow", "deny", "deadline_s",
-    "robust", "when_unsure", "margin", "risk", "on_hold", "speculate",
+    "robust", "when_unsure", "margin", "risk", "on_hold", "speculate", "judge",
 )  # fmt: skip
 _TOP_KEYS = (
     "version", "artefact", "policies", "default_policy", "backends", "floor", "traces", "shadow", "keys",
@@ -50,7 +50,7 @@ _MOST_SAMPLES = 9
 # What a certificate knows nothing of.
 _UNCERTIFIED = (
     "lam", "quality", "max_calls", "max_cost_usd", "max_latency_s", "min_quality", "effort", "budget", "floor", "allow",
-    "deny", "robust", "when_unsure", "speculate",
+    "deny", "robust", "when_unsure", "speculate", "judge",
 )  # fmt: skip
 
 
@@ -299,11 +299,21 @@ def _read_policy(name: str, section: Section, backends: Mapping[str, BackendSpec
         robust=section.flag("robust", default=False),
         when_unsure=section.choice("when_unsure", WHEN_UNSURE, default="") if section.has("when_unsure") else None,
         speculate=section.flag("speculate", default=base.speculate),
+        judge=_read_judge(section, objective, backends),
         on_hold=section.choice("on_hold", ON_HOLD, default=base.on_hold),
         margin=section.number("margin", default=base.margin, above=0.0, most=0.5),
         risk=section.number("risk", default=base.risk, above=0.0, most=0.5),
         options={key: section.raw(key) for key in section if key not in _POLICY_KEYS},
     )
+
+
+def _read_judge(section: Section, objective: str, backends: Mapping[str, BackendSpec]) -> str:
+    name = section.text("judge")
+    if name and (name not in backends or backends[name].checks_draft):
+        raise section.error("judge", f"unknown backend {name!r}; expected one of {', '.join(backends)}")
+    if name and objective != "utility":
+        raise section.error("judge", f"does not go with {objective}; expected objective utility")
+    return name
 
 
 def _read_verify(top: Section) -> bool:

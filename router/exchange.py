@@ -24,6 +24,7 @@ class MadeCall:
     error: str | None  # its kind
     is_given_up: bool
     is_beside: bool  # as of a `Step`
+    is_verdict: bool  # on another one's answer
     confidence: float
     cost_usd: float
     latency_s: float
@@ -63,7 +64,10 @@ class Exchange:
     @property
     def is_escalated(self) -> bool:
         """Whether more than one backend answered, one after the other."""
-        return len(self.calls) > 1 and sum(call.error is None and not call.is_beside for call in self.calls) > 1
+        return (
+            len(self.calls) > 1
+            and sum(call.error is None and not (call.is_beside or call.is_verdict) for call in self.calls) > 1
+        )
 
     def end(self) -> None:
         """Notes every call that was made, and which one's answer was returned."""
@@ -95,6 +99,7 @@ def _made(step: Step) -> MadeCall:
         error=type(error).__name__ if error is not None else None,
         is_given_up=step.is_given_up,
         is_beside=step.is_beside,
+        is_verdict=step.judged is not None,
         confidence=step.confidence,
         cost_usd=step.cost_usd,
         latency_s=completion.latency_s if completion is not None else 0.0,

@@ -22,6 +22,7 @@ from .outcomes import Outcomes, Sets, outcomes_of, sets_of
 from .outlook import FloatArray, Outlook, Tried
 from .readings import readings_of
 
+MIN_GAIN = 0.0005  # what an escalation must promise, so that a lam of 0 does not ask everybody for nothing
 DEPTH, LATER_DEPTH = 3, 2  # calls looked ahead, before the first and after it
 WIDTH = 9  # backends looked at, the most promising ones
 

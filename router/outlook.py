@@ -15,6 +15,7 @@ from ..classifiers.meaning import InWords
 
 if TYPE_CHECKING:
     from ..classifiers.handover import HandOver
+    from ..classifiers.verdict import Jury
 
 FloatArray = NDArray[np.float64]
 
@@ -49,6 +50,25 @@ class Checks:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Judge:
+    """The backend that may be asked whether an answer is right, and what its verdict is expected to tell."""
+
+    backend: str
+    yes_if_right: float  # P(it says yes) of a right answer
+    yes_if_wrong: float
+    cost_usd: float  # expected, of one verdict
+    jury: Jury
+
+    def outcomes(self, chance: float) -> tuple[tuple[float, float], ...]:
+        """Returns yes and no on an answer that is right with this chance: how likely each is, and by what it multiplies
+        the odds.
+        """
+        yes, never = self.yes_if_right, self.yes_if_wrong
+        said = chance * yes + (1 - chance) * never
+        return (said, yes / never), (1 - said, (1 - yes) / (1 - never))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outlook:
     """The backends that may be asked and what is expected of each; a column a backend.
 
@@ -62,6 +82,7 @@ class Outlook:
     max_calls: int
     budget_usd: float  # for all calls together; inf: none
     checks: Checks | None = None  # None: nobody may be asked to check
+    judge: Judge | None = None  # None: nobody may be asked for a verdict
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -89,3 +110,12 @@ class Tried:
     answer: FinalAnswer | InWords | None = None  # None: it cannot be compared with others
     is_given_up: bool = False  # its answer was broken off, and tells by the confidence alone
     is_checked: bool = False  # another backend had it as a draft, and its answer stands for both
+    is_judged: bool = False
+    odds: float = 1.0  # by what a judge's verdict multiplies those of the answer's being right
+
+    @property
+    def alone(self) -> float:
+        """The confidence in its answer with a judge's verdict, and without any other answer."""
+        if self.odds == 1.0:
+            return self.confidence
+        return self.confidence * self.odds / (1 - self.confidence + self.confidence * self.odds)

@@ -42,6 +42,7 @@ class Policy:
     robust: bool = False  # decide by what a few words at one end of a query cannot move
     when_unsure: str | None = None  # `safe` or `cheap`: what to ask where a query is unlike the training queries
     on_hold: str = "buffer"  # of a streamed answer that may still be replaced: held back, or passed on unchecked
+    judge: str = ""  # the backend that may be asked whether an answer is right
     speculate: bool = False  # begin the likely next call before the first has ended, to keep to `max_latency_s`
     margin: float = 0.02  # what `within_of_best` may lose, on average,
     risk: float = 0.05  # with at most this chance that it loses more
@@ -122,6 +123,10 @@ class Wishes:
             changes["allow"] = tuple(n for n in self.allow if n in policy.allow) if policy.allow else self.allow
             if not changes["allow"]:  # an empty `allow` stands for all, so nobody has to be said otherwise
                 changes["deny"] = (*policy.deny, NOBODY)
+        if policy.judge and (
+            policy.judge in (self.deny or ()) or (self.allow is not None and policy.judge not in self.allow)
+        ):
+            changes["judge"] = ""
         if self.deny:
             changes["deny"] = (*changes.get("deny", policy.deny), *self.deny)
         return replace(policy, **changes) if changes else policy

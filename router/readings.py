@@ -48,7 +48,7 @@ def likeliest(outlook: Outlook, tried: tuple[Tried, ...]) -> tuple[int, list[flo
     was checked, of which nothing is known but how likely it looked by itself.
     """
     standing = [number for number, call in enumerate(tried) if not call.is_checked]
-    together = [call.confidence for call in tried]
+    together = [call.alone for call in tried]
     if len(standing) > 1:
         for number, chance in zip(standing, confidences(outlook, tried).tolist(), strict=True):
             together[number] = round(chance, 12)

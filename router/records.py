@@ -111,12 +111,15 @@ def _record(step: Step, place: int, *, trace_id: str, decision: Decision, is_fin
         "error": type(step.error).__name__ if step.error else None,
         "given_up": step.is_given_up,
         **({"draft_of": step.draft_of} if step.draft_of else {}),
+        **({"judged": step.judged, "verdict": None if step.error else plain(step.confidence)} if step.judged else {}),
         **_measured(step.completion),
     }
 
 
 def _said(step: Step, query: Query, content: Content) -> dict[str, Any]:
     """Returns the columns on a query and the answer of a call; half an answer teaches nothing, and is left out."""
+    if step.judged:  # what was asked of a judge is no query of anybody's
+        return {}
     return content_columns(content, query, None if step.is_given_up else step.completion)
 
 

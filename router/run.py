@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 from ..backends import BackendError, Chunk, Completion, Query
 from ..backends.quick import quick
+from ..classifiers.verdict import verdict_query
 from .ahead import Ahead
 from .answer import Answer, AnswerChunk
 from .caller import NEVER, Calls
-from .cascade import Call, Draft, Outcome, Released, Reply, Stopped
+from .cascade import Call, Draft, Outcome, Released, Reply, Step, Stopped
 from .decision import Decision
 from .hold import Verdict
 from .logbook import Logbook
@@ -59,6 +60,9 @@ class Run:
                         if (stopped := self._stopped(call)) is not None:
                             reply = stopped
                             continue
+                        if call.judged is not None:
+                            reply = await self._verdict(call.backend, call.judged)
+                            continue
                         entry, begun = ahead.turn(call.backend)
                         entry.draft_of = call.draft.backend if call.draft else None
                         self._give_head_start(call, ahead)
@@ -97,6 +101,9 @@ class Run:
                             reply = stopped
                             continue
                         name = call.backend
+                        if call.judged is not None:
+                            reply = await self._verdict(name, call.judged)
+                            continue
                         entry, begun = ahead.turn(name)
                         entry.draft_of = call.draft.backend if call.draft else None
                         held[name] = []
@@ -179,6 +186,20 @@ class Run:
                     held.clear()
         assert completion is not None  # a stream that raises nothing ends with its completion
         yield Released(completion=completion) if is_released else completion
+
+    async def _verdict(self, judge: str, judged: Step) -> Reply:
+        """Returns what a judge says of the answer of a step, or how it failed."""
+        assert judged.completion is not None  # only answers are judged
+        entry = self.tally.begin(judge)
+        entry.judged = judged.backend
+        caller, spec = self.callers[judge], self.pool.specs[judge]
+        query = verdict_query(self.query, judged.completion.text, with_logprobs="logprobs" in (spec.supports or ()))
+        try:
+            entry.reply = await caller.complete(query, deadline=self._deadline(), entry=entry)
+        except BackendError as error:
+            logger.info("%s", error)
+            entry.reply = error
+        return entry.reply
 
     async def _complete(self, backend: str, entry: Entry, draft: Draft | None = None) -> Completion:
         return await self.callers[backend].complete(self._asked(draft), deadline=self._deadline(), entry=entry)

@@ -81,7 +81,7 @@ class Shadow:
 
     def _candidates(self, answer: Answer) -> list[str]:
         """Returns the backends that might have been asked and were not, and have nothing better to do."""
-        asked = {step.backend for step in answer.steps}
+        asked = {step.backend for step in answer.steps if not step.judged}
         gates = self._fleet.crew.gates
         return [
             name

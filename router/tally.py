@@ -16,12 +16,13 @@ from .errors import BrokenOff
 class Entry:
     """One call. It is `sent` once it has left for the provider: until then it costs nothing."""
 
-    __slots__ = ("backend", "beside", "draft_of", "has_begun", "is_hedge", "is_sent", "n_signs", "reply")
+    __slots__ = ("backend", "beside", "draft_of", "has_begun", "is_hedge", "is_sent", "judged", "n_signs", "reply")
 
     def __init__(self, backend: str) -> None:
         self.backend = backend
         self.beside: tuple[Entry, ...] = ()  # second calls, which count from when they are sent
         self.draft_of: str | None = None  # whose answer it is to check
+        self.judged: str | None = None  # whose answer it is to say of whether it is right
         self.is_hedge = False  # the slower of two calls of which one was enough
         self.is_sent = False
         self.has_begun = False  # whether anything has come of a stream
@@ -42,7 +43,7 @@ class Entry:
     def again(self) -> Entry:
         """Returns the entry of a second call beside this one."""
         entry = Entry(self.backend)
-        entry.is_hedge, entry.draft_of = True, self.draft_of
+        entry.is_hedge, entry.draft_of, entry.judged = True, self.draft_of, self.judged
         self.beside += (entry,)
         return entry
 
@@ -101,6 +102,7 @@ class Tally:
                 is_given_up=isinstance(entry.reply, GivenUp),
                 is_beside=entry.is_hedge,
                 draft_of=entry.draft_of,
+                judged=entry.judged,
             )
             for entry in self._entries()
         )
@@ -120,6 +122,7 @@ class Tally:
                 cost_usd=0.0,
                 is_beside=True,
                 draft_of=entry.draft_of,
+                judged=entry.judged,
             )
         return Step(
             backend=entry.backend,
@@ -130,6 +133,7 @@ class Tally:
             is_given_up=True,
             is_beside=True,
             draft_of=entry.draft_of,
+            judged=entry.judged,
         )
 
     def _entries(self) -> Iterator[Entry]:

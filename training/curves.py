@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..router.objectives.utility import MIN_GAIN
+from ..router.lookahead import MIN_GAIN
 from .evaluation import Curve, FloatArray, IntArray
 from .metrics import hull_indices, oracle_steps, single_backends
 from .weighted import TOLERANCE, weighted_mean

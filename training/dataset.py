@@ -129,6 +129,15 @@ def completion_of(trace: Trace) -> Completion | None:
     )
 
 
+def recorded_verdict(trace: Trace, judge: str) -> Completion | None:
+    """Returns what a judge said of a recorded answer, None where it was not asked."""
+    for verdict in trace.verdicts:
+        if verdict.judge == judge:
+            word, sure = ("yes", verdict.right) if verdict.right >= RIGHT else ("no", 1 - verdict.right)
+            return Completion(text=word, logprobs=(math.log(sure),), cost_usd=verdict.cost_usd or 0.0)
+    return None
+
+
 def build_dataset(
     traces: Traces | Sequence[Trace],
     *,

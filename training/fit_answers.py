@@ -17,6 +17,7 @@ from .dataset import Dataset
 from .evaluation import FloatArray, IntArray, SignalWorth
 from .fit_early import fit_early
 from .fit_meaning import ReadWords, fit_meaning, pairs_of
+from .fit_verdicts import fit_jury
 from .signal_worth import signal_worth
 
 _MIN_ANSWERS = 40  # graded answers below which no confidence is learned
@@ -62,11 +63,12 @@ def fit_answers(
     escalation = fit_escalation(dataset.as_answered().quality, estimates, confidences, answers)
     is_compared = (answers != NO_ANSWER) & (escalation.comparable > 0)
     expected = np.where(np.isfinite(confidences), confidences, estimates)
+    jury, worth = fit_jury(dataset, expected, folds)
     meaning = fit_meaning(pairs_of(dataset, expected, folds, read_words, is_compared=is_compared))
-    escalation = replace(escalation, meaning=meaning)
+    escalation = replace(escalation, meaning=meaning, jury=jury)
     early = fit_early(dataset, estimates, confidences, folds, families) if confidence is not None else None
     return FittedAnswers(
-        confidence=confidence, confidences=confidences, early=early, escalation=escalation, signals=signals
+        confidence=confidence, confidences=confidences, early=early, escalation=escalation, signals=(*signals, *worth)
     )
 
 

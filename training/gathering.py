@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
@@ -20,7 +20,18 @@ from .preferences import (
     parse_preference,
 )
 from .readers import KNOWN_COLUMNS, RawRow
-from .rows import COLUMNS, Trace, Values, parse_count, parse_name, parse_score, parse_trace, shown
+from .rows import (
+    COLUMNS,
+    Trace,
+    Values,
+    Verdict,
+    parse_count,
+    parse_name,
+    parse_score,
+    parse_trace,
+    parse_verdict,
+    shown,
+)
 
 _MESSAGES_KEPT = 5
 _ALIKE = 0.75  # names of columns, as `difflib` measures it: `splt` and `split`, not `prompt` and `group`
@@ -60,6 +71,7 @@ class Gathering:
     _names: dict[str, str] = field(default_factory=dict)  # one object for all equal names
     _sides: list[Placed[Place]] = field(default_factory=list)  # of preferences
     _feedback: dict[Key, tuple[float, Place]] = field(default_factory=dict)
+    _verdicts: dict[Key, dict[str, tuple[Verdict, Place]]] = field(default_factory=dict)  # of judges by name
     _comparisons: list[tuple[LogComparison, Place]] = field(default_factory=list)
     _columns: set[str] = field(default_factory=set)  # that some row has
     _is_log: bool = False  # rows of a running router's log are among them, of which the oldest may have been removed
@@ -81,6 +93,8 @@ class Gathering:
                 self._take_preference(raw.values, place)
             elif is_log_comparison(raw.values):
                 self._comparisons.append((parse_log_comparison(raw.values), place))
+            elif raw.values.get("judged") is not None:
+                self._take_verdict(raw.values, place)
             elif _is_feedback(raw.values):
                 self._take_feedback(raw.values, place)
             elif _is_without_content(raw.values):
@@ -97,6 +111,8 @@ class Gathering:
             with self._skipping_bad_rows(place):
                 self._grade(key, score)
         self._grade_by_comparisons()
+        for key, given in self._verdicts.items():
+            self._attach(key, given)
         if not self.rows and self._n_without_content:
             raise TraceError(
                 f"all {self._n_without_content} rows are of a trace log without content; expected queries, which the"
@@ -124,7 +140,7 @@ class Gathering:
                 f" averaged), where it had none: {len(self._comparisons)}."
             )
         if self._n_orphans:
-            notes.append(f"Feedback on answers without a row of their own, left out: {self._n_orphans}.")
+            notes.append(f"Feedback and verdicts on answers without a row of their own, left out: {self._n_orphans}.")
         if self._n_without_content:
             notes.append(f"Rows of the trace log without content, left out: {self._n_without_content}.")
         if self._n_preferences:
@@ -166,6 +182,27 @@ class Gathering:
         score = parse_score(values)
         assert score is not None  # that is what makes it feedback
         self._feedback[key] = (score, place)
+
+    def _take_verdict(self, values: Values, place: Place) -> None:
+        if values.get("verdict") is None and values.get("error") is not None:
+            return  # of a log: the judge failed
+        key = (parse_name(values, "query_id"), parse_name(values, "judged"), parse_count(values, "draw") or 0)
+        verdict = parse_verdict(values)
+        self._verdicts.setdefault(key, {})[verdict.judge] = (verdict, place)
+
+    def _attach(self, key: Key, given: Mapping[str, tuple[Verdict, Place]]) -> None:
+        """Puts what judges said of an answer to it; the last verdict of each counts."""
+        index, _ = self._places.get(key, (None, None))
+        if index is not None:
+            self.rows[index] = replace(self.rows[index], verdicts=tuple(verdict for verdict, _ in given.values()))
+        elif self._is_log:
+            self._n_orphans += 1
+        for _, place in given.values() if index is None and not self._is_log else ():
+            with self._skipping_bad_rows(place):
+                raise BadRow(
+                    f"column judged: no other row has query_id {shown(key[0])}, backend {shown(key[1])} and draw"
+                    f" {key[2]}; expected the answer that the verdict is on"
+                )
 
     def _take_without_content(self, values: Values, place: Place) -> None:
         if values.get("backend") is None:

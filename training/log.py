@@ -34,7 +34,9 @@ class LoggedRequest:
     @property
     def cost_usd(self) -> float:
         """What the calls of the cascade cost together."""
-        return sum(call.cost_usd or 0.0 for call in self.calls if call.step is not None)
+        calls = [call for call in self.calls if call.step is not None]
+        verdicts = [verdict for call in calls for verdict in call.verdicts]
+        return sum(call.cost_usd or 0.0 for call in calls) + sum(verdict.cost_usd or 0.0 for verdict in verdicts)
 
     def find(self, backend: str) -> Trace | None:
         """Returns the call that this backend answered with a known chance, if there is one."""

@@ -21,12 +21,12 @@ import orjson
 
 from .errors import TraceError
 from .preferences import PREFERENCE_COLUMNS
-from .rows import COLUMNS, NUMBERS, Values, shown
+from .rows import COLUMNS, NUMBERS, VERDICT_COLUMNS, Values, shown
 
 if TYPE_CHECKING:
     import duckdb
 
-KNOWN_COLUMNS = tuple(dict.fromkeys((*COLUMNS, *PREFERENCE_COLUMNS)))
+KNOWN_COLUMNS = tuple(dict.fromkeys((*COLUMNS, *VERDICT_COLUMNS, *PREFERENCE_COLUMNS)))
 _FEEDBACK_COLUMNS = frozenset({"query_id", "backend", "score", "draw"})
 _ROWS_AT_ONCE = 1024
 _FIELD_LIMIT = 2**31 - 1  # the largest that every platform's csv module takes; its own default cuts at 128 KiB

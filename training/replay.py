@@ -8,14 +8,14 @@ from functools import partial
 
 import numpy as np
 
-from ..backends import Completion, Query
+from ..backends import Completion, MalformedReply, Query
 from ..backends.usage import estimated_usage
 from ..backends.whole import chunks_of
 from ..classifiers import Estimates
 from ..router import Decision, NoFeasibleBackend, Outcome, Policy, Pool
-from ..router.cascade import Call, Released, Reply, Said
+from ..router.cascade import Call, Released, Reply, Said, Step
 from ..router.hold import Verdict
-from .dataset import Dataset, completion_of
+from .dataset import Dataset, completion_of, recorded_verdict
 from .evaluation import Confidences, Curve, FloatArray, PolicyOutcome
 from .progress import Progress
 
@@ -149,6 +149,10 @@ class Replayer:
             return None
         if self._missing[row]:
             policy = replace(policy, deny=(*policy.deny, *self._missing[row]))
+        if policy.judge and not any(
+            recorded_verdict(trace, policy.judge) for trace in self.dataset.answers[row] if trace
+        ):
+            policy = replace(policy, judge="")
         try:
             decision = self.pool.decide(query, policy, estimates, drafts=self._drafts(row))
         except NoFeasibleBackend:
@@ -166,6 +170,9 @@ class Replayer:
             except StopIteration as end:
                 outcome: Outcome = end.value
                 return outcome
+            if call.judged is not None:
+                reply = self._verdict(row, call.backend, call.judged)
+                continue
             reply = self._completion(row, call)
             if listener is not None:
                 reply = self._listened(row, decision, call, reply, listener)
@@ -183,6 +190,14 @@ class Replayer:
             return self._reply(row, call.backend).completion
         trace = self._checks[row][call.backend, call.draft.backend]
         return completion_of(trace) or Completion(text="", cost_usd=trace.cost_usd)
+
+    def _verdict(self, row: int, judge: str, judged: Step) -> Reply:
+        """Returns what was recorded of a judge, or that nothing was."""
+        traces = self._checks[row].get((judged.backend, judged.draft_of or ""))
+        trace = traces or self.dataset.answers[row, self._columns[judged.backend]]
+        return recorded_verdict(trace, judge) or MalformedReply(
+            f"{judge} was not asked about {judged.backend}'s answer"
+        )
 
     def _confidence(self, row: int, name: str, completion: Completion, expected: float | None) -> float:
         if expected is None:

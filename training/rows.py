@@ -53,6 +53,7 @@ NUMBERS = frozenset(
         "step",
         "final",
         "propensity",
+        "verdict",
     }
 )  # of these, text holds the decimal form
 
@@ -61,6 +62,18 @@ _ROUNDING = 1e-6  # how far above its bound a score or a log-probability may be,
 
 _repr = reprlib.Repr()
 _repr.maxstring = _repr.maxother = _repr.maxlong = 80
+
+
+VERDICT_COLUMNS = ("judged", "verdict")  # of a row that says what a judge thinks of the answer in another row
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What a judge said of an answer."""
+
+    judge: str
+    right: float  # P(the answer is right), to the judge
+    cost_usd: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +104,7 @@ class Trace:
     final: bool | None = None  # whether its answer was returned; None: not of a log
     propensity: float | None = None  # the chance with which the call was made
     error: str | None = None  # the kind of error where it failed
+    verdicts: tuple[Verdict, ...] = ()  # of judges, from rows of their own
 
 
 def shown(value: object) -> str:
@@ -131,6 +145,18 @@ def parse_trace(values: Values) -> Trace:
         propensity=_parse_propensity(values),
         error=parse_text(values, "error"),
     )
+
+
+def parse_verdict(values: Values) -> Verdict:
+    """Returns what a row of a judge says.
+
+    Raises:
+        BadRow: a column is missing, or holds what is not allowed.
+    """
+    right = _number(values.get("verdict"))
+    if right is None or not 0 <= right <= 1:
+        raise BadRow(f"column verdict: {shown(values.get('verdict'))}; expected a number from 0 to 1")
+    return Verdict(judge=parse_name(values, "backend"), right=right, cost_usd=parse_amount(values, "cost_usd"))
 
 
 def parse_query(values: Values) -> tuple[str, tuple[Message, ...] | None]:

@@ -13,7 +13,7 @@ from ..backends import Completion
 from ..classifiers import Estimates
 from ..router import NoFeasibleBackend, Outcome, Policy, Pool
 from .bootstrap import Interval
-from .dataset import completion_of
+from .dataset import completion_of, recorded_verdict
 from .errors import TraceError
 from .evaluation import FloatArray
 from .log import Log, LoggedRequest
@@ -149,6 +149,12 @@ def _replayed(request: LoggedRequest, pool: Pool, policy: Policy, estimates: Est
             answer = request.find(outcome.step.backend)
             assert answer is not None  # it was asked
             return _Seen(answer=answer, propensity=propensity, cost_usd=outcome.cost_usd)
+        if wanted.judged is not None:
+            judged = request.find(wanted.judged.backend)
+            reply = recorded_verdict(judged, wanted.backend) if judged is not None else None
+            if reply is None:
+                return None
+            continue
         call = request.find(wanted.backend)
         reply = completion_of(call) if call is not None else None
         if call is None or call.propensity is None or reply is None:

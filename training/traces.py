@@ -14,7 +14,7 @@ from ..classifiers.whole_file import whole_file
 from .errors import TraceError
 from .gathering import Gathering
 from .readers import find_files, read_rows
-from .rows import Trace
+from .rows import Trace, Verdict
 
 __all__ = ["Progress", "Trace", "Traces", "read_traces", "write_traces"]
 
@@ -84,17 +84,31 @@ def write_traces(rows: Iterable[Trace], path: Path) -> None:
         raise TraceError(f"{path}: cannot be written as JSONL; expected a name that ends in .jsonl")
     with whole_file(path, failure=TraceError) as scratch, scratch.open("wb") as file:
         for row in rows:
-            file.write(orjson.dumps(record_of(row), option=orjson.OPT_APPEND_NEWLINE))
+            for record in (record_of(row), *(verdict_record(row, verdict) for verdict in row.verdicts)):
+                file.write(orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE))
 
 
 def record_of(row: Trace) -> dict[str, object]:
-    """Returns the row as JSON has it, columns that say nothing left out."""
-    record = {name: value for name in _NAMES if (value := getattr(row, name)) not in (None, "")}
+    """Returns the row as JSON has it, columns that say nothing left out; verdicts are rows of their own."""
+    record = {name: value for name in _NAMES if name != "verdicts" and (value := getattr(row, name)) not in (None, "")}
     if row.messages is not None and Query(messages=row.messages).text == row.query:
         del record["query"]  # it is read back from the messages
     if row.draw == 0:
         del record["draw"]
     return record
+
+
+def verdict_record(row: Trace, verdict: Verdict) -> dict[str, object]:
+    """Returns the row that says what a judge thinks of a row's answer."""
+    record = {
+        "query_id": row.query_id,
+        "backend": verdict.judge,
+        "judged": row.backend,
+        "verdict": verdict.right,
+        "cost_usd": verdict.cost_usd,
+        "draw": row.draw or None,
+    }
+    return {name: value for name, value in record.items() if value is not None}
 
 
 def _content_hash(rows: Iterable[Trace]) -> str:

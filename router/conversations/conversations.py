@@ -64,7 +64,9 @@ class Conversations:
         turn = Turn(
             mark=mark_of(completion.text, completion.tool_calls),
             backend=answer.backend,
-            read_tokens={step.backend: _read_tokens(step, past) for step in answer.steps if step.completion},
+            read_tokens={
+                step.backend: _read_tokens(step, past) for step in answer.steps if step.completion and not step.judged
+            },
             at=now,
         )
         try:

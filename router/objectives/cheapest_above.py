@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 
 from ..handover import best_check
-from ..lookahead import gains
+from ..lookahead import MIN_GAIN, gains
 from ..outlook import Outlook, Tried
 from ..policy import Policy
 from ..readings import confidences
-from .utility import MIN_GAIN, best_place
+from .utility import best_place
 
 _SAME = 1e-6  # confidences this near differ by rounding only
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from ..handover import best_check, gains_with_check
-from ..lookahead import gains
+from ..lookahead import MIN_GAIN, gains
 from ..outlook import FloatArray, Outlook, Tried
 from ..policy import Policy
+from ..verdicts import all_judged
 
-MIN_GAIN = 0.0005  # what an escalation must promise, so that a lam of 0 does not ask everybody for nothing
 _SAME = 1e-9  # relative: costs and values this near differ by rounding only
 _SAME_VALUE = 1e-12
 
@@ -25,6 +25,9 @@ class Utility:
             gain = gains(outlook, (), lam=policy.lam, price=MIN_GAIN)
             if outlook.checks is not None:
                 gain = np.maximum(gain, gains_with_check(outlook, outlook.checks, lam=policy.lam, price=MIN_GAIN))
+            if outlook.judge is not None:
+                judged = gains(all_judged(outlook, outlook.judge), (), lam=policy.lam, price=MIN_GAIN)
+                gain = np.maximum(gain, judged)
             return best_place(gain, outlook)
         return best_place(outlook.quality - policy.lam * outlook.cost_usd, outlook)
 
@@ -41,8 +44,10 @@ class Utility:
 
 
 def _may_learn(outlook: Outlook) -> bool:
-    """Returns whether an answer may tell anything, or be checked; where none does, the first call is the last."""
-    return outlook.checks is not None or outlook.escalation.can_compare or bool(outlook.escalation.power.any())
+    """Returns whether an answer may tell anything, be checked or judged; where none may, the first call is the last."""
+    if outlook.checks is not None or outlook.judge is not None:
+        return True
+    return outlook.escalation.can_compare or bool(outlook.escalation.power.any())
 
 
 def best_place(value: FloatArray, outlook: Outlook) -> int:

@@ -10,8 +10,8 @@ import pytest
 from penstock.classifiers.final_answer import FinalAnswer
 from penstock.router import Outlook, Policy, Tried
 from penstock.router.belief import _chances, belief_of
-from penstock.router.lookahead import _plan, gains
-from penstock.router.objectives.utility import MIN_GAIN, Utility
+from penstock.router.lookahead import MIN_GAIN, _plan, gains
+from penstock.router.objectives.utility import Utility
 from penstock.router.readings import confidences
 
 from .pieces import outlook

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.router.objectives.utility import MIN_GAIN
+from penstock.router.lookahead import MIN_GAIN
 from penstock.training.curves import MAX_ORACLE_POINTS, baseline_curves, oracle_curve, sweep_lams
 from penstock.training.evaluation import FloatArray
 from penstock.training.metrics import aiq, apgr, cpt, hull_aiq, oracle_aiq, oracle_points, single_backends

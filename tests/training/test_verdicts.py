@@ -1,0 +1,223 @@
+"""Judges: what their verdicts teach, and whether they are asked for one."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import orjson
+import pytest
+
+from penstock.backends import BackendSpec, Completion, FakeBackend, Query, ServerFailed
+from penstock.classifiers import Trained
+from penstock.classifiers.verdict import Jury
+from penstock.router import Config, Policy, Pool, Router, Wishes
+from penstock.router.sink import JsonlSink
+from penstock.training import Dataset, Replayer, Trace, build_dataset, fit, read_traces, split_queries, write_traces
+from penstock.training.dataset import recorded_verdict
+from penstock.training.log import read_log
+from penstock.training.replay import Replayed
+from penstock.training.rows import Verdict
+
+from .in_words import traces_in_words
+
+POLICY = Policy(name="auto", lam=40.0, judge="referee")
+FEE_USD = 0.00005
+
+
+def judged(rows: list[Trace], accuracy: float, *, seed: int = 1, fee_usd: float = FEE_USD) -> list[Trace]:
+    """Returns the rows with the verdicts of a referee who is right so often."""
+    rng = random.Random(seed)
+    found = []
+    for row in rows:
+        is_seen = rng.random() < accuracy
+        right = 0.9 if (row.score == 1) == is_seen else 0.1
+        found.append(replace(row, verdicts=(Verdict(judge="referee", right=right, cost_usd=fee_usd),)))
+    return found
+
+
+@dataclass(frozen=True)
+class Refereed:
+    """A router that learned from judged answers, and others to try it on."""
+
+    trained: Trained
+    test: Dataset
+
+    @property
+    def jury(self) -> Jury:
+        assert self.trained.escalation.jury is not None
+        return self.trained.escalation.jury
+
+    def replay(self, policy: Policy = POLICY) -> list[Replayed]:
+        return list(Replayer(Pool({}, self.trained), self.test).run(policy))
+
+    def utility(self, policy: Policy = POLICY) -> float:
+        found = Replayer(Pool({}, self.trained), self.test).outcome(policy)
+        return float((found.score - policy.lam * found.cost_usd).mean())
+
+
+def refereed(accuracy: float, **changes: float) -> Refereed:
+    """Returns a router that learned from a referee who is right so often, agreement on meaning apart."""
+    dataset = build_dataset(judged(traces_in_words(220, seed=4), accuracy, **changes))  # type: ignore[arg-type]  # a fee
+    split = split_queries(dataset, seed=0)
+    trained = fit(dataset, split, classifier="mean", seed=0).trained
+    return Refereed(replace(trained, escalation=replace(trained.escalation, meaning=None)), dataset.take(split.test))
+
+
+@pytest.fixture(scope="module")
+def good() -> Refereed:
+    return refereed(0.9)
+
+
+def verdicts_in(found: list[Replayed]) -> int:
+    """Returns how many verdicts were asked for."""
+    return sum(step.judged is not None for each in found for step in each.outcome.steps)
+
+
+def test_what_a_judge_tells_is_learned_as_it_is(good: Refereed) -> None:
+    if_right, if_wrong = good.jury.hits[0]
+    assert if_right == pytest.approx(0.9, abs=0.05)
+    assert if_wrong == pytest.approx(0.1, abs=0.06)
+    assert good.jury.odds("referee", 0.9) == pytest.approx(9, rel=0.5)
+    assert good.jury.odds("referee", 0.1) == pytest.approx(1 / 9, rel=0.5)
+    assert good.jury.mean_cost_usd[0] == pytest.approx(FEE_USD)
+
+
+def test_a_judge_who_tells_nothing_is_not_listened_to() -> None:
+    assert refereed(0.5).trained.escalation.jury is None
+
+
+def test_a_verdict_is_bought_where_it_pays(good: Refereed) -> None:
+    assert verdicts_in(good.replay()) > len(good.replay()) / 2
+    assert good.utility() > good.utility(replace(POLICY, judge="")) + 0.02
+
+
+def test_no_verdict_is_bought_that_costs_more_than_it_brings() -> None:
+    dear = refereed(0.9, fee_usd=0.01)
+    assert dear.jury.mean_cost_usd[0] == pytest.approx(0.01)
+    assert verdicts_in(dear.replay()) == 0
+
+
+def test_no_verdict_is_bought_that_changes_nothing(good: Refereed) -> None:
+    assert verdicts_in(good.replay(replace(POLICY, max_calls=1))) == 0
+    assert verdicts_in(good.replay(replace(POLICY, allow=("small",), max_calls=5))) == 0
+
+
+def test_no_verdict_is_asked_for_without_a_judge_in_the_policy(good: Refereed) -> None:
+    assert verdicts_in(good.replay(replace(POLICY, judge=""))) == 0
+    assert verdicts_in(good.replay(replace(POLICY, judge="nobody"))) == 0
+
+
+def test_verdicts_are_paid_for_and_stand_in_the_path(good: Refereed) -> None:
+    costs = dict(zip(good.test.backends, good.test.cost_usd[0], strict=True))
+    for each in good.replay():
+        answers = [step for step in each.outcome.steps if step.judged is None]
+        fees = [step.cost_usd for step in each.outcome.steps if step.judged is not None]
+        assert each.outcome.cost_usd == pytest.approx(sum(costs[step.backend] for step in answers) + sum(fees))
+        assert each.outcome.path.count("referee?") == len(fees)
+        assert each.outcome.step.judged is None
+
+
+def test_verdicts_are_read_from_rows_of_their_own(tmp_path: Path) -> None:
+    rows = judged(traces_in_words(5, seed=0), 1.0)
+    write_traces(rows, tmp_path / "t.jsonl")
+    written = [orjson.loads(line) for line in (tmp_path / "t.jsonl").read_bytes().splitlines()]
+    assert {"judged", "verdict"} <= written[1].keys()
+    assert len(written) == 2 * len(rows)
+    assert read_traces([tmp_path / "t.jsonl"]).rows == tuple(rows)
+
+
+BAD = {
+    '{"query_id": "1", "backend": "referee", "judged": "a", "verdict": 1.5}': "column verdict: 1.5; expected a number",
+    '{"query_id": "1", "backend": "referee", "judged": "b", "verdict": 1}': "column judged: no other row has",
+    '{"query_id": "1", "judged": "a", "verdict": 1}': "column backend: missing",
+}
+
+
+@pytest.mark.parametrize("row", BAD)
+def test_a_verdict_that_cannot_be_is_refused(row: str, tmp_path: Path) -> None:
+    answer = '{"query_id": "1", "query": "2 + 2?", "backend": "a", "score": 1}\n'
+    (tmp_path / "t.jsonl").write_text(answer + row + "\n")
+    with pytest.raises(Exception, match="line 2") as caught:
+        read_traces([tmp_path / "t.jsonl"])
+    assert BAD[row] in str(caught.value)
+
+
+# Live
+
+
+def routers(good: Refereed, tmp_path: Path, judge: Callable[[Query], object]) -> Router:
+    """Returns a router over the recorded answers, with a referee."""
+    names = (*good.test.backends, "referee")
+    specs = {name: BackendSpec(name=name, type="fake") for name in names}
+    recorded = {
+        (name, text): good.test.completion(row, column)
+        for row, text in enumerate(good.test.texts)
+        for column, name in enumerate(good.test.backends)
+    }
+    backends = {
+        name: FakeBackend(specs[name], answer=lambda query, name=name: recorded[name, query.text])  # type: ignore[misc]
+        for name in good.test.backends
+    }
+    policies = {"auto": replace(POLICY, allow=good.test.backends)}
+    config = Config(
+        path=tmp_path / "models.yaml", backends=specs, policies=policies, default_policy="auto", artefact=None
+    )
+    backends["referee"] = FakeBackend(specs["referee"], answer=judge)  # type: ignore[arg-type]  # a completion or an error
+    return Router(config, Pool(specs, good.trained), backends=backends, sink=JsonlSink(tmp_path / "log"))
+
+
+def by_record(good: Refereed) -> Callable[[Query], Completion]:
+    """Returns the referee who says what was recorded of an answer."""
+
+    def judge(query: Query) -> Completion:
+        for row, text in enumerate(good.test.texts):
+            for trace in good.test.answers[row]:
+                if f"\n{text}\n" in query.text and f"\n{trace.response}\n" in query.text:
+                    return recorded_verdict(trace, "referee") or Completion(text="?")
+        raise AssertionError(query.text)
+
+    return judge
+
+
+def test_a_live_run_asks_for_the_same_verdicts_as_its_replay_and_logs_them(good: Refereed, tmp_path: Path) -> None:
+    replayed = good.replay()[:20]
+    with routers(good, tmp_path, by_record(good)) as router:
+        answers = [router.ask(good.test.texts[each.query]) for each in replayed]
+    assert [answer.path for answer in answers] == [each.outcome.path for each in replayed]
+    assert [a.confidence for a in answers] == pytest.approx([each.outcome.step.confidence for each in replayed])
+    assert [a.cost_usd for a in answers] == pytest.approx([each.outcome.cost_usd for each in replayed])
+    logged = [orjson.loads(line) for line in (tmp_path / "log" / "traces.jsonl").read_bytes().splitlines()]
+    assert sum(row["cost_usd"] for row in logged) == pytest.approx(sum(answer.cost_usd for answer in answers))
+    rows = read_log([tmp_path / "log"]).requests
+    assert sum(request.cost_usd for request in rows) == pytest.approx(sum(answer.cost_usd for answer in answers))
+    n_verdicts = sum(len(call.verdicts) for request in rows for call in request.calls)
+    assert n_verdicts == sum(step.judged is not None for answer in answers for step in answer.steps) > 5
+
+
+@pytest.mark.parametrize("says", [ServerFailed("down"), Completion(text="Hard to say.")])
+def test_a_judge_who_fails_fails_no_request(good: Refereed, tmp_path: Path, says: object) -> None:
+    with routers(good, tmp_path, lambda _: says) as router:
+        answers = [router.ask(text) for text in good.test.texts[:20]]
+    seen = [step for answer in answers for step in answer.steps if step.judged is not None]
+    assert len(seen) > 1
+    assert all(answer.text and answer.outcome.step.judged is None for answer in answers)
+    assert max(answer.path.count("referee?") for answer in answers) == 1  # and is not asked again
+
+
+def test_a_judge_whom_the_caller_does_not_want_is_not_asked(good: Refereed, tmp_path: Path) -> None:
+    with routers(good, tmp_path, lambda _: Completion(text="yes")) as router:
+        for wishes in (Wishes(deny=("referee",)), Wishes(allow=("small", "mid", "lrm"))):
+            assert "referee" not in router.ask(good.test.texts[0], wishes=wishes).path
+        assert "referee?" in " ".join(router.ask(text).path for text in good.test.texts[:5])
+
+
+def test_a_streamed_answer_waits_for_its_verdict(good: Refereed, tmp_path: Path) -> None:
+    with routers(good, tmp_path, by_record(good)) as router:
+        for text in good.test.texts[:8]:
+            *pieces, last = router.stream(text)
+            assert last.answer is not None
+            assert "".join(piece.text for piece in pieces) == last.answer.text
+            assert last.answer.path == router.ask(text).path
