@@ -140,7 +140,7 @@ class Gathering:
                 f" averaged), where it had none: {len(self._comparisons)}."
             )
         if self._n_orphans:
-            notes.append(f"Feedback and verdicts on answers without a row of their own, left out: {self._n_orphans}.")
+            notes.append(f"Feedback on answers without a row of their own, left out: {self._n_orphans}.")
         if self._n_without_content:
             notes.append(f"Rows of the trace log without content, left out: {self._n_without_content}.")
         if self._n_preferences:

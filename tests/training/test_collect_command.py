@@ -251,3 +251,34 @@ def test_kills_at_any_moment_cost_the_calls_in_flight_at_most(tmp_path: Path) ->
     assert asyncio.run(run()) == 0
     assert keys_of(lines_of(path)) == {(f"q{i}", name, 0): 1 for i in range(150) for name in ("small", "large")}
     assert 0 <= server.served.total() - 300 <= len(kills) * 2 * 4
+
+
+REFEREED = """\
+backends:
+  seven: {type: fake, answer: It is 7., price: {input: 1, output: 1}}
+  nine: {type: fake, answer: "9", price: {input: 10, output: 10}}
+  referee: {type: fake, answer: "No.", price: {input: 1, output: 1}}
+"""
+
+
+def test_a_judge_is_asked_of_every_answer_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [*arrange(tmp_path, models=REFEREED), "--judge", "referee"]
+    assert main(words) == 0
+    assert "note: referee judged 6 answers for $0.0" in capsys.readouterr().out
+    rows = read_traces([tmp_path / "traces.jsonl"]).rows
+    assert [verdict.judge for row in rows for verdict in row.verdicts] == ["referee"] * 6
+    assert all(verdict.right < 0.1 and verdict.cost_usd for row in rows for verdict in row.verdicts)
+    assert main(words) == 0
+    assert "note: referee judged 0 answers" in capsys.readouterr().out
+    assert len(lines_of(tmp_path / "traces.jsonl")) == 12
+
+
+def test_a_judge_who_says_neither_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*arrange(tmp_path), "--judge", "judge"]) == 0
+    assert "of 6 it said neither yes nor no" in capsys.readouterr().out
+    assert not any(row.verdicts for row in read_traces([tmp_path / "traces.jsonl"]).rows)
+
+
+def test_an_unknown_judge_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*arrange(tmp_path), "--judge", "nobody"]) == 1
+    assert "--judge: unknown 'nobody'; expected one of seven, nine, judge" in capsys.readouterr().err

@@ -73,7 +73,7 @@ def compress(path: Path, ending: str) -> Path:
 
 
 def as_csv_row(trace: Trace) -> dict[str, Any]:
-    names = [name for name in Trace.__slots__ if name != "messages"]
+    names = [name for name in Trace.__slots__ if name not in ("messages", "verdicts")]
     row = {name: getattr(trace, name) for name in names}
     return row | {"logprobs": json.dumps(trace.logprobs) if trace.logprobs else None}
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
+from collections.abc import Callable
+from typing import Protocol
 
 from ...backends import Backend, BackendSpec, ConfigError, create_backend
 from ...backends.retries import Retries
 from ...router import Config
-from ..collect import Collector
 from ..graders import Ask
 from ..progress import Progress
 from .asker import Asker
@@ -50,9 +51,24 @@ class Crew:
             await backend.aclose()
 
 
-def run_collector(collector: Collector, crew: Crew, progress: Progress) -> bool:
+class Collecting(Protocol):
+    """Something that asks backends one thing after another."""
+
+    on_done: Callable[[], None]
+
+    @property
+    def n_jobs(self) -> int:
+        """How many things there are to ask."""
+        ...
+
+    async def run(self) -> None:
+        """Asks them."""
+        ...
+
+
+def run_collector(collector: Collecting, crew: Crew, progress: Progress, *, name: str = "collecting") -> bool:
     """Collects; returns whether it was interrupted."""
-    done = progress.over(itertools.repeat(None), name="collecting", total=collector.n_jobs)
+    done = progress.over(itertools.repeat(None), name=name, total=collector.n_jobs)
     next(done)  # a loop that shows one more at every turn; this one begins it
 
     async def run() -> None:

@@ -13,8 +13,8 @@ import orjson
 from ..errors import BadRow, TraceError
 from ..prompts import Prompt
 from ..readers import read_rows
-from ..rows import Trace, parse_count, parse_name, parse_score, parse_trace, shown
-from ..traces import record_of
+from ..rows import Trace, Verdict, parse_count, parse_name, parse_score, parse_trace, shown
+from ..traces import record_of, verdict_record
 
 Key = tuple[str, str, int]  # query_id, backend, draw
 
@@ -47,6 +47,14 @@ class TraceFile:
         """
         query_id, backend, draw = key
         self._write({"query_id": query_id, "backend": backend, "draw": draw, "score": score})
+
+    def judge(self, row: Trace, verdict: Verdict) -> None:
+        """Adds what a judge says of the answer of a row.
+
+        Raises:
+            TraceError: as for `append`.
+        """
+        self._write(verdict_record(row, verdict))
 
     def rows(self, prompts: Sequence[Prompt], *, with_texts_of: Collection[str] = ()) -> dict[Key, Trace]:
         """Returns the rows that are there, graded by the feedback on them; those with a score without their texts, but
@@ -157,6 +165,8 @@ def _take(
     values: Mapping[str, object], found: dict[Key, Trace], asked: Mapping[str, Prompt], with_texts_of: Collection[str]
 ) -> None:
     """Adds one row to those found, or its score where it is feedback."""
+    if values.get("judged") is not None:
+        return  # a verdict, which nothing here hangs on
     is_feedback = "query" not in values and "messages" not in values and values.get("score") is not None
     if is_feedback:
         key = (parse_name(values, "query_id"), parse_name(values, "backend"), parse_count(values, "draw") or 0)

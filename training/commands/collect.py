@@ -16,11 +16,13 @@ from ...router.cli import FAILED, INTERRUPTED, OK
 from ...router.commands.shared import add_json, add_models, positive, print_json
 from ..collect import Collector
 from ..collecting.crew import Crew, run_collector
-from ..collecting.trace_file import open_trace_file
+from ..collecting.judging import Judging
+from ..collecting.trace_file import TraceFile, open_trace_file
 from ..errors import BadRow, TraceError
 from ..graders import GRADERS, Grader, create_grader, guess_grader, runs_code
-from ..progress import quiet_or_shown
+from ..progress import Progress, quiet_or_shown
 from ..prompts import Prompt, read_prompts
+from ..traces import read_traces
 from .shared import add_quiet
 
 
@@ -60,6 +62,9 @@ class CollectCommand:
         parser.add_argument(
             "--params", type=_params, default={}, metavar="JSON", help='request fields, as {"temperature": 0.7}'
         )
+        parser.add_argument(
+            "--judge", metavar="B", help="then ask this backend of every answer in T whether it is right, once"
+        )
         parser.add_argument("--limit", type=positive, metavar="N", help="only the first N prompts")
         parser.add_argument("--retries", type=_count, default=5, metavar="N", help="after a failure (default: 5)")
         parser.add_argument("--concurrency", type=positive, metavar="N", help="most calls at once to one backend")
@@ -70,6 +75,8 @@ class CollectCommand:
     def run(self, options: argparse.Namespace) -> int:
         """Collects and says what came of it."""
         config = read_config(options.models)
+        if options.judge and options.judge not in config.backends:
+            raise ConfigError(f"--judge: unknown {options.judge!r}; expected one of {', '.join(config.backends)}")
         specs = _chosen(config, options.backends, options.drafts)
         prompts = read_prompts(options.prompts, leave_out=options.out)[: options.limit]
         crew = Crew(config, retries=Retries(most=options.retries), most_at_once=options.concurrency)
@@ -92,7 +99,12 @@ class CollectCommand:
                 drafters=options.drafts,
             )
             is_interrupted = run_collector(collector, crew, progress)
+            judging = None
+            if options.judge and not (is_interrupted or collector.is_spent):
+                judging, is_interrupted = _judge(config, options, out, collector.spent_usd, progress)
         notes = _notes(collector, options, names, prompts)
+        if judging is not None:
+            notes.append(judging.note)
         if options.json:
             print_json(_summary(collector, options.out, is_interrupted, notes))
         else:
@@ -101,7 +113,21 @@ class CollectCommand:
             print("penstock: interrupted; run the same command again to go on from here", file=sys.stderr)
             return INTERRUPTED
         has_failed = any(each.n_failed or each.n_ungraded for each in collector.tallies.values())
+        has_failed |= judging is not None and judging.n_failed > 0
         return FAILED if has_failed else OK
+
+
+def _judge(
+    config: Config, options: argparse.Namespace, out: TraceFile, spent_usd: float, progress: Progress
+) -> tuple[Judging, bool]:
+    """Has the answers in the file judged; returns what came of it, and whether it was interrupted."""
+    crew = Crew(config, retries=Retries(most=options.retries), most_at_once=options.concurrency)
+    rows = read_traces([out.path]).rows if out.path.stat().st_size else ()
+    left = None if options.max_cost_usd is None else options.max_cost_usd - spent_usd
+    judging = Judging(
+        rows, crew.asker(config.backends[options.judge]), out, max_at_once=options.concurrency, max_cost_usd=left
+    )
+    return judging, run_collector(judging, crew, progress, name="judging")
 
 
 def grader_names(prompts: Sequence[Prompt], given: Sequence[str]) -> dict[str, str]:

@@ -1,0 +1,115 @@
+"""Whether a verdict is worth its cost, and which key of models.yaml names the judge."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from penstock.backends import ConfigError
+from penstock.classifiers.verdict import Jury
+from penstock.router import Outlook, Policy, Tried, read_config
+from penstock.router.outlook import Judge
+from penstock.router.verdicts import all_judged, judge_of, with_verdict, worth_judging
+
+from .pieces import estimates, outlook, price, spec, write_models
+
+POLICY = Policy(name="auto", lam=20.0, judge="judge")
+JURY = Jury(
+    judges=("judge",), weights=np.array([[1.0, 0.0]]), hits=np.array([[0.9, 0.2]]), mean_cost_usd=np.array([0.0001])
+)
+
+
+def judge(cost_usd: float = 0.0001, yes: tuple[float, float] = (0.9, 0.2)) -> Judge:
+    return Judge(backend="judge", yes_if_right=yes[0], yes_if_wrong=yes[1], cost_usd=cost_usd, jury=JURY)
+
+
+def seen(asked: Judge | None, quality: tuple[float, float] = (0.6, 0.95), **changes: float) -> Outlook:
+    """Returns an outlook on a cheap backend and a dear one, whose answers tell nothing by themselves."""
+    return replace(outlook(quality, [0.0005, 0.015], **changes), judge=asked)  # type: ignore[arg-type]  # numbers
+
+
+def tried(confidence: float = 0.6) -> tuple[Tried, ...]:
+    return (Tried(place=0, confidence=confidence, cost_usd=0.0005),)
+
+
+def test_a_verdict_that_settles_whether_to_go_on_is_worth_its_cost() -> None:
+    assert worth_judging(seen(judge()), POLICY, tried()) == 0
+
+
+@pytest.mark.parametrize(
+    ("asked", "policy", "calls"),
+    [
+        (None, POLICY, tried()),
+        (judge(cost_usd=0.02), POLICY, tried()),
+        (judge(yes=(0.51, 0.5)), POLICY, tried()),
+        (judge(), replace(POLICY, objective="cheapest_above"), tried()),
+        (judge(), POLICY, ()),
+        (judge(), POLICY, with_verdict(tried(), 0, odds=2.0)),
+        (judge(), POLICY, (Tried(place=0, confidence=0.6, cost_usd=0.0, is_given_up=True),)),
+    ],
+    ids=["nobody", "dear", "useless", "other objective", "no answer", "judged already", "given up"],
+)
+def test_no_verdict_is_asked_for(asked: Judge | None, policy: Policy, calls: tuple[Tried, ...]) -> None:
+    assert worth_judging(seen(asked), policy, calls) is None
+
+
+def test_no_verdict_is_asked_for_where_nobody_else_could_be() -> None:
+    assert worth_judging(seen(judge(), max_calls=1), POLICY, tried()) is None
+
+
+def test_no_verdict_is_asked_for_that_the_budget_does_not_allow() -> None:
+    assert worth_judging(seen(judge(), budget_usd=0.0005), POLICY, tried()) is None
+
+
+def test_the_outcomes_of_a_verdict_leave_the_chance_as_it_was_on_average() -> None:
+    for chance in (0.05, 0.5, 0.9):
+        outcomes = judge().outcomes(chance)
+        after = [(likely, chance * odds / (1 - chance + chance * odds)) for likely, odds in outcomes]
+        assert sum(likely for likely, _ in after) == pytest.approx(1)
+        assert sum(likely * then for likely, then in after) == pytest.approx(chance)
+
+
+def test_a_verdict_moves_the_confidence_and_is_paid_for() -> None:
+    (call,) = with_verdict(tried(0.6), 0, odds=4.0, cost_usd=0.0001)
+    assert call.alone == pytest.approx(6 / 7)
+    assert (call.confidence, call.cost_usd) == (0.6, pytest.approx(0.0006))
+
+
+def test_where_every_answer_is_judged_each_tells_more_and_costs_more() -> None:
+    before = seen(judge())
+    after = all_judged(before, judge())
+    assert (after.escalation.power > before.escalation.power + 0.1).all()
+    assert after.cost_usd == pytest.approx(before.cost_usd + 0.0001)
+
+
+def test_a_verdict_costs_what_its_prompt_does_or_else_what_verdicts_cost_on_average() -> None:
+    known = replace(outlook([0.6], [0.001]).escalation, jury=JURY)
+    told = estimates([0.6], [0.001])
+    plain = judge_of(POLICY, {}, told, known, {})
+    assert plain is not None
+    assert plain.cost_usd == pytest.approx(0.0001)
+    priced = judge_of(POLICY, {"judge": replace(spec("judge"), price=price(1.0, 10.0))}, told, known, {})
+    assert priced is not None
+    assert 0.0002 < priced.cost_usd < 0.0004  # 10 tokens asked, 100 answered, the prompt around them, 4 said
+    assert judge_of(POLICY, {}, told, known, {"judge": "resting"}) is None
+    assert judge_of(replace(POLICY, judge="other"), {}, told, known, {}) is None
+
+
+def test_models_yaml_names_the_judge_of_a_policy(tmp_path: Path) -> None:
+    text = "policies: {auto: {judge: small}}\nbackends: {small: {type: fake}}"
+    assert read_config(write_models(tmp_path, text)).policies["auto"].judge == "small"
+
+
+@pytest.mark.parametrize(
+    ("policy", "problem"),
+    [
+        ("{judge: nobody}", "policies.auto.judge: unknown backend 'nobody'; expected one of small"),
+        ("{objective: cheapest_above, judge: small}", "policies.auto.judge: does not go with cheapest_above"),
+    ],
+)
+def test_a_judge_that_cannot_be_is_refused(policy: str, problem: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=problem):
+        read_config(write_models(tmp_path, f"policies: {{auto: {policy}}}\nbackends: {{small: {{type: fake}}}}"))
