@@ -39,10 +39,13 @@ import penstock.router
 import penstock.training
 from penstock.backends import BACKENDS, Completion, ConfigError, PenstockError, Query, resolve
 from penstock.classifiers.signals import SIGNALS, create_signals, read_signals, signal_names
-from penstock.router import Router, config, read_config
+from penstock.router import Router, read_config
+from penstock.router.backend_entry import BACKEND_KEYS
 from penstock.router.cli import COMMANDS, main
+from penstock.router.config import TOP_KEYS
 from penstock.router.metrics import Metrics
 from penstock.router.policy import WISH_NAMES
+from penstock.router.policy_entry import POLICY_KEYS
 from penstock.router.server import Sidecar
 from penstock.router.shadow_share import SHADOW_KEYS
 from penstock.router.trace_log import TRACES_KEYS
@@ -300,16 +303,16 @@ def test_exit_codes_are_those_of_the_reference(words: list[str], code: int) -> N
 
 def test_reference_names_every_key_of_models_yaml() -> None:
     text = text_of("models-yaml.md")
-    keys = (*config._TOP_KEYS, *config._POLICY_KEYS, *config._BACKEND_KEYS)
+    keys = (*TOP_KEYS, *POLICY_KEYS, *BACKEND_KEYS)
     assert not missing(keys, text)
 
 
 @pytest.mark.parametrize("heading", ["## Top level", "## A policy", "## A backend", "## traces", "## shadow"])
 def test_reference_names_no_key_that_models_yaml_lacks(heading: str) -> None:
     known = {
-        "## Top level": config._TOP_KEYS,
-        "## A policy": config._POLICY_KEYS,
-        "## A backend": config._BACKEND_KEYS,
+        "## Top level": TOP_KEYS,
+        "## A policy": POLICY_KEYS,
+        "## A backend": BACKEND_KEYS,
         "## traces": TRACES_KEYS,
         "## shadow": SHADOW_KEYS,
     }
