@@ -44,25 +44,21 @@ class EventStream:
             BackendError: the reply breaks off, or cannot be read.
         """
         while not self._is_over:
-            if chunks := self._read(await self._events()):
+            try:
+                piece = await self._reply.read()
+            except BackendError:
+                if not self._reader.is_complete:
+                    raise
+                self._is_over = True  # what is cut off after the end is not missed
+                events = []
+            else:
+                self._is_over = not piece
+                events = self._parser.feed(piece) if piece else self._parser.close()
+            if chunks := self._read(events):
                 return chunks
         if self._failure is not None:
             raise self._failure
         return []
-
-    async def _events(self) -> list[Event]:
-        """Returns the events that the next piece of the reply completes."""
-        try:
-            piece = await self._reply.read()
-        except BackendError:
-            if not self._reader.is_complete:
-                raise
-            self._is_over = True  # what is cut off after the end is not missed
-            return []
-        if piece:
-            return self._parser.feed(piece)
-        self._is_over = True
-        return self._parser.close()
 
     def _read(self, events: list[Event]) -> list[Chunk]:
         """Returns the chunks that are to go out by now."""
@@ -126,17 +122,9 @@ class _Wording:
             chunks.append(last)
         if not events or self._assembly.has_split:
             return chunks
-        if len(chunks) == 1:  # mostly; and not `replace`, which takes several times as long
-            only = chunks[0]
-            return [
-                Chunk(
-                    text=only.text,
-                    reasoning=only.reasoning,
-                    tool_calls=only.tool_calls,
-                    events=events,
-                    logprobs=only.logprobs,
-                )
-            ]
+        if len(chunks) == 1:  # mostly
+            object.__setattr__(chunks[0], "events", events)  # nobody else has it yet
+            return chunks
         return [
             Chunk(
                 text="".join(chunk.text for chunk in chunks),

@@ -31,6 +31,11 @@ FAILED_REASONS = {"abort", "error", "insufficient_system_resource"}  # vLLM, Ope
 class OpenAIReader(ReplyReader):
     """Reads one reply; only the first choice counts."""
 
+    # What stood around the text of an event that brought nothing else: the events of a stream mostly differ in their
+    # text alone, and all the rest need not be read again.
+    _head = _tail = b""
+    _n_looks = 3  # at most, for those who put something else into every event
+
     def read_whole(self, body: Mapping[str, Any]) -> Chunk | None:
         """Returns the chunk of a whole reply."""
         _check(body)
@@ -46,13 +51,38 @@ class OpenAIReader(ReplyReader):
         if event.data == b"[DONE]":
             self.is_over = self.is_complete = True
             return None
-        body = orjson.loads(event.data)
+        data, head, tail = event.data, self._head, self._tail
+        if head and data.startswith(head) and data.endswith(tail) and event.name != "error":
+            text = data[len(head) : -len(tail)]
+            is_whole = len(head) + len(text) + len(tail) == len(data)
+            if is_whole and b'"' not in text and not text.endswith(b"\\"):
+                return self.assembly.add(orjson.loads(b'"%b"' % text))
+        body = orjson.loads(data)
         if event.name == "error":
             raise ReportedFailure(body)
         _check(body)
         self._read_frame(body)
         choice = _first(body.get("choices") or ())  # the last event may bring the usage alone
-        return None if choice is None else self._read_choice(choice, choice.get("delta") or {})
+        if choice is None:
+            return None
+        delta = choice.get("delta") or {}
+        if self._n_looks:
+            self._see_around(data, body, choice, delta)
+        return self._read_choice(choice, delta)
+
+    def _see_around(
+        self, data: bytes, body: Mapping[str, Any], choice: Mapping[str, Any], delta: Mapping[str, Any]
+    ) -> None:
+        """Notes what stands around the text of an event, where it is all that it brings."""
+        text = delta.get("content")
+        brings_more = any(value for name, value in delta.items() if name not in ("content", "role"))
+        ends = any(choice.get(name) for name in ("finish_reason", "logprobs", "error", "usage")) or body.get("usage")
+        if not text or not isinstance(text, str) or brings_more or ends:
+            return
+        self._n_looks -= 1
+        head, found, tail = data.partition(b'"content":%b' % orjson.dumps(text))
+        if found and b'"content":' not in head + tail:
+            self._head, self._tail = head + b'"content":"', b'"' + tail
 
     def _read_frame(self, body: Mapping[str, Any]) -> None:
         """Takes what stands around the choices."""

@@ -23,18 +23,24 @@ class EventParser:
     ([Event(name='message', data=b'1')], [], [Event(name='message', data=b'2')])
     """
 
-    __slots__ = ("_data", "_is_first", "_name", "_pieces")
+    __slots__ = ("_data", "_is_between", "_is_first", "_name", "_pieces")
 
     def __init__(self) -> None:
         self._pieces: list[bytes] = []  # of a line that has not ended, so that long ones are joined once
         self._data: list[bytes] = []  # of the event that has not ended
         self._name = ""
         self._is_first = True
+        self._is_between = True  # no event has begun that has not ended
 
     def feed(self, piece: bytes) -> list[Event]:
         """Returns the events that `piece` completes."""
+        is_simple = self._is_between and piece.startswith(b"data: ") and piece.endswith(b"\n\n")
+        if is_simple and piece.count(b"\n") == 2 and b"\r" not in piece:  # one event, as most servers send them
+            self._is_first = False
+            return [Event("message", piece[6:-2])]
         if b"\n" not in piece and b"\r" not in piece and not (self._pieces and self._pieces[-1].endswith(b"\r")):
             self._pieces.append(piece)
+            self._is_between = False
             return []
         self._pieces.append(piece)
         text = b"".join(self._pieces)
@@ -47,7 +53,9 @@ class EventParser:
         lines = text.split(b"\n")
         rest = lines.pop() + held
         self._pieces = [rest] if rest else []
-        return self._read(lines)
+        events = self._read(lines)
+        self._is_between = not (self._pieces or self._data or self._name)
+        return events
 
     def close(self) -> list[Event]:
         """Returns the last event where the server left out the empty line after it."""

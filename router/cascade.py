@@ -61,6 +61,8 @@ class Call:
         """Returns whether this call's answer would be the one returned, with nobody asked after it, if confidence in it
         turned out so: whatever it comes to, as long as no other agrees with it, and however little it costs.
         """
+        if not self.tried and self.outlook.max_calls <= 1:  # nothing else may become of it
+            return True
         answers = _ANY_ANSWERS if self.outlook.escalation.can_compare else (None,)
         return all(
             self.next_after(confidence, answer=answer) is None

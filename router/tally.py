@@ -83,29 +83,12 @@ class Tally:
 
     def path(self, answering: str) -> str:
         """Returns the path of an answer that begins now, with the marks of `Outcome.path`."""
-        before = [
-            step.label
-            for entry, step in zip(self._entries(), self.steps(), strict=True)
-            if entry.reply is not None and entry.backend != answering
-        ]
-        return ">".join([*before, answering])
+        before = [entry for entry in self._entries() if entry.reply is not None and entry.backend != answering]
+        return ">".join([*(self._step(entry).label for entry in before), answering])
 
     def steps(self) -> tuple[Step, ...]:
         """Returns every call so far, for a request that has ended without an answer."""
-        return tuple(
-            Step(
-                backend=entry.backend,
-                completion=entry.completion,
-                error=_error_of(entry),
-                confidence=0.0,
-                cost_usd=self._used(entry)[1],
-                is_given_up=isinstance(entry.reply, GivenUp),
-                is_beside=entry.is_hedge,
-                draft_of=entry.draft_of,
-                judged=entry.judged,
-            )
-            for entry in self._entries()
-        )
+        return tuple([self._step(entry) for entry in self._entries()])
 
     def hedges(self) -> tuple[Step, ...]:
         """Returns the calls beside others that were enough."""
@@ -132,6 +115,19 @@ class Tally:
             cost_usd=self._used(entry)[1],
             is_given_up=True,
             is_beside=True,
+            draft_of=entry.draft_of,
+            judged=entry.judged,
+        )
+
+    def _step(self, entry: Entry) -> Step:
+        return Step(
+            backend=entry.backend,
+            completion=entry.completion,
+            error=_error_of(entry),
+            confidence=0.0,
+            cost_usd=self._used(entry)[1],
+            is_given_up=isinstance(entry.reply, GivenUp),
+            is_beside=entry.is_hedge,
             draft_of=entry.draft_of,
             judged=entry.judged,
         )

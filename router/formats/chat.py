@@ -91,7 +91,9 @@ class ChatWriter:
         self._with_logprobs = with_logprobs
         self._is_first = True
         self._held: list[dict[str, Any]] = []  # the provider's last chunk, which is to tell how the answer came about
-        self._model = b""  # how the provider's chunks name the model
+        self._model = b""  # how the provider's chunks name the model,
+        self._renames = b""  # and how ours do,
+        self._backend = ""  # after this one
 
     def whole(self, answer: Answer) -> dict[str, Any]:
         """Returns the body of a whole reply."""
@@ -102,7 +104,9 @@ class ChatWriter:
     def piece(self, chunk: AnswerChunk) -> bytes:
         """Returns the events that one piece comes to."""
         if chunk.events:
-            return b"".join(self._passed_on(event.data, chunk.backend) for event in chunk.events)
+            if len(chunk.events) == 1:
+                return self._passed_on(chunk.events[0].data, chunk.backend)
+            return b"".join([self._passed_on(event.data, chunk.backend) for event in chunk.events])
         events = b"".join(encode_event(body) for body in self.bodies(chunk))
         return events + DONE if chunk.answer is not None else events
 
@@ -131,7 +135,8 @@ class ChatWriter:
         if renamed:
             return encode_event(renamed)
         body = self._as_told(orjson.loads(data))
-        self._model = b'"model":' + orjson.dumps(body.get("model"))
+        self._model, self._backend = _named(body.get("model")), backend
+        self._renames = _named(backend)
         choices = body.get("choices")
         if not choices and not self._with_usage and body.get("usage"):
             return b""  # we asked for it, nobody else did
@@ -145,11 +150,11 @@ class ChatWriter:
 
         Within a text of JSON quotes are escaped, so that what is found here is structure.
         """
-        has_more = self._held or (b'"logprobs":{' in data and not self._with_logprobs)
+        has_more = self._held or backend != self._backend or (b'"logprobs":{' in data and not self._with_logprobs)
         n_open = data.count(b'"finish_reason":null')
         if has_more or not n_open or n_open != data.count(b'"finish_reason":') or data.count(self._model) != 1:
             return b""
-        return data.replace(self._model, b'"model":' + orjson.dumps(backend))
+        return data.replace(self._model, self._renames)
 
     def _unrolled(self, body: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Returns a whole reply of the provider as the chunks of a stream."""
@@ -232,6 +237,11 @@ class ChatWriter:
     def _logprobs(self, completion: Completion) -> dict[str, Any] | None:
         told = logprobs_of(completion) if self._with_logprobs else None
         return None if told is None else {"content": told}
+
+
+def _named(model: Any) -> bytes:
+    """Returns how a chunk names its model."""
+    return b'"model":' + orjson.dumps(model)
 
 
 def wants_usage(params: Mapping[str, Any]) -> bool:

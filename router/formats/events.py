@@ -18,9 +18,9 @@ def encode_event(body: Any, name: str = "") -> bytes:
     b'event: ping\\ndata: {"type":"ping"}\\n\\n'
     """
     data = body if isinstance(body, bytes) else encode_json(body)
-    head = b"event: " + name.encode() + b"\n" if name else b""
-    # Bytes of a provider's event may hold several lines, each a field of its own.
-    return head + b"data: " + data.replace(b"\n", b"\ndata: ") + b"\n\n"
+    if b"\n" in data:  # as bytes of a provider's event may, each line a field of its own
+        data = data.replace(b"\n", b"\ndata: ")
+    return b"event: %b\ndata: %b\n\n" % (name.encode(), data) if name else b"data: %b\n\n" % data
 
 
 def encode_json(body: Any) -> bytes:
