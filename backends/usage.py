@@ -44,15 +44,15 @@ def usage_of_openai(counts: Any) -> Usage | None:
     providers leave reasoning out of `completion_tokens` but not out of `total_tokens`: what is missing
     is counted as reasoning.
     """
-    if not isinstance(counts, Mapping):
+    if not isinstance(counts, dict):
         return None
     input_tokens = count_of(counts, "prompt_tokens")
     output_tokens = count_of(counts, "completion_tokens")
     if not input_tokens and not output_tokens:
         return None
-    reasoning_tokens = max(
-        count_of(counts.get("completion_tokens_details"), "reasoning_tokens"), count_of(counts, "reasoning_tokens")
-    )
+    reasoning_tokens = count_of(counts, "reasoning_tokens")
+    if told := counts.get("completion_tokens_details"):
+        reasoning_tokens = max(count_of(told, "reasoning_tokens"), reasoning_tokens)
     details = counts.get("prompt_tokens_details")
     cached_tokens = max(
         count_of(details, "cached_tokens"),

@@ -32,9 +32,9 @@ async def read_body(scope: Scope, receive: Receive, *, limit: int) -> bytes:
         HttpError: it is larger than `limit` bytes.
         ClientGone: it breaks off.
     """
-    for name, value in scope["headers"]:
-        if name == b"content-length" and value.isdigit() and int(value) > limit:
-            raise _too_large(limit)
+    announced = dict(scope["headers"]).get(b"content-length", b"")
+    if announced.isdigit() and int(announced) > limit:
+        raise _too_large(limit)
     pieces: list[bytes] = []
     size, has_more = 0, True
     while has_more:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -92,9 +93,9 @@ class Outlook:
 
 def with_greatest(cost_usd: FloatArray) -> FloatArray:
     """Returns costs, those that are not known as the greatest that is, so that none is ever the reason to choose."""
-    is_unknown = np.isnan(cost_usd)
-    if not is_unknown.any():
+    if not any(map(math.isnan, cost_usd.tolist())):  # a few numbers; arrays would take longer to ask
         return cost_usd
+    is_unknown = np.isnan(cost_usd)
     known = cost_usd[~is_unknown]
     return np.where(is_unknown, known.max() if len(known) else 0.0, cost_usd)
 

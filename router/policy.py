@@ -52,9 +52,10 @@ class Policy:
     @property
     def names_backend(self) -> str | None:
         """The backend that it stands for, where a caller named one and nothing hangs on what is expected of it."""
+        if self.allow != (self.name,):
+            return None
         is_free = self.min_quality is None and self.max_cost_usd is None
-        is_free = is_free and self.max_latency_s is None and self.budget is None
-        return self.name if is_free and self.allow == (self.name,) else None
+        return self.name if is_free and self.max_latency_s is None and self.budget is None else None
 
     def above(self, tier: Tier, *, rule: str) -> Policy:
         """Returns the policy with its floor raised to a tier by a rule; where it is as high already, as it is."""
