@@ -64,17 +64,26 @@ def test_every_recorded_answer_is_checked_once(tmp_path: Path) -> None:
     assert len(checker.texts) == 6
     assert all("What is" in text and "Draft of the answer, to be checked" in text for text in checker.texts)
     found = [row for row in lines_of(tmp_path / "traces.jsonl") if row["backend"] == "large"]
-    assert [(row["query_id"], row.get("draw", 0), row["draft_of"], row["response"]) for row in found] == [
-        ("q0", 0, "seven", "It is 7."),
-        ("q1", 0, "seven", "It is 7."),
-        ("q2", 0, "seven", "It is 7."),
-        ("q0", 1, "nine", "9"),
-        ("q1", 1, "nine", "9"),
-        ("q2", 1, "nine", "9"),
+    # Several are asked at once, so that they come in any order.
+    assert sorted((row.get("draw", 0), row["query_id"], row["draft_of"], row["response"]) for row in found) == [
+        (0, "q0", "seven", "It is 7."),
+        (0, "q1", "seven", "It is 7."),
+        (0, "q2", "seven", "It is 7."),
+        (1, "q0", "nine", "9"),
+        (1, "q1", "nine", "9"),
+        (1, "q2", "nine", "9"),
     ]
     dataset = build_dataset(read_traces([tmp_path / "traces.jsonl"]))
     assert dataset.backends == ("nine", "seven")
-    assert [[row.score for row in checks] for checks in dataset.checks] == [[1, 0], [0, 1], [0, 0]]
+    scores = {
+        query_id: {row.draft_of: row.score for row in checks}
+        for query_id, checks in zip(dataset.query_ids, dataset.checks, strict=True)
+    }
+    assert scores == {
+        "q0": {"seven": 1, "nine": 0},
+        "q1": {"seven": 0, "nine": 1},
+        "q2": {"seven": 0, "nine": 0},
+    }
 
 
 def test_answers_that_are_not_there_cannot_be_checked_and_that_is_said(
