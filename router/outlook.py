@@ -60,6 +60,12 @@ class Judge:
     cost_usd: float  # expected, of one verdict
     jury: Jury
 
+    def __str__(self) -> str:
+        return (
+            f"{self.backend} may be asked whether an answer is right, for ${self.cost_usd:.6f}: it says yes of"
+            f" {self.yes_if_right:.0%} of the right ones and {self.yes_if_wrong:.0%} of the wrong ones"
+        )
+
     def outcomes(self, chance: float) -> tuple[tuple[float, float], ...]:
         """Returns yes and no on an answer that is right with this chance: how likely each is, and by what it multiplies
         the odds.

@@ -124,6 +124,9 @@ class Settings:
         if start is not None:
             notes += (str(start),)
 
+        if decision.outlook.judge is not None:
+            notes += (str(decision.outlook.judge),)
+
         def again(expected: Estimates, wanted: Policy) -> Decision:
             return pool.decide(query, wanted, expected, unavailable=decision.unavailable, past=decision.past)
 

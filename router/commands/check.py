@@ -105,4 +105,10 @@ def _artefact_check(config: Config) -> tuple[list[str], list[str]]:
     for name in learned:
         if name not in configured:
             notes.append(f"backend {name} of the artefact is not in models.yaml: it is left out")
+    jury = trained.escalation.jury
+    for policy in config.policies.values():
+        if policy.judge and (jury is None or policy.judge not in jury.judges):
+            notes.append(
+                f"policy {policy.name}: no trace tells what verdicts of {policy.judge} are worth: none is asked"
+            )
     return notes, list(Pool(config.backends, trained, floors=config.floors).unkept(config.policies.values()).values())

@@ -11,9 +11,10 @@ import orjson
 import pytest
 
 from penstock.backends import BackendSpec, Completion, FakeBackend, Query, ServerFailed
-from penstock.classifiers import Trained
+from penstock.classifiers import Trained, load_artefact, save_artefact
 from penstock.classifiers.verdict import Jury
 from penstock.router import Config, Policy, Pool, Router, Wishes
+from penstock.router.cli import main
 from penstock.router.sink import JsonlSink
 from penstock.training import Dataset, Replayer, Trace, build_dataset, fit, read_traces, split_queries, write_traces
 from penstock.training.dataset import recorded_verdict
@@ -212,6 +213,25 @@ def test_a_judge_whom_the_caller_does_not_want_is_not_asked(good: Refereed, tmp_
         for wishes in (Wishes(deny=("referee",)), Wishes(allow=("small", "mid", "lrm"))):
             assert "referee" not in router.ask(good.test.texts[0], wishes=wishes).path
         assert "referee?" in " ".join(router.ask(text).path for text in good.test.texts[:5])
+
+
+def test_route_tells_of_the_judge(good: Refereed, tmp_path: Path) -> None:
+    with routers(good, tmp_path, lambda _: Completion(text="yes")) as router:
+        told = router.route(good.test.texts[0]).explain()
+    assert "referee may be asked whether an answer is right, for $0.000050: it says yes of 9" in told
+
+
+def test_check_tells_of_a_judge_of_whom_nothing_is_known(
+    good: Refereed, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_artefact(good.trained, tmp_path / "artefact", training_data_sha256="", seed=0, metrics={})
+    assert load_artefact(tmp_path / "artefact")[0].escalation.jury is not None
+    backends = "".join(f"  {name}: {{type: fake}}\n" for name in (*good.test.backends, "referee"))
+    for judge, is_told in (("referee", False), ("small", True)):
+        models = f"artefact: artefact\npolicies: {{auto: {{judge: {judge}}}}}\nbackends:\n{backends}"
+        (tmp_path / "models.yaml").write_text(models)
+        assert main(["check", str(tmp_path / "models.yaml")]) == 0
+        assert ("no trace tells what verdicts of small are worth" in capsys.readouterr().out) is is_told
 
 
 def test_a_streamed_answer_waits_for_its_verdict(good: Refereed, tmp_path: Path) -> None:
