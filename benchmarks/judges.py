@@ -3,12 +3,12 @@
     penstock demo --out demo --seed 11
     python benchmarks/judges.py demo [--asked 60]
 
-The embedded models know sums, sorting and the like, and were never taught to judge. So beside the question in words, of
-which `clear` is the share of verdicts that were a yes or a no, they are judges in the only way they can be: a verdict is
-the chance that a model gives to another one's whole answer, read off one pass over the prompt and paid for by its
-tokens. Trains on the demo's questions, default settings, and reports on its test questions: AUROC of confidence, out of
-fold, in the judged answers without and with the verdicts; how often the judge was asked; and mean utility (score - lam *
-cost, the demo's lam) without and with it.
+The embedded models know sums, sorting and the like, and were never taught to judge. Beside the question in words, of
+which `clear` is the share of verdicts that were a yes or a no, they are judges in the only way they can be: a verdict
+is the chance that a model gives to another one's whole answer, read off one pass over the prompt and paid for by its
+tokens. Trains on the demo's questions, default settings, and reports on its test questions: AUROC of confidence, out
+of fold, in the judged answers without and with the verdicts; how often the judge was asked; and mean utility (score -
+lam * cost, the demo's lam) without and with it.
 """
 
 from __future__ import annotations

@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from penstock.backends import ConfigError
+from penstock.backends import BackendUnreachable, ConfigError, PenstockError, Query
 from penstock.classifiers.verdict import Jury
-from penstock.router import Outlook, Policy, Tried, read_config
+from penstock.router import Outlook, Policy, Tried, cascade, decide, read_config
+from penstock.router.cascade import Call, Flow, Stopped
 from penstock.router.outlook import Judge
 from penstock.router.verdicts import all_judged, judge_of, with_verdict, worth_judging
 
-from .pieces import estimates, outlook, price, spec, write_models
+from .pieces import completion, estimates, outlook, price, spec, write_models
 
 POLICY = Policy(name="auto", lam=20.0, judge="judge")
 JURY = Jury(
@@ -113,3 +114,55 @@ def test_models_yaml_names_the_judge_of_a_policy(tmp_path: Path) -> None:
 def test_a_judge_that_cannot_be_is_refused(policy: str, problem: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=problem):
         read_config(write_models(tmp_path, f"policies: {{auto: {policy}}}\nbackends: {{small: {{type: fake}}}}"))
+
+
+def asking() -> tuple[Flow, Call]:
+    """Returns a cascade that asks for a verdict on its first answer, and the call for it."""
+    made = decide(
+        Query.from_text("hello"),
+        estimates([0.6, 0.95], [0.0005, 0.015]),
+        POLICY,
+        specs={},
+        escalation=replace(seen(None).escalation, jury=JURY),
+    )
+    flow = cascade(made, assess=lambda *_: 0.6, charge=lambda *_: 0.0001)
+    assert next(flow).backend == "small"
+    call = flow.send(completion("42"))
+    assert (call.backend, call.judged and call.judged.backend) == ("judge", "small")
+    return flow, call
+
+
+def test_a_yes_ends_the_cascade_and_a_no_goes_on() -> None:
+    flow, _ = asking()
+    with pytest.raises(StopIteration) as end:
+        flow.send(completion("yes"))
+    assert end.value.value.path == "small>judge?"
+    assert end.value.value.step.confidence == pytest.approx(1.5 * 19 / (1 + 1.5 * 19))
+    flow, _ = asking()
+    assert flow.send(completion("no")).backend == "mid"
+
+
+def test_a_cascade_that_is_stopped_before_a_verdict_ends_with_what_it_has() -> None:
+    flow, _ = asking()
+    call = flow.send(Stopped(error=PenstockError("no more")))
+    assert call.judged is None
+    with pytest.raises(StopIteration) as end:
+        flow.send(Stopped(error=PenstockError("no more")))
+    assert end.value.value.path == "small"
+
+
+def test_a_judge_that_fails_leaves_the_decision_as_it_was_and_is_asked_no_more() -> None:
+    flow, _ = asking()
+    assert flow.send(BackendUnreachable("down")).backend == "mid"
+    with pytest.raises(StopIteration) as end:
+        flow.send(completion("43"))
+    assert end.value.value.path == "small>judge?!>mid"
+    assert end.value.value.step.backend == "mid"
+
+
+def test_an_answer_that_would_be_judged_is_not_passed_on_before_it_is() -> None:
+    first = Call(backend="small", outlook=seen(judge(), power=0.5), policy=POLICY, tried=())
+    unjudged = replace(first, outlook=seen(None, power=0.5))
+    kept = [confidence for confidence in np.linspace(0, 1, 51) if unjudged.is_kept(confidence)]
+    assert any(not first.is_kept(confidence) for confidence in kept)
+    assert first.is_kept(1.0)
