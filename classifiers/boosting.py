@@ -72,7 +72,7 @@ class TreeSum:
         """Returns the scores of one row, (n_outputs,)."""
         reached = (inputs.take(self.columns) > self.thresholds) @ self._bits
         reached += self._first
-        scores: FloatArray = self.base + self._flat.take(reached, axis=0).sum(0)
+        scores: FloatArray = self.base + np.add.reduce(self._flat.take(reached, axis=0), axis=0)
         return scores
 
 

@@ -132,15 +132,17 @@ def _stated_span(text: str) -> tuple[int, int] | None:
     hashes = _last_match(_HASHES, text)
     if hashes is not None:
         return hashes.span(1)
-    said = _last_match(_SAID, text)
+    # Where a word begins is quickly found, but small letters may be more signs than capitals.
+    place = text.lower().find("answer") if text.isascii() else 0
+    said = _last_match(_SAID, text, place) if place >= 0 else None
     if said is None:
         return None
     return said.start(1), said.start(1) + len(_SENTENCE_END.split(said[1], maxsplit=1)[0])
 
 
-def _last_match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
+def _last_match(pattern: re.Pattern[str], text: str, start: int = 0) -> re.Match[str] | None:
     last = None
-    for match in pattern.finditer(text):
+    for match in pattern.finditer(text, start):
         last = match
     return last
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from math import isfinite
 from operator import mul
 from typing import TYPE_CHECKING
 
@@ -31,7 +32,8 @@ class Glance:
     """
 
     signals: tuple[Signal, ...]
-    scales: tuple[tuple[float, float, float], ...]  # of each of their numbers: mean, scale, absence
+    # Of each of their numbers: mean and scale, and what it counts that it is there, and that it is absent.
+    scales: tuple[tuple[float, float, float, float], ...]
     weights: Mapping[str, tuple[float, ...]]  # by backend: of the estimate, the numbers, their absences; the constant
     shared: tuple[float, ...]  # the weights for any other backend
     trees: TreeSum | None
@@ -41,10 +43,14 @@ class Glance:
         inputs = [_log_odds(0.5 if math.isnan(estimate) else estimate, LEAST_ESTIMATE)]
         absences = []
         values = values_of(self.signals, query, completion, run_code=run_code)
-        for value, (mean, scale, absence) in zip(values, self.scales, strict=True):
-            is_known = math.isfinite(value)
-            inputs.append(min(max((value - mean) * scale, -CLIP), CLIP) if is_known else 0.0)
-            absences.append(-absence if is_known else 1 - absence)
+        for value, (mean, scale, if_known, if_absent) in zip(values, self.scales, strict=True):
+            if isfinite(value):
+                size = (value - mean) * scale
+                inputs.append(size if -CLIP < size < CLIP else CLIP if size > 0 else -CLIP)
+                absences.append(if_known)
+            else:
+                inputs.append(0.0)
+                absences.append(if_absent)
         inputs += absences
         weights = self.weights.get(backend, self.shared)
         logit = sum(map(mul, inputs, weights), weights[-1])
@@ -75,7 +81,7 @@ def glance_of(model: ConfidenceModel) -> Glance:
     scales = np.stack([model.mean, model.scale, model.absence], axis=1)[kept]
     return Glance(
         signals=tuple(create_signals()[kind] for kind in dict.fromkeys(kind_of) if kind in kept_kinds),
-        scales=tuple((mean, scale, absence) for mean, scale, absence in scales.tolist()),
+        scales=tuple((mean, scale, -absence, 1 - absence) for mean, scale, absence in scales.tolist()),
         weights={name: brief(model.shared + own) for name, own in zip(model.backends, model.own, strict=True)},
         shared=brief(model.shared),
         trees=trees,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
@@ -37,6 +37,14 @@ class Evidence:
     comparable: float
     meaning: Meaning | None  # None: answers in words stand alone
     tried: tuple[Tried, ...]
+    _hash: int = field(init=False, repr=False, compare=False)  # asked for several times, and slow to work out
+
+    def __post_init__(self) -> None:
+        known = (self.loading, self.power, self.collision, self.overlap, self.comparable, self.meaning)
+        object.__setattr__(self, "_hash", hash((self.quality, self.tried, known)))
+
+    def __hash__(self) -> int:
+        return self._hash
 
     def chances(self) -> FloatArray:
         """Returns P(right) of every backend at every difficulty, before any call, (n, n_nodes)."""

@@ -17,7 +17,7 @@ from functools import lru_cache
 import numpy as np
 
 from ..classifiers.latent import dispersion_at_nodes
-from .belief import KEPT, Evidence, belief_before, belief_of, evidence_of
+from .belief import KEPT, Belief, Evidence, belief_before, belief_of, evidence_of
 from .outcomes import Outcomes, Sets, outcomes_of, sets_of
 from .outlook import FloatArray, Outlook, Tried
 from .readings import readings_of
@@ -135,8 +135,8 @@ def _plan(evidence: Evidence, places: tuple[int, ...], depth: int, is_compared: 
             looks_good = quality + told * (is_right - quality)
             looks += 1 - looks_good, looks_good
     seen = np.array(looks)
-    stages = [_stage(evidence, right, seen, size, is_compared) for size in range(1, depth + 1)]
     belief = belief_of(evidence)
+    stages = [_stage(belief, evidence.collision, right, seen, size, is_compared) for size in range(1, depth + 1)]
     return _Plan(
         stages=tuple(stages[:-1]),
         last=stages[-1].one_less(stages[-1].stop),
@@ -144,13 +144,14 @@ def _plan(evidence: Evidence, places: tuple[int, ...], depth: int, is_compared: 
     )
 
 
-def _stage(evidence: Evidence, right: FloatArray, looks: FloatArray, size: int, is_compared: bool) -> _Stage:
+def _stage(
+    belief: Belief, collision: tuple[float, ...], right: FloatArray, looks: FloatArray, size: int, is_compared: bool
+) -> _Stage:
     """Returns the states of `size` new answers.
 
     `right` (2 * n, n_nodes) is P(wrong), then P(right) of each candidate at every difficulty, `looks` (2 * n * 2,)
     P(looks bad or good) if it is wrong or right.
     """
-    belief = belief_of(evidence)
     outcomes = outcomes_of(belief.sizes, belief.cases, size, is_compared)
     sets = sets_of(len(right) // 2, size)
     rights = right.take(sets.right[0], axis=0)  # (n_patterns, n_sets, n_nodes)
@@ -158,11 +159,11 @@ def _stage(evidence: Evidence, right: FloatArray, looks: FloatArray, size: int, 
     for i in range(1, size):
         rights *= right.take(sets.right[i], axis=0)
         seen *= looks.take(sets.looks[i])
-    if evidence.tried:
-        table = _table(belief.sizes, belief.cases, size, is_compared, evidence.collision)
-        likely = (table * belief.weights[:, None, :, None]).sum(axis=0)
+    if belief.unit_of:
+        table = _table(belief.sizes, belief.cases, size, is_compared, collision)
+        likely = np.add.reduce(table * belief.weights[:, None, :, None])
     else:
-        likely = _likely_at_first(size, is_compared, evidence.collision)
+        likely = _likely_at_first(size, is_compared, collision)
     joint = rights @ likely  # (n_patterns, n_sets, n_claims + n_partitions)
     of_states = seen @ joint.swapaxes(0, 1)  # (n_sets, n_looks, n_claims + n_partitions)
     claims, chance = of_states[..., : outcomes.n_claims], of_states[..., outcomes.n_claims :]

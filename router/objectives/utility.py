@@ -55,9 +55,12 @@ def best_place(value: FloatArray, outlook: Outlook) -> int:
 
     With a large lam the rounding of two equal costs is worth more than any quality, hence the relative bounds.
     """
-    greatest = value.max()
-    top = np.flatnonzero(value >= greatest - _SAME_VALUE - _SAME * abs(greatest))
+    first = int(value.argmax())
+    values = value.tolist()
+    least = values[first] - _SAME_VALUE - _SAME * abs(values[first])
+    top = [place for place, one in enumerate(values) if one >= least]
     if len(top) <= 1:
-        return int(value.argmax())
-    cheap = top[outlook.cost_usd[top] <= outlook.cost_usd[top].min() * (1 + _SAME)]
-    return int(cheap[outlook.quality[cheap].argmax()])
+        return first
+    costs, quality = outlook.cost_usd.tolist(), outlook.quality
+    dearest = min(costs[place] for place in top) * (1 + _SAME)
+    return max((place for place in top if costs[place] <= dearest), key=quality.__getitem__)
