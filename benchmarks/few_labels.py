@@ -71,7 +71,7 @@ def learn(few: Dataset, test: Dataset, prior: PublicPrior, seed: int) -> tuple[s
     folds = assign_folds(families_of(few), n_folds=N_FOLDS, seed=seed)
     featurizer, features = Featurizer().fit_transform(few.texts)
     cost, expected = fit_cost(features, np.stack([few.cost_usd, few.output_tokens, few.latency_s], axis=1), folds)
-    head = PriorHead(cost_usd=few.cost_usd, prior=prior)
+    head = PriorHead(cost_usd=few.cost_usd, backends=few.backends, prior=prior)
     timer = Timer(None, perf_counter)
     candidates, _ = fit_candidates(AUTO, features, few.quality, folds, timer, Silent(), prior=head)
     others = {name: candidate for name, candidate in candidates.items() if name != "prior"}

@@ -49,6 +49,14 @@ class Calibration:
         return np.minimum(np.maximum(out, _FLOOR), 1 - _FLOOR)
 
 
+def no_calibration(n_columns: int) -> Calibration:
+    """Returns the map of what are probabilities already."""
+    nothing = np.full((n_columns, 0), np.nan)
+    return Calibration(
+        kind=CLIP, slopes=np.ones(n_columns), intercepts=np.zeros(n_columns), knots=nothing, levels=nothing
+    )
+
+
 def fit_calibration(scores: FloatArray, labels: FloatArray, folds: IntArray) -> tuple[Calibration, FloatArray]:
     """Returns the calibration and its out-of-fold probabilities, (n, n_columns).
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .blend import Blend
+from .efforts import EffortCurves
 from .features import QueryFeatures
 from .heads import Predictor
 from .joined import Joined
@@ -46,7 +47,7 @@ def ablations(predictor: Predictor, query: QueryFeatures) -> Iterator[tuple[str,
 
 def _without_heads(predictor: Predictor) -> Iterator[tuple[str, Predictor]]:
     """Yields each part of a blend with the blend that weighs it 0."""
-    if isinstance(predictor, Joined):
+    if isinstance(predictor, Joined | EffortCurves):
         for name, others in _without_heads(predictor.others):
             yield name, replace(predictor, others=others)
     elif isinstance(predictor, Blend):

@@ -22,6 +22,7 @@ Arrays = dict[str, NDArray[Any]]
 FITTED = {
     "LinearMap": "penstock.classifiers.ridge:LinearMap",
     "LogisticMap": "penstock.classifiers.logistic:LogisticMap",
+    "EffortCurves": "penstock.classifiers.efforts:EffortCurves",
     "Joined": "penstock.classifiers.joined:Joined",
     "LinearPlusKnn": "penstock.classifiers.stack:LinearPlusKnn",
     "Blend": "penstock.classifiers.blend:Blend",

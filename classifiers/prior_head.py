@@ -10,11 +10,13 @@ ten labels are not too few, and a thousand have the last word.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 
+from .efforts import model_of
 from .features import Features
 from .heads import Predictor, check_quality
 from .logistic import LogisticMap, sigmoid
@@ -25,7 +27,7 @@ from .sparse import Float32Array, IntArray
 # What is normal, in logits, as found in the public traces by fits that left each set out in turn.
 _LEVEL = 2.0  # standard deviation of how easy a set of queries is
 _PER_COST = 0.25  # of ability, for each e-fold of what a query costs
-_SPREAD = 0.65  # of abilities around that
+_MODEL_SPREAD, _OWN_SPREAD = 0.45, 0.45  # of abilities around that: of models, and of the efforts of one
 _SLOPE, _SLOPE_SPREAD = 0.45, 0.3  # for a text harder than the average one by one standard deviation
 _OWN_SLOPE_SPREAD = 0.15  # of a backend's slope around that of all
 _ODDITY = 1.0  # standard deviation of what makes a query hard and does not show in its text
@@ -38,14 +40,22 @@ _TOLERANCE = 1e-6
 class PriorHead:
     """Learns abilities and slopes around what is normal, dearer backends being the abler ones.
 
-    `cost_usd` is (n_queries, n_backends), NaN = not known; without it all are expected to be alike. `prior` is what is
-    known of difficulty, by default what ships with the package.
+    `cost_usd` is (n_queries, n_backends), NaN = not known; without it all are expected to be alike. `backends` are
+    their names, which tell the efforts of one model; without them each is a model of its own. `prior` is what is known
+    of difficulty, by default what ships with the package.
     """
 
     predictor_: Predictor
 
-    def __init__(self, *, cost_usd: FloatArray | None = None, prior: PublicPrior | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        cost_usd: FloatArray | None = None,
+        backends: Sequence[str] | None = None,
+        prior: PublicPrior | None = None,
+    ) -> None:
         self.cost_usd = cost_usd
+        self.backends = backends
         self.prior = prior
         self.out_of_fold_: FloatArray | None = None
 
@@ -56,7 +66,8 @@ class PriorHead:
         raw = features.dense[:, features.embedding_dim :].astype(float) @ weights
         unit = max(float(raw.std()), 1e-6)  # how far texts differ depends on the set, how far queries do hardly
         expected = np.zeros(quality.shape[1]) if self.cost_usd is None else expected_ability(self.cost_usd)
-        belief = fit_abilities(quality, (raw - raw.mean()) / unit, expected)
+        models = list(range(len(expected))) if self.backends is None else [model_of(name) for name in self.backends]
+        belief = fit_abilities(quality, (raw - raw.mean()) / unit, expected, models)
         # Averaged over what is still open, by the approximation of MacKay 1992 ("The evidence framework applied to
         # classification networks", eq. 11), at the query in the middle.
         certainty = 1 / np.sqrt(1 + np.pi / 8 * belief.variance)
@@ -91,17 +102,20 @@ class Belief:
     variance: FloatArray  # (n_backends,) of the logit of a query that was not seen, at average difficulty
 
 
-def fit_abilities(quality: FloatArray, difficulty: FloatArray, expected: FloatArray) -> Belief:
+def fit_abilities(
+    quality: FloatArray, difficulty: FloatArray, expected: FloatArray, models: Sequence[object]
+) -> Belief:
     """Returns the most likely belief, by Newton's method, and the curvature there (Laplace's approximation).
 
     `quality` is (n_queries, n_backends), NaN = not observed, `difficulty` (n_queries,) standardised, `expected`
-    (n_backends,) abilities before any label, but for a level that all share. The oddity of each query, which all its
-    labels share, is solved for along with the rest, and eliminated, so that the cost is linear in the queries.
+    (n_backends,) abilities before any label, but for a level that all share. Backends of which `models` (n_backends,)
+    says the same are one model. The oddity of each query, which all its labels share, is solved for along with the
+    rest, and eliminated, so that the cost is linear in the queries.
     """
     n_queries, n_backends = quality.shape
     seen = np.isfinite(quality)
     scores = np.where(seen, quality, 0.0)
-    precision, centre = _prior(expected)
+    precision, centre = _prior(expected, models)
     belief, oddity = centre, np.zeros(n_queries)
     hessian = precision
     for _ in range(_MAX_STEPS):
@@ -129,11 +143,12 @@ def fit_abilities(quality: FloatArray, difficulty: FloatArray, expected: FloatAr
     return Belief(ability=ability, slope=slope, variance=variance)
 
 
-def _prior(expected: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _prior(expected: FloatArray, models: Sequence[object]) -> tuple[FloatArray, FloatArray]:
     """Returns precision, (2 n_backends, 2 n_backends), and centre of abilities and slopes before any label."""
     n = len(expected)
     shared, own, nothing = np.ones((n, n)), np.eye(n), np.zeros((n, n))
-    ability = _LEVEL**2 * shared + _SPREAD**2 * own
+    kin = np.array([[one == other for other in models] for one in models], dtype=float)
+    ability = _LEVEL**2 * shared + _MODEL_SPREAD**2 * kin + _OWN_SPREAD**2 * own
     slope = _SLOPE_SPREAD**2 * shared + _OWN_SLOPE_SPREAD**2 * own
     precision = np.block([[np.linalg.inv(ability), nothing], [nothing, np.linalg.inv(slope)]])
     return precision, np.concatenate([expected, np.full(n, _SLOPE)])

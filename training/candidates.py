@@ -106,12 +106,12 @@ def choose(
 ) -> tuple[list[Trial], Candidate]:
     """Returns all trials and the chosen candidate.
 
-    The mean-score router stands, or the prior where it predicts better, until a candidate beats it, and so on in turn:
-    its AIQ is higher by more than two paired standard errors, or is no lower and its squared error is less by as much.
-    So where the queries teach nothing, nothing is claimed to be learned, and the blend, which holds the others already,
-    is not dropped for one of them by luck. A candidate that, asked for quality alone, is worse than the best single
-    backend by as much, is no challenger. Few queries are not compared on at all: the prior is taken. One that was
-    asked for by name is taken as it is.
+    The mean-score router stands, or the prior where it predicts better, until a candidate's AIQ beats it by more than
+    two paired standard errors, and so on in turn: where the queries teach nothing, nothing is claimed to be learned,
+    and the blend, which holds the others already, is not dropped for one of them by luck. The one that stands yields
+    also to a candidate whose AIQ is no lower and whose squared error is less by as much. A candidate that, asked for
+    quality alone, is worse than the best single backend by as much, is no challenger. Few queries are not compared on
+    at all: the prior is taken. One that was asked for by name is taken as it is.
     """
     curves = {
         name: trial_curve(name, c.quality, cost, dataset.quality, dataset.cost_usd) for name, c in candidates.items()
@@ -119,10 +119,12 @@ def choose(
     areas = {name: area_statistic(curve, dataset.quality, dataset.cost_usd) for name, curve in curves.items()}
     errors = {name: squared_errors(c.quality, dataset.quality) for name, c in candidates.items()}
     is_few = dataset.n_queries < FEW and "prior" in candidates
-    chosen = asked_for or ("prior" if is_few else _standing(errors))
+    standing = "prior" if is_few else _standing(errors)
+    chosen = asked_for or standing
     for name in () if asked_for or is_few else [name for name in _CHALLENGERS if name in candidates]:
         lead = paired_errors(areas[name], areas[chosen], dataset.n_queries, seed)
-        is_better = lead > _EVIDENCE or (lead >= 0 and paired_gap(errors[chosen], errors[name]) > _EVIDENCE)
+        predicts_better = lead >= 0 and paired_gap(errors[chosen], errors[name]) > _EVIDENCE
+        is_better = lead > _EVIDENCE or (chosen == standing and predicts_better)
         if is_better and lag_of_best(curves[name], dataset.quality, dataset.cost_usd) < _EVIDENCE:
             chosen = name
     trials = []

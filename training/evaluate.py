@@ -10,7 +10,7 @@ import numpy as np
 from ..router import Policy, Pool
 from .curves import baseline_curves, sweep_lams
 from .dataset import Dataset
-from .evaluation import Curve, Evaluation, SignalWorth, Trial
+from .evaluation import Curve, EffortCurve, Evaluation, SignalWorth, Trial
 from .progress import Progress, Silent
 from .replay import Replayer, estimate_matrices
 
@@ -29,6 +29,7 @@ def evaluate(
     train: Dataset | None = None,
     trials: Sequence[Trial] = (),
     signals: Sequence[SignalWorth] = (),
+    efforts: Sequence[EffortCurve] = (),
     notes: Sequence[str] = (),
     n_points: int = N_POINTS,
     progress: Progress | None = None,
@@ -71,5 +72,6 @@ def evaluate(
         confidences=replayer.confidences(),
         trials=tuple(trials),
         signals=tuple(signals),
+        efforts=tuple(efforts),
         notes=(*notes, *broken.values()),
     )

@@ -62,6 +62,27 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Effort:
+    """One effort of a model, as the training traces have it: means over graded answers, NaN = not known."""
+
+    backend: str
+    n_labels: int
+    output_tokens: float  # the budget: reasoning is part of it
+    reasoning_tokens: float
+    cost_usd: float
+    quality: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EffortCurve:
+    """What a model's efforts are worth."""
+
+    model: str
+    efforts: tuple[Effort, ...]  # from the least budget to the greatest
+    weight: float  # how far estimates are drawn towards a curve that never falls: 0 not at all, 1 all the way
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SignalWorth:
     """What one signal adds to confidence: AUROC over the training answers, out of fold, with it and without."""
 
@@ -91,6 +112,7 @@ class Evaluation:
     confidences: Confidences | None
     trials: tuple[Trial, ...]
     notes: tuple[str, ...]  # sentences: what was estimated, skipped, or could not be learned
-    signals: tuple[SignalWorth, ...] = ()  # where the router was trained just now
+    signals: tuple[SignalWorth, ...] = ()  # where the router was trained just now, as the next
+    efforts: tuple[EffortCurve, ...] = ()
     shift: tuple[ShiftedSlice, ...] = ()  # where it was asked for
     savings: Savings | None = None  # where the traces are the log of a running router, with shadow calls

@@ -25,8 +25,9 @@ from ..classifiers.prior_head import PriorHead
 from .candidates import AUTO, FEW, Timer, choose, fit_candidates
 from .dataset import Dataset
 from .drafts import fit_drafts
-from .evaluation import FloatArray, IntArray, SignalWorth, Trial
+from .evaluation import EffortCurve, FloatArray, IntArray, SignalWorth, Trial
 from .fit_answers import fit_answers
+from .fit_efforts import fit_efforts
 from .metrics import auroc, brier, ece
 from .progress import Progress, Silent
 from .split import Split, find_families
@@ -43,6 +44,7 @@ class Fitted:
     folds: IntArray  # (n_learned,)
     trials: tuple[Trial, ...]
     signals: tuple[SignalWorth, ...]
+    efforts: tuple[EffortCurve, ...]
     metrics: dict[str, Any]
     notes: tuple[str, ...]
 
@@ -107,14 +109,15 @@ def _fit(
 
     is_auto = classifier == "auto"
     names = AUTO if is_auto else tuple(dict.fromkeys(("mean", classifier)))
-    candidates, left_out = fit_candidates(
-        names, features, learned.quality, folds, timer, progress, prior=PriorHead(cost_usd=learned.cost_usd)
-    )
+    prior = PriorHead(cost_usd=learned.cost_usd, backends=learned.backends)
+    candidates, left_out = fit_candidates(names, features, learned.quality, folds, timer, progress, prior=prior)
     trials, chosen = choose(candidates, learned, expected[:, 0], seed=seed, asked_for=None if is_auto else classifier)
 
+    shaped = fit_efforts(learned, chosen)
+
     progress.stage("fitting confidence")
-    answers = fit_answers(learned, chosen.quality, folds, families, read_words=featurizer.read_words, run_code=run_code)
-    handover = fit_drafts(learned, chosen.quality, answers.confidences, expected)
+    answers = fit_answers(learned, shaped.quality, folds, families, read_words=featurizer.read_words, run_code=run_code)
+    handover = fit_drafts(learned, shaped.quality, answers.confidences, expected)
     references = choose_references(features, seed=seed)
     model = QueryModel(
         backends=learned.backends,
@@ -125,14 +128,14 @@ def _fit(
         term_keys=featurizer.term_keys_,
         term_idf=featurizer.term_idf_,
         classifier=chosen.name,
-        quality=chosen.head.predictor_,
-        calibration=chosen.calibration,
-        ability=fit_ability(chosen.quality),
-        mean_quality=chosen.quality.mean(axis=0),
+        quality=shaped.predictor,
+        calibration=shaped.calibration,
+        ability=fit_ability(shaped.quality),
+        mean_quality=shaped.quality.mean(axis=0),
         cost=cost,
         neighbours=keep_neighbours(references, learned.texts, learned.quality, features.embedding, families),
     )
-    metrics = _metrics(learned, chosen.quality, answers.confidences, learned.as_answered().quality, trials)
+    metrics = _metrics(learned, shaped.quality, answers.confidences, learned.as_answered().quality, trials)
     notes = [*dataset.notes, *split.notes]
     if left_out:
         notes.append(
@@ -159,10 +162,11 @@ def _fit(
             escalation=replace(answers.escalation, handover=handover),
             early=answers.early,
         ),
-        estimates=chosen.quality,
+        estimates=shaped.quality,
         folds=folds,
         trials=tuple(trials),
         signals=answers.signals,
+        efforts=shaped.curves,
         metrics=metrics,
         notes=tuple(notes),
     )

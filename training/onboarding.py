@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..classifiers import Escalation, Estimates, FitError, Trained
-from ..classifiers.calibration import CLIP, Calibration
+from ..classifiers.calibration import no_calibration
 from ..classifiers.joined import Joined
 from .dataset import Dataset
 from .evaluation import FloatArray
@@ -52,7 +52,6 @@ def onboard(trained: Trained, dataset: Dataset, backend: str, texts: Sequence[st
     level = float(np.mean(own.mean() - seen.mean(axis=0) + model.ability))
     n_backends = len(model.backends) + 1
     observed = np.stack([labelled.cost_usd, labelled.output_tokens, labelled.latency_s], axis=1)[..., column]
-    nothing = np.full((n_backends, 0), np.nan)
     joined = replace(
         model,
         backends=(*model.backends, backend),
@@ -63,9 +62,7 @@ def onboard(trained: Trained, dataset: Dataset, backend: str, texts: Sequence[st
             intercept=intercept,
             n_labels=len(rows),
         ),
-        calibration=Calibration(
-            kind=CLIP, slopes=np.ones(n_backends), intercepts=np.zeros(n_backends), knots=nothing, levels=nothing
-        ),
+        calibration=no_calibration(n_backends),
         ability=np.append(model.ability, level),
         mean_quality=np.append(model.mean_quality, np.mean(1 / (1 + np.exp(-own)))),
         cost=model.cost.with_backend(_cost_of(estimates), observed),

@@ -15,6 +15,7 @@ from .findings import Findings, findings, relative_cost
 from .markup import Markup, escaped, number, paragraphs, per_cent, per_cent_with_interval, usd_per_1k, with_interval
 from .metrics import mean_cost_usd
 from .report_breakdowns import backends_table, difficulty_table, tasks_table, wins_and_losses
+from .report_efforts import efforts_section
 from .report_probabilities import probabilities_table, reliability_figures, signals_table
 from .report_savings import savings_section
 from .report_shift import shift_section
@@ -55,7 +56,7 @@ def render_report(evaluation: Evaluation) -> str:
         savings=savings_section(evaluation),
         probabilities=Markup(probabilities_table(evaluation, found) + signals_table(evaluation)),
         reliability=reliability_figures(evaluation),
-        backends=backends_table(evaluation, found),
+        backends=Markup(backends_table(evaluation, found) + efforts_section(evaluation)),
         tasks=tasks_table(evaluation, found),
         shift=shift_section(evaluation),
         difficulty=difficulty_table(evaluation, found),

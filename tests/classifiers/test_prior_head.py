@@ -28,14 +28,14 @@ def graded(
 
 
 def test_without_a_label_backends_are_as_able_as_expected_and_mind_difficulty() -> None:
-    belief = fit_abilities(np.full((5, 2), np.nan), np.zeros(5), np.array([-0.5, 0.5]))
+    belief = fit_abilities(np.full((5, 2), np.nan), np.zeros(5), np.array([-0.5, 0.5]), "ab")
     assert belief.ability == pytest.approx([-0.5, 0.5])
     assert (belief.slope > 0.3).all()
 
 
 def test_many_labels_have_the_last_word() -> None:
     quality, difficulty = graded(4000, slope=-0.4)
-    belief = fit_abilities(quality, difficulty, expected=np.array([3.0, 0.0, -3.0]))
+    belief = fit_abilities(quality, difficulty, np.array([3.0, 0.0, -3.0]), "abc")
     chance = sigmoid(belief.ability / np.sqrt(1 + np.pi / 8 * belief.variance))
     assert chance == pytest.approx(quality.mean(axis=0), abs=0.03)
     assert belief.slope == pytest.approx(np.full(3, -0.4), abs=0.15)
@@ -43,13 +43,13 @@ def test_many_labels_have_the_last_word() -> None:
 
 def test_few_labels_move_the_ability_part_of_the_way() -> None:
     quality = np.ones((4, 1))
-    ability = [fit_abilities(quality[:n], np.zeros(n), np.zeros(1)).ability[0] for n in (1, 2, 4)]
+    ability = [fit_abilities(quality[:n], np.zeros(n), np.zeros(1), "a").ability[0] for n in (1, 2, 4)]
     assert 0.0 < ability[0] < ability[1] < ability[2] < 4.0
 
 
 def test_labels_of_one_query_tell_less_of_the_level_than_labels_of_many() -> None:
-    once = fit_abilities(np.zeros((1, 12)), np.zeros(1), np.zeros(12)).ability.mean()
-    often = fit_abilities(np.where(np.eye(12), 0.0, np.nan), np.zeros(12), np.zeros(12)).ability.mean()
+    once = fit_abilities(np.zeros((1, 12)), np.zeros(1), np.zeros(12), range(12)).ability.mean()
+    often = fit_abilities(np.where(np.eye(12), 0.0, np.nan), np.zeros(12), np.zeros(12), range(12)).ability.mean()
     assert often < once - 0.2
 
 
@@ -57,9 +57,15 @@ def test_a_backend_that_was_hardly_asked_borrows_from_those_that_were() -> None:
     quality, difficulty = graded(300, ability=np.array([2.0, 2.0, 2.0]))
     quality[2:, 2] = np.nan
     quality[:2, 2] = 0.0
-    belief = fit_abilities(quality, difficulty, np.zeros(3))
+    belief = fit_abilities(quality, difficulty, np.zeros(3), "abc")
     assert 0.5 < belief.ability[2] < belief.ability[0]
     assert belief.variance[2] > belief.variance[0]
+
+
+def test_an_effort_that_was_hardly_asked_goes_by_its_siblings_more_than_by_other_models() -> None:
+    quality = np.array([[1.0, 0.0, np.nan]] * 40)
+    kin, strangers = (fit_abilities(quality, np.zeros(40), np.zeros(3), models).ability for models in ("aba", "abc"))
+    assert kin[2] > strangers[2] + 0.3
 
 
 def test_dearer_backends_are_expected_to_be_abler_and_unknown_costs_tell_nothing() -> None:

@@ -162,6 +162,7 @@ def _train(
         train=learned,
         trials=fitted.trials,
         signals=fitted.signals,
+        efforts=fitted.efforts,
         notes=fitted.notes,
         progress=progress,
     )

@@ -11,6 +11,7 @@ from ..evaluate import evaluate
 from ..fit import fit
 from ..progress import quiet_or_shown
 from ..report import write_report
+from ..report_efforts import efforts_lines
 from ..split import split_queries
 from .shared import add_models, add_quiet, add_traces, policies_of, pool_of, read_dataset, read_models, seconds, seed
 
@@ -80,6 +81,7 @@ class TrainCommand:
                     train=dataset.take(split.learned),
                     trials=fitted.trials,
                     signals=fitted.signals,
+                    efforts=fitted.efforts,
                     notes=notes,
                     progress=progress,
                 )
@@ -95,6 +97,9 @@ class TrainCommand:
             print(
                 f"{trial.name:<10} {trial.metric} {trial.value:.4f} {interval}  {trial.fit_s:5.1f} s  {mark}".rstrip()
             )
+        for curve in fitted.efforts:
+            for line in efforts_lines(curve):
+                print(line)
         for note in notes:
             print(f"note: {note}")
         print(f"artefact: {options.out}")
