@@ -70,7 +70,8 @@ def gains_with_check(outlook: Outlook, checks: Checks, *, lam: float, price: flo
 
 def why_not_handed_over(query: Query) -> str:
     """Returns why no answer to a query may be given to another backend to check, "" where one may."""
-    if query.params.get("tools"):
+    bodies = (query.params, query.original.body if query.original is not None else {})
+    if any(body.get(field) for body in bodies for field in ("tools", "functions")):  # the latter of old clients
         return f"{CHECKS_ONLY}, and with tools in the request there may be none to check"
     if query.params.get("n") not in (None, 1):
         return f"{CHECKS_ONLY}, and the request asks for several"

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penstock.backends import BackendUnreachable, Completion, FakeBackend, Query
+from penstock.backends import BackendUnreachable, Completion, FakeBackend, Original, Query
 from penstock.classifiers import Escalation
 from penstock.classifiers.handover import HandOver
 from penstock.router import Config, Decision, NoFeasibleBackend, Outlook, Policy, Pool, Router, Tried, decide
@@ -138,6 +138,7 @@ def test_the_explanation_says_when_it_may_be_asked_and_when_never() -> None:
     ("params", "messages", "said"),
     [
         ({"tools": [{"type": "function"}]}, [("user", "Hi")], "with tools in the request"),
+        ({"functions": [{"name": "f"}]}, [("user", "Hi")], "with tools in the request"),
         ({}, [("user", "Hi"), ("assistant", "It is")], "where the last message is a user's"),
     ],
 )
@@ -148,6 +149,11 @@ def test_requests_whose_answers_cannot_be_handed_over_say_so(
     made = decision(handover(), query=query)
     assert made.outlook.checks is None
     assert said in made.excluded["check"]
+
+
+def test_tools_that_only_their_own_format_can_say_are_tools_too() -> None:
+    original = Original(format="messages", body={"tools": [{"type": "bash_20250124", "name": "bash"}]})
+    assert "with tools in the request" in why_not_handed_over(replace(Query.from_text(ASKED), original=original))
 
 
 def test_several_answers_to_one_request_are_not_handed_over() -> None:
