@@ -85,7 +85,7 @@ def check_equations(text: str) -> list[bool]:
     """
     results = []
     for left, right, has_percent in written_equations(text):
-        value = _evaluate(left)
+        value = value_of_sum(left)
         if value is None:
             continue
         decimals = right.partition(".")[2]
@@ -150,7 +150,7 @@ def _left_side(text: str, start: int, end: int) -> str:
     return left if is_sum and left[-1] in "0123456789)%" and _SUM.search(left) else ""
 
 
-def _evaluate(left: str) -> float | None:
+def value_of_sum(left: str) -> float | None:
     """Returns the value of a sum of plain numbers, or None where it is no such thing."""
     plain = _OF_TWO.fullmatch(left)
     if plain and (plain[2] != "/" or float(plain[3])):
