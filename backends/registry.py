@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -22,11 +23,16 @@ BACKENDS = {
 }
 
 
-def resolve(name: str, table: dict[str, str], *, what: str) -> Any:
+BACKEND_METHODS = ("complete", "stream", "aclose")
+
+
+def resolve(name: str, table: dict[str, str], *, what: str, methods: Sequence[str] = ()) -> Any:
     """Returns the object behind a built-in name or a third party's `package.module:Name`.
 
+    With `methods` it is a class that has them, so that nothing else is ever called in its place.
+
     Raises:
-        ConfigError: the name is unknown, or its module or attribute does not exist.
+        ConfigError: the name is unknown, its module or attribute does not exist, or it stands for something else.
     """
     target = table.get(name, name if ":" in name else "")
     if not target:
@@ -34,9 +40,13 @@ def resolve(name: str, table: dict[str, str], *, what: str) -> Any:
         raise ConfigError(f"{what}: unknown {name!r}; expected one of {known}, or package.module:Name")
     module_name, _, attribute = target.partition(":")
     try:
-        return getattr(importlib.import_module(module_name), attribute)
+        found = getattr(importlib.import_module(module_name), attribute)
     except (ImportError, AttributeError, TypeError, ValueError) as error:  # the last two: not the name of a module
         raise ConfigError(f"{what}: cannot load {target!r}: {error}") from error
+    if methods and not (isinstance(found, type) and all(callable(getattr(found, each, None)) for each in methods)):
+        needed = ", ".join(f"`{method}`" for method in methods)
+        raise ConfigError(f"{what}: {target!r} is not a class with {needed}")
+    return found
 
 
 def create_backend(spec: BackendSpec) -> Backend:
@@ -45,7 +55,7 @@ def create_backend(spec: BackendSpec) -> Backend:
     Raises:
         ConfigError: the type is unknown, or an option or a needed environment variable is wrong.
     """
-    backend_type = resolve(spec.type, BACKENDS, what=f"backends.{spec.name}.type")
+    backend_type = resolve(spec.type, BACKENDS, what=f"backends.{spec.name}.type", methods=BACKEND_METHODS)
     backend: Backend = backend_type(spec)
     if spec.instruction:
         backend = RewritingBackend(backend, partial(instructed, instruction=spec.instruction))

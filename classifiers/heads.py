@@ -63,7 +63,7 @@ def create_head(name: str) -> Head:
     """
     kind, _, argument = name.partition(":")
     if not argument or kind not in HEADS:
-        built: Head = resolve(name, HEADS, what="classifier")()
+        built: Head = resolve(name, HEADS, what="classifier", methods=("fit",))()
         return built
     if kind != "finetune":
         raise ConfigError(f"classifier: {kind!r} takes no argument, got {argument!r}")

@@ -17,6 +17,7 @@ from ..backends import (
     Price,
     Timeouts,
 )
+from ..backends.registry import BACKEND_METHODS
 from ..backends.samples import sample_name
 from ..backends.spec import DEFAULT_RETRIES
 from ..backends.styles import CHECK_DRAFT, PLAIN, instruction_of
@@ -37,7 +38,7 @@ def read_backend(name: str, section: Section, *, folder: Path) -> list[BackendSp
     `folder` is what relative paths start from.
     """
     kind = section.text("type")
-    known_options = getattr(resolve_in(section, "type", kind, BACKENDS), "OPTIONS", None)
+    known_options = getattr(resolve_in(section, "type", kind, BACKENDS, methods=BACKEND_METHODS), "OPTIONS", None)
     if known_options is not None:
         section.only((*BACKEND_KEYS, *known_options))
     model = section.text("model", required=kind in ("openai", "anthropic", "local"))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from ..backends import TIERS, BackendSpec
 from .document import Section
-from .objectives import OBJECTIVES
+from .objectives import OBJECTIVE_METHODS, OBJECTIVES
 from .policy import ON_HOLD, WHEN_UNSURE, Policy
 from .targets import resolve_in
 
@@ -25,7 +25,7 @@ _UNCERTIFIED = (
 def read_policy(name: str, section: Section, backends: Mapping[str, BackendSpec]) -> Policy:
     """Returns the policy; `backends` are those that it may name."""
     objective = section.text("objective", default="utility")
-    resolve_in(section, "objective", objective, OBJECTIVES)
+    resolve_in(section, "objective", objective, OBJECTIVES, methods=OBJECTIVE_METHODS)
     if objective in OBJECTIVES:
         section.only(POLICY_KEYS)
     if section.raw("allow") == []:

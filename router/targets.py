@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from ..backends import ConfigError, resolve
@@ -11,16 +12,16 @@ from .document import Section
 _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
-def resolve_in(section: Section, key: str, name: str, table: dict[str, str]) -> Any:
-    """Returns what a name under a key of models.yaml stands for.
+def resolve_in(section: Section, key: str, name: str, table: dict[str, str], *, methods: Sequence[str] = ()) -> Any:
+    """Returns what a name under a key of models.yaml stands for, as `resolve` does.
 
     Raises:
-        ConfigError: the name is missing or unknown, or cannot be loaded; the text says where it stands.
+        ConfigError: the name is missing or unknown, or stands for something else; the text says where it stands.
     """
     if not name or (name not in table and not _TARGET.fullmatch(name)):
         given = f"unknown {name!r}" if name else "missing"
         raise section.error(key, f"{given}; expected one of {', '.join(table)}, or package.module:Class")
     try:
-        return resolve(name, table, what=key)
+        return resolve(name, table, what=key, methods=methods)
     except ConfigError as error:
         raise section.error(key, str(error).removeprefix(f"{key}: ")) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from ...backends import ConfigError, resolve
+from ...backends import resolve
 from ..sparse import Float32Array
 
 ENCODERS = {
@@ -37,10 +37,7 @@ def create_encoder(name: str) -> Encoder:
     if kind in ENCODERS:
         built_in: Encoder = resolve(kind, ENCODERS, what="encoder")(argument)
         return built_in
-    target = resolve(name, ENCODERS, what="encoder")
-    if not isinstance(target, type) or not hasattr(target, "encode"):
-        raise ConfigError(f"encoder: {name!r} is not an encoder; expected a class with `encode`, `id` and `dim`")
-    encoder: Encoder = target()
+    encoder: Encoder = resolve(name, ENCODERS, what="encoder", methods=("encode",))()
     return encoder
 
 

@@ -14,6 +14,7 @@ OBJECTIVES = {
     "cheapest_above": "penstock.router.objectives.cheapest_above:CheapestAbove",
     "within_of_best": "penstock.router.objectives.within_of_best:WithinOfBest",
 }
+OBJECTIVE_METHODS = ("start", "escalate")
 
 
 class Objective(Protocol):
@@ -35,8 +36,8 @@ def create_objective(name: str) -> Objective:
     Raises:
         ConfigError: the name is unknown.
     """
-    objective: Objective = resolve(name, OBJECTIVES, what="objective")()
+    objective: Objective = resolve(name, OBJECTIVES, what="objective", methods=OBJECTIVE_METHODS)()
     return objective
 
 
-__all__ = ["OBJECTIVES", "Objective", "create_objective"]
+__all__ = ["OBJECTIVES", "OBJECTIVE_METHODS", "Objective", "create_objective"]

@@ -169,7 +169,7 @@ def test_a_sealed_manifest_can_run_nothing(folder: Path) -> None:
         manifest["outline"]["fields"]["model"]["fields"]["encoder"] = {"value": "os:abort"}
 
     reseal(folder, ask_for_a_shell)
-    assert "is not an encoder" in refusal(folder)
+    assert "is not a class with `encode`" in refusal(folder)
 
 
 def test_a_sealed_outline_of_something_else_is_refused(folder: Path) -> None:

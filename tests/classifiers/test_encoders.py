@@ -94,9 +94,9 @@ def test_the_id_changes_with_the_weights(tiny_bert: Path, tmp_path: Path) -> Non
         ("hf", "needs a folder or hub id"),
         ("hf:/nowhere/at/all", "there is no such folder"),
         ("penstock.nowhere:Encoder", "cannot load"),
-        ("os:abort", "is not an encoder"),
-        ("builtins:exit", "is not an encoder"),
-        ("decimal:Decimal", "is not an encoder"),
+        ("os:abort", "is not a class with `encode`"),
+        ("builtins:exit", "is not a class with `encode`"),
+        ("decimal:Decimal", "is not a class with `encode`"),
     ],
 )
 def test_an_encoder_that_cannot_be_made_is_one_line(name: str, message: str) -> None:

@@ -220,7 +220,7 @@ def test_a_third_partys_backend_and_objective_need_no_change_here(tmp_path: Path
 
 
 def test_a_third_partys_backend_without_options_table_gets_every_key(tmp_path: Path) -> None:
-    entry = '{type: "decimal:Decimal", anything: {goes: 1}, price: {input: 1, output: 1}}'
+    entry = '{type: "penstock.backends.rewriting:RewritingBackend", anything: {goes: 1}, price: {input: 1, output: 1}}'
     config = read(tmp_path, f"backends: {{mine: {entry}}}")
     assert config.backends["mine"].options == {"anything": {"goes": 1}}
 
@@ -330,6 +330,11 @@ def test_an_unknown_type_is_named_with_those_allowed(tmp_path: Path) -> None:
         ("null", "backends.small.type: missing; expected one of openai, "),
         ("{type: 'nowhere_at_all:Thing'}", "backends.small.type: cannot load 'nowhere_at_all:Thing': "),
         ("{type: 'json:Nothing'}", "backends.small.type: cannot load 'json:Nothing': "),
+        (
+            "{type: 'json:dumps'}",
+            "backends.small.type: 'json:dumps' is not a class with `complete`, `stream`, `aclose`",
+        ),
+        ("{type: 'json:JSONDecoder'}", "backends.small.type: 'json:JSONDecoder' is not a class with `complete`, "),
         ("{type: ':Thing'}", "backends.small.type: unknown ':Thing'; expected one of "),
         ("{type: '.here:Thing'}", "backends.small.type: unknown '.here:Thing'; expected one of "),
         ("{type: 5}", "backends.small.type: expected a text, got 5; put it in quotes"),
@@ -519,6 +524,7 @@ def test_more_backends_than_anybody_has_are_refused(tmp_path: Path) -> None:
             "objective: unknown 'best'; expected one of utility, cheapest_above, within_of_best, "
             "or package.module:Class",
         ),
+        ("{objective: 'json:dumps'}", "objective: 'json:dumps' is not a class with `start`, `escalate`"),
         ("{objective: 'nowhere_at_all:X'}", "objective: cannot load 'nowhere_at_all:X'"),
         ("{lam: -1}", "lam: expected a number from 0, got -1"),
         ("{lam: .inf}", "lam: expected a number from 0, got inf"),
