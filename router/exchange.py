@@ -25,6 +25,7 @@ class MadeCall:
     is_given_up: bool
     is_beside: bool  # as of a `Step`
     is_verdict: bool  # on another one's answer
+    draft_of: str | None  # whose answer it was given to check
     confidence: float
     cost_usd: float
     latency_s: float
@@ -100,6 +101,7 @@ def _made(step: Step) -> MadeCall:
         is_given_up=step.is_given_up,
         is_beside=step.is_beside,
         is_verdict=step.judged is not None,
+        draft_of=step.draft_of,
         confidence=step.confidence,
         cost_usd=step.cost_usd,
         latency_s=completion.latency_s if completion is not None else 0.0,

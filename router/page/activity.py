@@ -108,6 +108,7 @@ def _told_call(call: MadeCall) -> dict[str, Any]:
         "latency_s": call.latency_s,
         "input_tokens": call.usage.input_tokens,
         "output_tokens": call.usage.output_tokens,
+        "draft_of": call.draft_of,
     }
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -19,9 +20,11 @@ from penstock.router import Config, Decision, NoFeasibleBackend, Outlook, Policy
 from penstock.router.cascade import GivenUp, Outcome, Reply, cascade
 from penstock.router.handover import best_check, gains_with_check, why_not_handed_over
 from penstock.router.model_list import model_list
+from penstock.router.server import Sidecar
 from penstock.router.speculation import head_start
 
 from .pieces import estimates, spec
+from .serving import serving
 
 NAMES = ("small", "lrm", "check")
 ASKED = "What is 17 * 23?"
@@ -308,6 +311,28 @@ def test_the_draft_reaches_the_checker_alone_and_path_bill_and_story_tell(
     assert [query.draft for query in fakes["check"].queries] == ["It is 392."]
     assert [query.draft for query in fakes["small"].queries] == [None]
     assert not fakes["lrm"].queries
+
+
+def test_the_sidecar_and_its_page_tell_whose_answer_was_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fakes = {
+        name: FakeBackend(spec(name, checks_draft=name == "check"), answer=text)
+        for name, text in (("small", "It is 392."), ("lrm", "391"), ("check", "It is 391."))
+    }
+    body = {"messages": [{"role": "user", "content": ASKED}], "max_tokens": 20}
+    with serving(Sidecar(live(tmp_path, fakes, monkeypatch))) as url:
+        told = [
+            httpx.post(f"{url}{path}", json=body).json()["penstock"]
+            for path in ("/v1/chat/completions", "/v1/messages")
+        ]
+        with_tools = httpx.post(
+            f"{url}/v1/chat/completions", json=body | {"tools": [{"type": "function", "function": {"name": "f"}}]}
+        )
+        seen = httpx.get(f"{url}/v1/activity").json()["requests"]
+    assert [[step["draft_of"] for step in each["steps"]] for each in told] == [[None, "small"]] * 2
+    assert with_tools.json()["penstock"]["path"] == "small>lrm"
+    assert [[call["draft_of"] for call in request["calls"]] for request in seen] == [[None, "small"]] * 2 + [[None] * 2]
 
 
 def test_nobody_is_offered_a_checker_as_a_model(tmp_path: Path) -> None:

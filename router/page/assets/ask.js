@@ -1,7 +1,7 @@
 // Trying a query: the decision explained, or the answer with the way it took.
 
 import { askEvents, askJson } from "./api.js";
-import { backendName, byId, cells, el, tableParts } from "./dom.js";
+import { backendName, byId, cells, checked, el, tableParts } from "./dom.js";
 import { change, count, dollars, percent, probability, seconds, usd } from "./format.js";
 
 /** Makes the form work; `order` gives the backends' names. */
@@ -64,7 +64,7 @@ function outcome(told, order) {
       "tr",
       {},
       ...cells(columns, [
-        backendName(step.backend, order, step.error ? "failed" : ""),
+        [backendName(step.backend, order, step.error ? "failed" : ""), checked(step)],
         step.error ? "–" : probability(step.confidence),
         step.error ? "–" : money(step.cost_usd),
         step.error ? el("span", { class: "bad" }, step.error) : `${count(step.input_tokens)} / ${count(step.output_tokens)}`,

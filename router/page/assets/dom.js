@@ -34,6 +34,11 @@ export function backendName(name, order, kind = "") {
   return el("span", { class: `backend ${place < 0 ? "" : `b${place % 8}`} ${kind}` }, name);
 }
 
+/** Returns whose answer a call was given to check, nothing where it was given none. */
+export function checked(call) {
+  return call.draft_of ? el("div", { class: "small quiet" }, `checked the answer of ${call.draft_of}`) : null;
+}
+
 function filled(element, attributes, children) {
   for (const [name, value] of Object.entries(attributes)) {
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);

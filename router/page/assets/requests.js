@@ -1,6 +1,6 @@
 // The latest requests, one row each, to be opened for the calls that were made.
 
-import { backendName, cells, el, tableParts } from "./dom.js";
+import { backendName, cells, checked, el, tableParts } from "./dom.js";
 import { clock, count, dollars, probability, seconds } from "./format.js";
 
 const COLUMNS = [
@@ -151,7 +151,7 @@ function detail(request, order) {
       "tr",
       { class: place === request.chosen && request.calls.length > 1 ? "chosen" : "" },
       ...cells(CALLS, [
-        [backendName(call.backend, order), call.error ? el("span", { class: "bad" }, ` ${call.error}`) : null],
+        [backendName(call.backend, order), call.error ? el("span", { class: "bad" }, ` ${call.error}`) : null, checked(call)],
         probability(request.estimates?.[call.backend]?.quality),
         call.error ? "–" : probability(call.confidence),
         call.error ? "–" : money(call.cost_usd),
