@@ -64,22 +64,22 @@ class EventStream:
         """Returns the chunks that are to go out by now."""
         reader, wording = self._reader, self._wording
         chunks: list[Chunk] = []
-        for event in events:
-            try:
+        try:
+            for event in events:
                 chunk = reader.read_event(event)
-            except UNREADABLE as error:
-                self._failure, self._is_over = self._unreadable(error, event.data), True
-                self._failure.__cause__ = error
-                break
-            if wording is not None:
-                wording.put(event, chunk)
-            elif chunk is not None:
-                chunks.append(chunk)
-        self._is_over = self._is_over or reader.is_over
-        if self._is_over and self._failure is None:
-            if reader.is_complete:
-                return self._rest(chunks)
-            self._failure = MalformedReply("the stream was cut before its end", backend=self._backend)
+                if wording is not None:
+                    wording.put(event, chunk)
+                elif chunk is not None:
+                    chunks.append(chunk)
+        except UNREADABLE as error:
+            self._failure, self._is_over = self._unreadable(error, event.data), True
+            self._failure.__cause__ = error
+        else:
+            self._is_over = self._is_over or reader.is_over
+            if self._is_over:
+                if reader.is_complete:
+                    return self._rest(chunks)
+                self._failure = MalformedReply("the stream was cut before its end", backend=self._backend)
         return chunks if wording is None else wording.take()
 
     def _rest(self, chunks: list[Chunk]) -> list[Chunk]:

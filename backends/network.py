@@ -74,8 +74,9 @@ class NetworkBackend(ABC):
                         events = self._event_stream(reader, reply, query) if reply.is_event_stream else None
                         chunks = await (events.take() if events else self._whole_chunks(reader, reply, query))
                         while chunks:
-                            is_unanswered = False
-                            clock.see_token()
+                            if is_unanswered:
+                                is_unanswered = False
+                                clock.see_token()
                             for chunk in chunks:
                                 yield chunk
                             chunks = await events.take() if events else []

@@ -37,7 +37,7 @@ class EventParser:
         is_simple = self._is_between and piece.startswith(b"data: ") and piece.endswith(b"\n\n")
         if is_simple and piece.count(b"\n") == 2 and b"\r" not in piece:  # one event, as most servers send them
             self._is_first = False
-            return [Event("message", piece[6:-2])]
+            return [tuple.__new__(Event, ("message", piece[6:-2]))]  # what `Event` comes to in the end
         if b"\n" not in piece and b"\r" not in piece and not (self._pieces and self._pieces[-1].endswith(b"\r")):
             self._pieces.append(piece)
             self._is_between = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, MutableMapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, Self
@@ -101,7 +101,7 @@ class UntilGone:
         if not is_cancelled_by_others_too and (error is None or isinstance(error, asyncio.CancelledError)):
             raise ClientGone from None
 
-    async def give(self, sending: Coroutine[Any, Any, None]) -> None:
+    async def give(self, sending: Awaitable[None]) -> None:
         """Sends a piece. Cheaper than a time limit on every single one."""
         self._given_at = self._loop.time()
         await sending

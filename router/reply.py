@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Any
 
 from .asgi import Headers, Send
@@ -45,10 +46,9 @@ class Reply:
         self._writer = writer
         await self._start(200, [*_EVENTS, *headers])
 
-    async def events(self, content: bytes) -> None:
-        """Sends events that belong together."""
-        if content:
-            await self._send({"type": "http.response.body", "body": content, "more_body": True})
+    def events(self, content: bytes) -> Awaitable[None]:
+        """Returns what sends events that belong together."""
+        return self._send({"type": "http.response.body", "body": content, "more_body": True})
 
     async def end_events(self) -> None:
         """Ends a stream."""

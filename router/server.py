@@ -263,7 +263,8 @@ class Sidecar:
                     await life.stop()
                     await client.give(begin(chunk.backend))
                     reply.exchange.first_piece_s = time.perf_counter() - started
-                await client.give(reply.events(writer.piece(chunk)))
+                if content := writer.piece(chunk):
+                    await client.give(reply.events(content))
         async with taken_within(_SEND_S):
             await reply.end_events()
 
