@@ -64,30 +64,27 @@ class EventStream:
         """Returns the chunks that are to go out by now."""
         reader, wording = self._reader, self._wording
         chunks: list[Chunk] = []
+        n_read = 0
         try:
             for event in events:
                 chunk = reader.read_event(event)
-                if wording is not None:
-                    wording.put(event, chunk)
-                elif chunk is not None:
+                n_read += 1
+                if chunk is not None:
                     chunks.append(chunk)
         except UNREADABLE as error:
-            self._failure, self._is_over = self._unreadable(error, event.data), True
+            self._failure, self._is_over = self._unreadable(error, events[n_read].data), True
             self._failure.__cause__ = error
+            events = events[:n_read]
         else:
             self._is_over = self._is_over or reader.is_over
+            if self._is_over and reader.is_complete:
+                last = reader.assembly.end()
+                if last is not None:
+                    chunks.append(last)
+                return chunks if wording is None else wording.rest(events, chunks)
             if self._is_over:
-                if reader.is_complete:
-                    return self._rest(chunks)
                 self._failure = MalformedReply("the stream was cut before its end", backend=self._backend)
-        return chunks if wording is None else wording.take()
-
-    def _rest(self, chunks: list[Chunk]) -> list[Chunk]:
-        """Returns the last chunks, with what was held back until it was certain."""
-        last = self._reader.assembly.end()
-        if self._wording is not None:
-            return self._wording.rest(last)
-        return chunks if last is None else [*chunks, last]
+        return chunks if wording is None else wording.put(events, chunks)
 
 
 class _Wording:
@@ -99,38 +96,34 @@ class _Wording:
 
     def __init__(self, assembly: Assembly) -> None:
         self._assembly = assembly
-        self._events: list[Event] = []
-        self._chunks: list[Chunk] = []
-        self._has_begun = False
+        self._held: list[Event] | None = []  # None: the first chunk has gone out
 
-    def put(self, event: Event, chunk: Chunk | None) -> None:
-        """Takes an event, and the chunk that it brings."""
-        self._events.append(event)
-        if chunk is not None:
-            self._chunks.append(chunk)
-            self._has_begun = True
-
-    def take(self) -> list[Chunk]:
+    def put(self, events: list[Event], chunks: list[Chunk]) -> list[Chunk]:
         """Returns the chunks that are to go out by now."""
-        return self.rest() if self._has_begun else []
+        if self._held is None:
+            return self._joined(events, chunks)
+        if chunks:
+            return self.rest(events, chunks)
+        self._held += events
+        return []
 
-    def rest(self, last: Chunk | None = None) -> list[Chunk]:
-        """Returns the chunks with every event that was not handed out, and the last one."""
-        chunks, self._chunks = self._chunks, []
-        events, self._events = tuple(self._events), []
-        if last is not None:
-            chunks.append(last)
+    def rest(self, events: list[Event], chunks: list[Chunk]) -> list[Chunk]:
+        """Returns the chunks with every event that was not handed out."""
+        held, self._held = self._held or [], None
+        return self._joined(held + events, chunks)
+
+    def _joined(self, events: list[Event], chunks: list[Chunk]) -> list[Chunk]:
         if not events or self._assembly.has_split:
             return chunks
         if len(chunks) == 1:  # mostly
-            object.__setattr__(chunks[0], "events", events)  # nobody else has it yet
+            object.__setattr__(chunks[0], "events", tuple(events))  # nobody else has it yet
             return chunks
         return [
             Chunk(
                 text="".join(chunk.text for chunk in chunks),
                 reasoning="".join(chunk.reasoning for chunk in chunks),
                 tool_calls=tuple(call for chunk in chunks for call in chunk.tool_calls),
-                events=events,
+                events=tuple(events),
                 logprobs=tuple(logprob for chunk in chunks for logprob in chunk.logprobs),
             )
         ]

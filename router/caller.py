@@ -7,7 +7,7 @@ import logging
 import math
 import random
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from typing import Protocol, TypeVar, cast
 
@@ -102,20 +102,20 @@ class Caller:
         while True:
             has_begun = is_complete = False
             try:
-                first, rest = await self._sooner(
+                first, rest, end = await self._sooner(
                     entry,
                     self._pace.first,
                     lambda entry: self._begin_once(query, deadline, entry),
-                    discard=lambda begun: begun[1].aclose(),
+                    discard=lambda begun: begun[2].aclose(),
                 )
-                async with aclosing(rest):
+                async with end:
                     has_begun, is_complete = True, first.completion is not None
                     yield first
                     async for chunk in rest:
                         is_complete |= chunk.completion is not None
                         yield chunk
                     if not is_complete:
-                        raise MalformedReply("the stream ended without its completion", backend=self._spec.name)
+                        raise self._ended_early()
                 return
             except TimeoutError as error:
                 if deadline == NEVER:
@@ -169,30 +169,25 @@ class Caller:
 
     async def _begin_once(
         self, query: Query, deadline: float, entry: Entry
-    ) -> tuple[Chunk, AsyncGenerator[Chunk, None]]:
-        """Returns the first piece of a stream, and the rest of it."""
-        stream = self._stream_once(query, deadline, entry)
+    ) -> tuple[Chunk, AsyncGenerator[Chunk, None], AsyncExitStack]:
+        """Returns the first piece of a stream, the rest of it, and the context whose end ends the call."""
         try:
-            return await anext(stream), stream
-        except StopAsyncIteration:
-            raise MalformedReply("the stream ended without its completion", backend=self._spec.name) from None
+            async with AsyncExitStack() as stack:
+                await stack.enter_async_context(self._gate.passage(wait_s=self._left_s(deadline)))
+                rest = await stack.enter_async_context(aclosing(self._chunks(query, deadline)))
+                entry.sent()
+                started = self._clock()
+                first = await anext(rest, None)
+                if first is None:
+                    raise self._ended_early()
+                self._pace.first.see(self._clock() - started)
+                return first, rest, stack.pop_all()
         except BackendError as error:
             entry.reply = error
             raise
 
-    async def _stream_once(self, query: Query, deadline: float, entry: Entry) -> AsyncGenerator[Chunk, None]:
-        async with (
-            self._gate.passage(wait_s=self._left_s(deadline)),
-            aclosing(self._chunks(query, deadline)) as stream,
-        ):
-            entry.sent()
-            started = self._clock()
-            has_begun = False
-            async for chunk in stream:
-                if not has_begun:
-                    has_begun = True
-                    self._pace.first.see(self._clock() - started)
-                yield chunk
+    def _ended_early(self) -> MalformedReply:
+        return MalformedReply("the stream ended without its completion", backend=self._spec.name)
 
     def _chunks(self, query: Query, deadline: float) -> AsyncGenerator[Chunk, None]:
         # Every backend's stream is a generator, though its protocol promises an iterator only.

@@ -60,8 +60,8 @@ class Asking:
             breaker=Breaker(failures=failures),
             timeout=Timeouts(total_s=total_s),
         )
-        gate = LocalGate(spec, clock=self.loop.time)
-        self.caller = Caller(spec, self.backend, gate, rng=random.Random(0), clock=self.loop.time)
+        self.gate = LocalGate(spec, clock=self.loop.time)
+        self.caller = Caller(spec, self.backend, self.gate, rng=random.Random(0), clock=self.loop.time)
 
     def texts(self, way: str, *, deadline_s: float | None = None) -> list[str]:
         """Returns the pieces of an answer that come as a stream, or the whole one."""
@@ -253,6 +253,14 @@ def test_a_stream_without_its_completion_is_malformed() -> None:
     asking = Asking(backend=Breaking([Chunk(text="One")], None))
     with pytest.raises(MalformedReply, match="small: the stream ended without its completion"):
         asking.texts("stream")
+
+
+@pytest.mark.parametrize("pieces", [[], [Chunk(text="One")]], ids=["none", "one"])
+def test_streams_without_their_completion_open_the_circuit(pieces: list[Chunk]) -> None:
+    asking = Asking(failures=1, retries=0, backend=Breaking(pieces, None))
+    with pytest.raises(MalformedReply):
+        asking.texts("stream")
+    assert asking.gate.state().circuit == "open"
 
 
 def test_the_deadline_ends_a_stream_that_has_begun() -> None:

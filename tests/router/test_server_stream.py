@@ -289,20 +289,21 @@ def test_a_large_body_over_the_limit_gets_its_status_over_a_socket(tmp_path: Pat
         assert client.get(url + "/healthz").status_code == 200
 
 
-def n_kept() -> int:
-    return sum(isinstance(each, Completion | Answer) for each in gc.get_objects())
-
-
 @pytest.mark.parametrize("is_stream", [False, True])
 def test_what_was_answered_is_freed_without_a_collection_of_garbage(tmp_path: Path, is_stream: bool) -> None:
-    app = Sidecar(make_router(tmp_path, small=FakeBackend(answer="391")))
+    said = "free at once"
+    app = Sidecar(make_router(tmp_path, small=FakeBackend(answer=said)))
     body = {"messages": HELLO, "model": "small", "stream": is_stream}
     call(app, "/v1/chat/completions", body)
     gc.collect()
     gc.disable()
     try:
-        before = n_kept()
         assert call(app, "/v1/chat/completions", body).status == 200
-        assert n_kept() == before
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        gc.collect()
+        left = [each for each in gc.garbage if isinstance(each, Completion | Answer)]  # of other tests, too
+        assert [each for each in left if each.text == said] == []
     finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
         gc.enable()
