@@ -24,8 +24,8 @@ class MadeCall:
     error: str | None  # its kind
     is_given_up: bool
     is_beside: bool  # as of a `Step`
-    is_verdict: bool  # on another one's answer
     draft_of: str | None  # whose answer it was given to check
+    judged: str | None  # whose answer it was asked for a verdict on
     confidence: float
     cost_usd: float
     latency_s: float
@@ -67,7 +67,7 @@ class Exchange:
         """Whether more than one backend answered, one after the other."""
         return (
             len(self.calls) > 1
-            and sum(call.error is None and not (call.is_beside or call.is_verdict) for call in self.calls) > 1
+            and sum(call.error is None and not (call.is_beside or call.judged) for call in self.calls) > 1
         )
 
     def end(self) -> None:
@@ -100,8 +100,8 @@ def _made(step: Step) -> MadeCall:
         error=type(error).__name__ if error is not None else None,
         is_given_up=step.is_given_up,
         is_beside=step.is_beside,
-        is_verdict=step.judged is not None,
         draft_of=step.draft_of,
+        judged=step.judged,
         confidence=step.confidence,
         cost_usd=step.cost_usd,
         latency_s=completion.latency_s if completion is not None else 0.0,

@@ -151,7 +151,7 @@ class Metrics:
             self.answers.add(1, exchange.decision.policy.name, exchange.calls[exchange.chosen].backend)
             self.cost_of_best.add(exchange.best_cost_usd)
         if len(exchange.calls) > 1:
-            in_turn = [call for call in exchange.calls if not (call.is_beside or call.is_verdict)]
+            in_turn = [call for call in exchange.calls if not (call.is_beside or call.judged)]
             for call in in_turn[:-1]:
                 self.moves.add(1, "fall_back" if call.error else "escalate")
         for call in exchange.calls:

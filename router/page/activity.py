@@ -109,6 +109,7 @@ def _told_call(call: MadeCall) -> dict[str, Any]:
         "input_tokens": call.usage.input_tokens,
         "output_tokens": call.usage.output_tokens,
         "draft_of": call.draft_of,
+        "judged": call.judged,
     }
 
 

@@ -36,7 +36,8 @@ export function backendName(name, order, kind = "") {
 
 /** Returns whose answer a call was given to check, nothing where it was given none. */
 export function checked(call) {
-  return call.draft_of ? el("div", { class: "small quiet" }, `checked the answer of ${call.draft_of}`) : null;
+  const done = call.judged ? `judged the answer of ${call.judged}` : call.draft_of ? `checked the answer of ${call.draft_of}` : "";
+  return done ? el("div", { class: "small quiet" }, done) : null;
 }
 
 function filled(element, attributes, children) {

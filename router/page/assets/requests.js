@@ -115,6 +115,7 @@ function path(request, order) {
   for (const call of request.calls) {
     if (parts.length) parts.push(" ", el("span", { class: "then" }, "›"), " ");
     parts.push(backendName(call.backend, order, call.error === null ? "" : "failed"));
+    if (call.judged) parts.push("?");
     if (call.error !== null) parts.push(el("span", { class: "unseen" }, " failed"));
   }
   if (request.chosen === null) {
