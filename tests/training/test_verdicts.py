@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import httpx
 import orjson
 import pytest
 
@@ -15,6 +16,7 @@ from penstock.classifiers import Trained, load_artefact, save_artefact
 from penstock.classifiers.verdict import Jury
 from penstock.router import Config, Policy, Pool, Router, Wishes
 from penstock.router.cli import main
+from penstock.router.server import Sidecar
 from penstock.router.sink import JsonlSink
 from penstock.training import Dataset, Replayer, Trace, build_dataset, fit, read_traces, split_queries, write_traces
 from penstock.training.dataset import recorded_verdict
@@ -22,6 +24,7 @@ from penstock.training.log import read_log
 from penstock.training.replay import Replayed
 from penstock.training.rows import Verdict
 
+from ..router.serving import serving
 from .in_words import traces_in_words
 
 POLICY = Policy(name="auto", lam=40.0, judge="referee")
@@ -241,3 +244,21 @@ def test_a_streamed_answer_waits_for_its_verdict(good: Refereed, tmp_path: Path)
             assert last.answer is not None
             assert "".join(piece.text for piece in pieces) == last.answer.text
             assert last.answer.path == router.ask(text).path
+
+
+def test_the_sidecar_tells_of_verdicts_and_takes_none_for_an_escalation(good: Refereed, tmp_path: Path) -> None:
+    body = {"model": "auto", "messages": [{"role": "user", "content": good.test.texts[0]}]}
+    with (
+        routers(good, tmp_path, lambda _: Completion(text="yes")) as router,
+        serving(Sidecar(router)) as url,
+    ):
+        told = httpx.post(f"{url}/v1/chat/completions", json=body).json()["penstock"]
+        seen = httpx.get(f"{url}/v1/activity").json()
+        metrics = httpx.get(f"{url}/metrics").text
+    answering, judge = told["steps"]
+    assert told["path"] == f"{answering['backend']}>referee?"
+    assert (answering["judged"], judge["judged"]) == (None, answering["backend"])
+    assert [call["judged"] for call in seen["requests"][0]["calls"]] == [None, answering["backend"]]
+    assert seen["totals"]["escalated"] == 0
+    assert 'penstock_moves_total{kind="escalate"}' not in metrics
+    assert 'penstock_calls_total{backend="referee",result="ok"} 1' in metrics

@@ -34,7 +34,7 @@ export function backendName(name, order, kind = "") {
   return el("span", { class: `backend ${place < 0 ? "" : `b${place % 8}`} ${kind}` }, name);
 }
 
-/** Returns whose answer a call was given to check, nothing where it was given none. */
+/** Returns whose answer a call was given to check or to judge, nothing where it was given none. */
 export function checked(call) {
   const done = call.judged ? `judged the answer of ${call.judged}` : call.draft_of ? `checked the answer of ${call.draft_of}` : "";
   return done ? el("div", { class: "small quiet" }, done) : null;
