@@ -14,6 +14,7 @@ from .sparse import IntArray
 
 QUANTITIES = ("cost_usd", "output_tokens", "latency_s")
 _PENALTY = 5.0
+_NINE_IN_TEN = 1.2816  # standard deviations above the mean that nine in ten normal values stay below
 _MAX_LOG = 50.0  # keeps exp finite, whatever is asked
 
 
@@ -38,6 +39,15 @@ class CostModel:
     def predict_one(self, query: QueryFeatures) -> FloatArray:
         """Returns the expectations for one query, (3, n_backends)."""
         return self._expect(self.log_values.predict_one(query))
+
+    def tails(self) -> FloatArray:
+        """Returns how many times what is expected nine in ten costs and latencies stay below, (2, n_backends), at least
+        once; NaN for what no trace told. The errors on the log scale are taken to be normal."""
+        known = np.exp(_NINE_IN_TEN * self.spread) / np.where(self.smearing > 0, self.smearing, np.inf)
+        tails = np.full(len(QUANTITIES) * self.n_backends, np.nan)
+        tails[self.cells] = np.maximum(known, 1.0)
+        by_quantity = dict(zip(QUANTITIES, tails.reshape(len(QUANTITIES), self.n_backends), strict=True))
+        return np.stack([by_quantity["cost_usd"], by_quantity["latency_s"]])
 
     def with_backend(self, expected: FloatArray, observed: FloatArray) -> CostModel:
         """Returns the model with one backend more, behind the others.

@@ -26,6 +26,20 @@ class Estimates:
     source: str  # "trained", "cold start", or "asked for by name": then only cost is known
     familiarity: float = math.nan  # in (0, 1], see `Neighbours`; NaN: there is nothing to compare with
     mean_quality: FloatArray | None = None  # (n_backends,) what is expected of an average query
+    tails: FloatArray | None = None  # (2, n_backends) how many times what is expected of cost and latency nine calls in
+    # ten stay below; NaN, or None for all: not known
+
+    def high_cost_usd(self, place: int) -> float:
+        """Returns what nine in ten such calls of a backend cost at most; where that is not known, what is expected."""
+        return float(self.cost_usd[place]) * self._tail(0, place)
+
+    def high_latency_s(self, place: int) -> float:
+        """Returns how long nine in ten such calls of a backend take at most, or what is expected."""
+        return float(self.latency_s[place]) * self._tail(1, place)
+
+    def _tail(self, row: int, place: int) -> float:
+        tail = 1.0 if self.tails is None else float(self.tails[row, place])
+        return tail if tail > 1.0 else 1.0  # NaN is not
 
     @property
     def is_unfamiliar(self) -> bool:

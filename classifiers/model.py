@@ -40,6 +40,7 @@ class QueryModel:
     cost: CostModel
     neighbours: Neighbours
     _featurizer: Featurizer = field(init=False, repr=False, compare=False)
+    _tails: FloatArray = field(init=False, repr=False, compare=False)  # (2, n_backends) of cost and latency
 
     def __post_init__(self) -> None:
         featurizer = Featurizer(
@@ -55,6 +56,7 @@ class QueryModel:
                 " train again"
             )
         object.__setattr__(self, "_featurizer", featurizer)
+        object.__setattr__(self, "_tails", self.cost.tails())
 
     @property
     def joined(self) -> dict[str, int]:
@@ -82,6 +84,7 @@ class QueryModel:
             source="trained",
             familiarity=self.neighbours.familiarity_one(query),
             mean_quality=self.mean_quality,
+            tails=self._tails,
         )
 
     def estimate_all(self, texts: Sequence[str]) -> list[Estimates]:
@@ -103,6 +106,7 @@ class QueryModel:
                 source="trained",
                 familiarity=float(familiarity[row]),
                 mean_quality=self.mean_quality,
+                tails=self._tails,
             )
             for row in range(len(texts))
         ]

@@ -98,12 +98,16 @@ def _policy_reason(name: str, spec: BackendSpec | None, estimates: Estimates, pl
         tokens = float(estimates.output_tokens[place])
         if tokens > policy.budget:
             return f"expected to write {tokens:.0f} tokens, and cannot be held to a budget of {policy.budget}"
-    cost = float(estimates.cost_usd[place])
-    if policy.max_cost_usd is not None and cost > policy.max_cost_usd:
-        return f"expected cost ${cost:.6f} is above max_cost_usd ${policy.max_cost_usd:.6f}"
-    latency = float(estimates.latency_s[place])
-    if policy.max_latency_s is not None and latency > policy.max_latency_s:
-        return f"expected latency {latency:.2f} s is above max_latency_s {policy.max_latency_s:g}"
+    if policy.max_cost_usd is not None and estimates.high_cost_usd(place) > policy.max_cost_usd:
+        cost, limit = float(estimates.cost_usd[place]), f"max_cost_usd ${policy.max_cost_usd:.6f}"
+        if cost > policy.max_cost_usd:
+            return f"expected cost ${cost:.6f} is above {limit}"
+        return f"one call in ten may cost more than ${estimates.high_cost_usd(place):.6f}, above {limit}"
+    if policy.max_latency_s is not None and estimates.high_latency_s(place) > policy.max_latency_s:
+        latency, limit = float(estimates.latency_s[place]), f"max_latency_s {policy.max_latency_s:g}"
+        if latency > policy.max_latency_s:
+            return f"expected latency {latency:.2f} s is above {limit}"
+        return f"one call in ten may take longer than {estimates.high_latency_s(place):.2f} s, above {limit}"
     quality = float(estimates.quality[place])
     if policy.min_quality is not None and quality < policy.min_quality:
         return f"estimated quality {quality:.2f} is below min_quality {policy.min_quality:g}"

@@ -92,9 +92,9 @@ class Forecast:
     def spread(self, values: FloatArray) -> FloatArray:
         """Returns learned columns at the places of these backends, NaN at the others."""
         if len(self._columns) == len(self.backends):
-            return values.take(self._columns)
-        out = np.full(len(self.backends), np.nan)
-        out[self._places] = values[self._columns]
+            return values.take(self._columns, axis=-1)
+        out = np.full((*values.shape[:-1], len(self.backends)), np.nan)
+        out[..., self._places] = values[..., self._columns]
         return out
 
     def _for_pool(self, learned: Estimates, text: str) -> Estimates:
@@ -131,4 +131,5 @@ class Forecast:
             source=learned.source if len(self._columns) else "cold start",
             familiarity=learned.familiarity,
             mean_quality=mean_quality,
+            tails=None if learned.tails is None else self.spread(learned.tails),
         )

@@ -37,6 +37,23 @@ def test_the_expected_cost_is_the_mean_and_not_the_median() -> None:
             assert expected[rows].mean(0) == pytest.approx(cost[rows].mean(0), rel=0.25)
 
 
+@pytest.mark.parametrize("spread", [0.3, 1.0])
+def test_nine_in_ten_calls_stay_below_the_tail(spread: float) -> None:
+    planted = plant(800)
+    cost = lognormal(planted, spread=spread)
+    model, expected = fit_cost(planted.features, quantities_of(planted, cost), planted.folds)
+    assert (cost <= expected[:, 0] * model.tails()[0]).mean(0) == pytest.approx(0.9, abs=0.03)
+    assert np.isnan(model.tails()[1:]).all()
+
+
+def test_the_tail_is_never_below_what_is_expected() -> None:
+    planted = plant(200)
+    free = np.zeros((200, 2))
+    for cost in (free, lognormal(planted, spread=0.0), lognormal(planted, spread=4.0)):
+        model, _ = fit_cost(planted.features, quantities_of(planted, cost), planted.folds)
+        assert (model.tails()[0] >= 1).all()
+
+
 def test_hard_queries_are_expected_to_cost_more() -> None:
     planted = plant(400)
     _, expected = fit_cost(planted.features, quantities_of(planted, lognormal(planted, spread=0.3)), planted.folds)

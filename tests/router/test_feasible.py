@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from penstock.backends import CAPABILITIES, BackendSpec, Limits, Original, Query
@@ -62,6 +64,21 @@ def test_each_wish_says_why_it_excludes(policy: dict[str, Any], reasons: dict[st
 @pytest.mark.parametrize("policy", [{"max_cost_usd": 0.01}, {"max_latency_s": 1.0}, {"min_quality": 0.5}])
 def test_who_just_meets_a_limit_stays(policy: dict[str, Any]) -> None:
     assert excluded(A, **policy) == {}
+
+
+@pytest.mark.parametrize(
+    ("policy", "reason"),
+    [
+        ({"max_cost_usd": 0.019}, "one call in ten may cost more than $0.020000, above max_cost_usd $0.019000"),
+        ({"max_latency_s": 2.9}, "one call in ten may take longer than 3.00 s, above max_latency_s 2.9"),
+        ({"max_cost_usd": 0.021, "max_latency_s": 3.1}, None),
+    ],
+)
+def test_a_limit_holds_for_nine_calls_in_ten_where_that_is_known(policy: dict[str, Any], reason: str | None) -> None:
+    known = estimates([0.5, 0.5], [0.01, 0.01], latency_s=[1.0, 1.0], backends=["a", "b"])
+    known = replace(known, tails=np.array([[2.0, NAN], [3.0, NAN]]))
+    found = why_excluded({}, known, Policy(name="auto", **policy), needed=frozenset(), max_tokens=0)
+    assert found == ({} if reason is None else {"a": reason})
 
 
 def test_an_effort_excludes_the_other_efforts_but_not_who_has_none() -> None:

@@ -103,6 +103,14 @@ def test_without_models_yaml_the_backends_are_those_of_the_artefact() -> None:
     assert pool.untrained == ()
 
 
+def test_how_far_cost_and_latency_reach_follows_models_yaml_too() -> None:
+    tails = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
+    pool = Pool(specs("lrm", "unknown", "mid"), trained(replace(LEARNED, tails=tails)))
+    found = pool.estimate(TEXT).tails
+    assert found is not None
+    assert_same(found, [[3.0, NAN, 2.0], [6.0, NAN, 5.0]])
+
+
 def test_columns_follow_models_yaml_where_it_orders_backends_otherwise() -> None:
     pool = Pool(specs("lrm", "small", "mid"), trained())
     found = pool.estimate(TEXT)
