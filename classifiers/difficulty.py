@@ -34,7 +34,8 @@ def difficulty_of(quality: FloatArray, ability: FloatArray) -> FloatArray:
     >>> difficulty_of(np.array([[0.5, 0.9], [0.1, 0.5]]), np.array([-1.1, 1.1])).round(2).tolist()
     [0.25, 0.75]
     """
-    difficulty: FloatArray = 1 / (1 + np.exp((_logit(quality) - ability).mean(axis=-1)))
+    ease = np.add.reduce(_logit(quality) - ability, axis=-1) / len(ability)
+    difficulty: FloatArray = 1 / (1 + np.exp(ease))
     return difficulty
 
 

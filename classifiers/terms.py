@@ -28,6 +28,7 @@ _WORD, _PAIR, _TRIPLE, _PLACE, _SIZE = (
 _N_PLACES = 4
 _SHIFT = np.uint64(29)
 _ONE = np.uint64(1)
+_BEFORE = np.array([-1])
 _UINT64 = 2**64 - 1
 _PLACES = (np.arange(2 * _N_PLACES, dtype=np.uint64) + _ONE) * _SIZE
 
@@ -96,12 +97,11 @@ class TermVocabulary:
         columns = columns[self.keys.take(columns) == ordered]
         if not len(columns):
             return columns, np.empty(0, dtype=np.float32)
-        begins = np.ones(len(columns) + 1, dtype=np.bool_)  # a run of equals, at either end of all of them too
-        np.not_equal(columns[1:], columns[:-1], out=begins[1:-1])
-        starts = begins.nonzero()[0]
-        if len(starts) <= len(columns):
-            counts = starts[1:] - starts[:-1]
-            columns = columns.take(starts[:-1])
+        ends = (columns[1:] != columns[:-1]).nonzero()[0]  # of runs of equals, but for the last one
+        if len(ends) < len(columns) - 1:
+            bounds = np.concatenate([_BEFORE, ends, [len(columns) - 1]])
+            counts = bounds[1:] - bounds[:-1]
+            columns = columns.take(bounds[1:])
             weights = ((1 + np.log(counts)) * self.idf.take(columns)).astype(np.float32)
         else:
             weights = self.idf.take(columns)

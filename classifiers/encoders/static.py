@@ -58,7 +58,7 @@ class StaticEncoder:
         """Returns the unit-length vector of one tokenised text, (dim,); zeros where it has no tokens."""
         if not len(tokens):
             return np.zeros(self.dim, dtype=np.float32)
-        vector: Float32Array = self._scales[tokens] @ self._codes[tokens]
+        vector: Float32Array = self._scales[tokens] @ self._codes.take(tokens, axis=0)
         norm = math.sqrt(vector @ vector)
         if norm > 0:
             vector /= np.float32(norm)

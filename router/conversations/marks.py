@@ -72,9 +72,5 @@ def _call(call: Mapping[str, Any]) -> str:
 
 
 def _digest(parts: Sequence[str]) -> str:
-    digest = hashlib.blake2b(digest_size=16)
-    for part in parts:
-        octets = part.encode("utf-8", "replace")
-        digest.update(b"%d:" % len(octets))
-        digest.update(octets)
-    return digest.hexdigest()
+    octets = [part.encode("utf-8", "replace") for part in parts]
+    return hashlib.blake2b(b"".join([b"%d:%b" % (len(each), each) for each in octets]), digest_size=16).hexdigest()
