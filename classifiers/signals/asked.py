@@ -20,6 +20,7 @@ _TEENS = ("ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen
 _TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 _WORDS = dict(zip((*_ONES, *_TEENS, *_TENS), (*range(20), *range(20, 100, 10)), strict=True))
 _WORD = re.compile(rf"\b({'|'.join(_TENS)})-({'|'.join(_ONES[1:])})\b|\b({'|'.join(_WORDS)})\b")
+_LETTERS = re.compile(r"[a-z]+")
 _NUMBER = r"(-?\d+(?:,\d+)*(?:\.\d+)?)"
 
 
@@ -29,20 +30,26 @@ def _larger_first(one: str, other: str) -> str:
 
 
 _SAID = tuple(
-    (re.compile(rf"\b{form}", re.ASCII), meant)
-    for form, meant in (
-        (r"plus\b", "+"),
-        (r"minus\b", "-"),
-        (r"(?:times|multiplied by)\b", "*"),
-        (r"divided by\b", "/"),
-        (rf"(?:add|sum of) {_NUMBER} (?:and|to) {_NUMBER}", r"\1 + \2"),
-        (rf"(?:subtract|take) {_NUMBER} (?:away )?from {_NUMBER}", r"\2 - \1"),
-        (rf"difference (?:between|of) {_NUMBER} and {_NUMBER}", lambda said: _larger_first(said[1], said[2])),
-        (rf"(?:multiply|product of) {_NUMBER} (?:by|and) {_NUMBER}", r"\1 * \2"),
-        (rf"(?:divide|quotient of) {_NUMBER} (?:by|and) {_NUMBER}", r"\1 / \2"),
+    (words, re.compile(rf"\b{form}", re.ASCII), meant)
+    for words, form, meant in (  # where none of the words is there, the form is not even looked for
+        (("plus",), r"plus\b", "+"),
+        (("minus",), r"minus\b", "-"),
+        (("times", "multiplied"), r"(?:times|multiplied by)\b", "*"),
+        (("divided",), r"divided by\b", "/"),
+        (("add ", "sum of"), rf"(?:add|sum of) {_NUMBER} (?:and|to) {_NUMBER}", r"\1 + \2"),
+        (("subtract", "take"), rf"(?:subtract|take) {_NUMBER} (?:away )?from {_NUMBER}", r"\2 - \1"),
+        (
+            ("difference",),
+            rf"difference (?:between|of) {_NUMBER} and {_NUMBER}",
+            lambda said: _larger_first(said[1], said[2]),
+        ),
+        (("multiply", "product"), rf"(?:multiply|product of) {_NUMBER} (?:by|and) {_NUMBER}", r"\1 * \2"),
+        (("divide", "quotient"), rf"(?:divide|quotient of) {_NUMBER} (?:by|and) {_NUMBER}", r"\1 / \2"),
     )
 )
-_ATOM = r"(?:\d+(?:,\d+)*(?:\.\d+)?|[-+*/×÷·()])"
+_SIGNS = "-+*/×÷·"
+_SIGN = re.compile(f"[{_SIGNS}]")  # one of these, or of the words, is in every sum
+_ATOM = rf"(?:\d+(?:,\d+)*(?:\.\d+)?|[{_SIGNS}()])"
 _RUN = re.compile(rf"{_ATOM}(?: {{0,2}}{_ATOM})*", re.ASCII)
 _IS_SUM = re.compile(r"[\d)] *[-+*/×÷·] *[-\d(]")
 _DATE_OR_RANGE = re.compile(r"[\d.,]+(?:[-/][\d.,]+)+")  # 10-15, 1/2, 2024-05-06
@@ -75,8 +82,13 @@ def asked_value(question: str) -> float | None:
     """
     if len(question) > _MAX_CHARACTERS:
         return None
-    text = _WORD.sub(_digits, plain_notation(question.lower()))
-    for form, meant in _SAID:
+    text = plain_notation(question.lower())
+    said = [(form, meant) for words, form, meant in _SAID if words[0] in text or words[-1] in text]
+    if not said and not _SIGN.search(text):
+        return None
+    if not _WORDS.keys().isdisjoint(_LETTERS.findall(text)):
+        text = _WORD.sub(_digits, text)
+    for form, meant in said:
         text = form.sub(meant, text)
     sums = []
     for run in _RUN.finditer(text):
