@@ -155,9 +155,9 @@ class Featurizer:
         short = shorten(text)
         return _in_proportion(len(self._tokenizer.tokenize(short)), short, text)
 
-    def read_words(self, question: str, text: str) -> InWords | None:
-        """Returns what an answer to a question says in words, None where it says nothing."""
-        return read_words(question, text, self._encoder)
+    def read_words(self, question: str, texts: Sequence[str]) -> list[InWords | None]:
+        """Returns what each of these answers to a question says in words, None where one says nothing."""
+        return read_words(question, texts, self._encoder)
 
     def _read(self, texts: Sequence[str]) -> tuple[list[IntArray], Float32Array, Float32Array]:
         if not len(texts):

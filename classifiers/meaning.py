@@ -48,22 +48,24 @@ UNLIKE_ALL = InWords(
 )  # an answer that is like no other
 
 
-def read_words(question: str, text: str, encoder: Encoder) -> InWords | None:
-    """Returns what an answer says in words, None where it says nothing."""
-    if not text.strip():
-        return None
-    end = text[-_END:]
-    asked, *said = encoder.encode([question, text, end])
-    whole, last = (_beyond(vector, asked) for vector in said)
-    known, read = question.lower(), text[-_MOST:].lower()
-    figures = frozenset(_FIGURE.findall(known))
-    return InWords(
-        whole=whole,
-        end=last,
-        words=frozenset(_WORD.findall(read)) - frozenset(_WORD.findall(known)),
-        figures=frozenset(_FIGURE.findall(read)) - figures,
-        end_figures=frozenset(_FIGURE.findall(end)),
-    )
+def read_words(question: str, texts: Sequence[str], encoder: Encoder) -> list[InWords | None]:
+    """Returns what each of these answers to a question says in words, None where one says nothing."""
+    ends = [text[-_END:] for text in texts]
+    asked, *said = encoder.encode([question, *texts, *ends])
+    known = question.lower()
+    known_words, known_figures = frozenset(_WORD.findall(known)), frozenset(_FIGURE.findall(known))
+    found: list[InWords | None] = []
+    for place, (text, end) in enumerate(zip(texts, ends, strict=True)):
+        read = text[-_MOST:].lower()
+        words = InWords(
+            whole=_beyond(said[place], asked),
+            end=_beyond(said[len(texts) + place], asked),
+            words=frozenset(_WORD.findall(read)) - known_words,
+            figures=frozenset(_FIGURE.findall(read)) - known_figures,
+            end_figures=frozenset(_FIGURE.findall(end)),
+        )
+        found.append(words if text.strip() else None)
+    return found
 
 
 def likeness(one: InWords, other: InWords) -> FloatArray:

@@ -129,7 +129,7 @@ class QueryModel:
 
     def read_words(self, question: str, text: str) -> InWords | None:
         """Returns what an answer to a question says in words, None where it says nothing."""
-        return self._featurizer.read_words(question, text)
+        return self._featurizer.read_words(question, [text])[0]
 
     def nearest(self, text: str, *, n: int = 5) -> list[Neighbour]:
         """Returns the training queries most like this one."""

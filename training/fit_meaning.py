@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
@@ -15,7 +15,7 @@ from ..classifiers.meaning import LIKENESS, InWords, Meaning, likeness
 from .dataset import RIGHT, Dataset
 from .evaluation import FloatArray, IntArray
 
-ReadWords = Callable[[str, str], InWords | None]  # (question, answer) -> what it says in words
+ReadWords = Callable[[str, Sequence[str]], list[InWords | None]]  # (question, answers) -> what they say in words
 
 _MAX_QUERIES = 1000  # more teach these few numbers nothing new
 _MIN_PAIRS = 30  # of either kind, below which nothing is learned
@@ -56,12 +56,15 @@ def pairs_of(
     questions = dataset.texts
     alike, n_right, chances, fold_of = [], [], [], []
     for row in in_words[::step].tolist():
-        said: dict[int, InWords] = {}
-        for column in np.flatnonzero(is_wanted[row]).tolist():
-            completion = dataset.completion(row, column)
-            words = read_words(questions[row], completion.text) if completion is not None else None
-            if words is not None:
-                said[column] = words
+        texts = {
+            column: completion.text
+            for column in np.flatnonzero(is_wanted[row]).tolist()
+            if (completion := dataset.completion(row, column)) is not None
+        }
+        if len(texts) < 2:
+            continue
+        read = zip(texts, read_words(questions[row], list(texts.values())), strict=True)
+        said = {column: words for column, words in read if words is not None}
         for both in combinations(said, 2):
             alike.append(likeness(*(said[column] for column in both)))
             n_right.append(sum(dataset.completion_score(row, column) >= RIGHT for column in both))

@@ -13,7 +13,7 @@ QUESTION = "Why did the bridge over the river close in 2019?"
 
 def said(text: str, question: str = QUESTION) -> InWords:
     """Returns what an answer says in words."""
-    words = read_words(question, text, create_encoder("static"))
+    (words,) = read_words(question, [text], create_encoder("static"))
     assert words is not None
     return words
 
@@ -45,7 +45,7 @@ def test_what_the_question_says_already_makes_no_answers_alike() -> None:
 
 @pytest.mark.parametrize("text", ["", " \n "])
 def test_an_answer_without_words_is_not_compared(text: str) -> None:
-    assert read_words(QUESTION, text, create_encoder("static")) is None
+    assert read_words(QUESTION, [text, "It rusted."], create_encoder("static"))[0] is None
 
 
 @pytest.mark.parametrize("text", ["?", "\ud800 half a pair", "0" * 50_000, "word " * 20_000, "\u200b\u0000"])

@@ -56,6 +56,17 @@ def test_two_that_mean_the_same_are_believed_almost_as_two_final_answers_that_ag
     assert agreed - 0.05 < confidences(seen(), says(THIS, THIS))[0] <= agreed
 
 
+def test_likeness_that_tells_everything_is_as_good_as_a_final_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("penstock.classifiers.meaning._CLIP", 40.0)
+    sure = replace(TELLING, weights=TELLING.weights * 10, power=1.0)
+    one, other = (FinalAnswer(kind="text", value=value) for value in ("this", "that"))
+    exact, meant = seen(comparable=1.0, n=4), seen(sure, n=4)
+    for final, words in (((one,), (THIS,)), ((one, other), (THIS, THAT)), ((one, other, one), (THIS, THAT, THIS))):
+        assert confidences(meant, says(*words)) == pytest.approx(confidences(exact, says(*final)))
+        gain, wanted = (gains(o, says(*a), lam=10.0, price=0.0) for o, a in ((meant, words), (exact, final)))
+        np.testing.assert_allclose(gain, wanted)
+
+
 def test_likeness_that_tells_nothing_changes_no_belief() -> None:
     silent = replace(TELLING, weights=np.zeros(5), power=0.5)
     for answers in ((THIS, THIS), (THIS, THAT, NEITHER)):

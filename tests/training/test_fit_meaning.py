@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from penstock.backends import BackendSpec, Completion, FakeBackend
 from penstock.classifiers import Trained
-from penstock.classifiers.meaning import Meaning
+from penstock.classifiers.meaning import InWords, Meaning
 from penstock.router import Config, Policy, Pool, Router
 from penstock.training import Dataset, Replayer, build_dataset, fit, split_queries
 from penstock.training.fit_meaning import Pairs, fit_meaning, pairs_of
@@ -45,7 +46,11 @@ def pairs(answered: Answered) -> Pairs:
     test = answered.test
     expected, folds = np.full(test.quality.shape, 0.7), np.arange(test.n_queries) % 5
     is_compared = np.zeros(test.quality.shape, dtype=np.bool_)
-    return pairs_of(test, expected, folds, answered.trained.model.read_words, is_compared=is_compared)
+
+    def read_words(question: str, texts: Sequence[str]) -> list[InWords | None]:
+        return [answered.trained.model.read_words(question, text) for text in texts]
+
+    return pairs_of(test, expected, folds, read_words, is_compared=is_compared)
 
 
 def test_two_right_answers_mean_the_same_and_a_wrong_one_does_not(in_words: Answered) -> None:
