@@ -26,7 +26,7 @@ from .sparse import Float32Array, IntArray
 
 # What is normal, in logits, as found in the public traces by fits that left each set out in turn.
 _LEVEL = 2.0  # standard deviation of how easy a set of queries is
-_PER_COST = 0.25  # of ability, for each e-fold of what a query costs
+ABILITY_PER_COST = 0.25  # of ability, for each e-fold of what a query costs
 _MODEL_SPREAD, _OWN_SPREAD = 0.45, 0.45  # of abilities around that: of models, and of the efforts of one
 _SLOPE, _SLOPE_SPREAD = 0.45, 0.3  # for a text harder than the average one by one standard deviation
 _OWN_SLOPE_SPREAD = 0.15  # of a backend's slope around that of all
@@ -88,7 +88,7 @@ def expected_ability(cost_usd: FloatArray) -> FloatArray:
     """Returns the ability, (n_backends,), that costs suggest, (n_queries, n_backends), NaN = not known."""
     known = np.isfinite(cost_usd)
     mean = np.where(known, cost_usd, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
-    ability = _PER_COST * np.log(np.maximum(mean, _LEAST_COST_USD))
+    ability = ABILITY_PER_COST * np.log(np.maximum(mean, _LEAST_COST_USD))
     is_known = known.any(axis=0)
     return np.where(is_known, ability - ability[is_known].mean(), 0.0) if is_known.any() else np.zeros(len(mean))
 

@@ -14,7 +14,7 @@ from .pieces import write_models
 MODELS = """
     policies:
       auto: {lam: 20}
-      frugal: {objective: cheapest_above, quality: 0.8}
+      frugal: {objective: cheapest_above, quality: 0.85}
     backends:
       small: {type: fake, tier: small, price: {input: 0.1, output: 0.4}}
       mid: {type: fake, tier: mid, price: {input: 1, output: 3}}

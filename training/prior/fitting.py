@@ -3,6 +3,9 @@
 logit P(correct) = mean of tier and price + what is peculiar to the model + what it does otherwise on that set
                    + how hard the set is - how hard its text says the query is
 
+What the fit tells of tiers and price is then drawn towards what holds from set to set: that a backend which costs e
+times as much is abler by a quarter of a logit, whatever its tier.
+
 Each of the peculiar parts is normal around 0 with a variance of its own, which is fitted along (empirical Bayes: the
 EM algorithm with a Gaussian posterior, Laird 1978, "Empirical Bayes methods for two-way contingency tables").
 """
@@ -19,6 +22,8 @@ from ...backends.spec import TIERS
 from ...classifiers.canonical import canonical
 from ...classifiers.encoders.static import load_static, shorten
 from ...classifiers.logistic import sigmoid
+from ...classifiers.prior import OUTPUT_TOKENS
+from ...classifiers.prior_head import ABILITY_PER_COST
 from ...classifiers.public_prior import LEAST_PRICE, PublicPrior
 from ...classifiers.sparse import Float32Array
 from ...classifiers.surface import SURFACE_SCALE, SurfaceReader, standardize
@@ -29,6 +34,7 @@ _FIXED_PENALTY = 0.05  # on tiers and price
 _START = (0.5, 0.5, 1.0)  # standard deviations: of models, of models on a set, of sets
 _N_ROUNDS = 4  # of EM
 _TOLERANCE = 1e-4  # logits
+_OF_TIER = 0.25  # share of a tier's ability that is its own, the rest being that of its cost; chosen likewise
 _CELLS = 2000.0  # that a set of as many counts as: the weight of a set grows with the root of its size
 
 
@@ -87,7 +93,9 @@ def fit_prior(sets: Sequence[PublicSet]) -> PublicPrior:
         solution, variance = _fit(reads, penalty, solution)
         deviations = np.array([np.sqrt(np.mean(solution[part] ** 2 + variance[part])) for part in parts])
     centre = float(np.average([np.mean(r.inputs @ solution[:n_inputs]) for r in reads], weights=_shares(reads)))
-    ability = solution[n_inputs : n_inputs + len(TIERS)] - centre
+    ability, price_slope = _by_cost(
+        solution[n_inputs : n_inputs + len(TIERS)] - centre, priced, float(solution[n_inputs + len(TIERS)])
+    )
     return PublicPrior(
         surface_mean=mean,
         surface_scale=scale,
@@ -95,9 +103,17 @@ def fit_prior(sets: Sequence[PublicSet]) -> PublicPrior:
         intercept=-centre,
         ability=ability,
         log_price=priced,
-        price_slope=float(solution[n_inputs + len(TIERS)]),
+        price_slope=price_slope,
         spread=float(np.hypot(deviations[0], deviations[1])),
     )
+
+
+def _by_cost(ability: FloatArray, log_price: FloatArray, price_slope: float) -> tuple[FloatArray, float]:
+    """Returns the abilities of the tiers at their typical prices, and the slope, drawn towards what costs tell."""
+    log_cost = log_price + np.log([OUTPUT_TOKENS[tier] for tier in TIERS])
+    line = ability.mean() + ABILITY_PER_COST * (log_cost - log_cost.mean())
+    drawn: FloatArray = _OF_TIER * ability + (1 - _OF_TIER) * line
+    return drawn, _OF_TIER * price_slope + (1 - _OF_TIER) * ABILITY_PER_COST
 
 
 def _fit(reads: Sequence[_Read], penalty: FloatArray, solution: FloatArray) -> tuple[FloatArray, FloatArray]:
