@@ -20,6 +20,7 @@ import uvicorn
 
 from ...backends import PenstockError
 from ..access_log import open_access_log
+from ..bounded_head import BoundedHead
 from ..config import Config
 from ..exchange import Observer
 from ..keys import Store, open_store
@@ -169,6 +170,7 @@ class _Server(uvicorn.Server):
             sidecar,
             access_log=False,
             backlog=_BACKLOG,
+            http=BoundedHead,
             lifespan="on",
             log_config=None,
             proxy_headers=False,

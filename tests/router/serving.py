@@ -17,6 +17,7 @@ import uvicorn
 from penstock.backends import Backend, BackendSpec, Chunk, Completion, FakeBackend, Query, ServerFailed
 from penstock.classifiers import no_escalation
 from penstock.router import Pool, Router, TraceSink, read_config
+from penstock.router.bounded_head import BoundedHead
 from penstock.router.commands.serve import listen
 from penstock.router.server import Sidecar
 
@@ -215,7 +216,10 @@ def chat(app: Sidecar, *, headers: Mapping[str, str] | None = None, **fields: An
 @contextlib.contextmanager
 def serving(app: Sidecar) -> Iterator[str]:
     """Yields the address of a server on the loopback interface, in a thread of its own."""
-    server = uvicorn.Server(uvicorn.Config(app, lifespan="on", log_config=None, timeout_graceful_shutdown=5, ws="none"))
+    config = uvicorn.Config(
+        app, http=BoundedHead, lifespan="on", log_config=None, timeout_graceful_shutdown=5, ws="none"
+    )
+    server = uvicorn.Server(config)
     listener = listen("127.0.0.1", 0)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
