@@ -25,7 +25,11 @@ class Contribution:
     quality: FloatArray  # (n_backends,)
 
 
-_HEAD_OF = {"LinearPlusKnn": "stack", "Forest": "trees", "LogisticMap": "irt"}  # what the parts of a blend came from
+_HEAD_OF = {
+    "LinearPlusKnn": "stack",
+    "LinearMap": "linear",
+    "LogisticMap": "irt",
+}  # what the parts of a blend came from
 
 
 def ablations(predictor: Predictor, query: QueryFeatures) -> Iterator[tuple[str, str, Predictor, QueryFeatures]]:
@@ -54,3 +58,5 @@ def _without_heads(predictor: Predictor) -> Iterator[tuple[str, Predictor]]:
         for place, part in enumerate(predictor.parts):
             weights = np.where(np.arange(len(predictor.weights)) == place, 0.0, predictor.weights)
             yield _HEAD_OF.get(type(part).__name__, type(part).__name__), replace(predictor, weights=weights)
+        if predictor.forest is not None:
+            yield "trees", replace(predictor, forest=None)

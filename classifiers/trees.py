@@ -1,4 +1,4 @@
-"""The tree head: boosted trees on the surface features and the main axes of the rest."""
+"""The tree head: boosted trees on the surface features, the main axes of the rest, and what others say where given."""
 
 from __future__ import annotations
 
@@ -21,29 +21,36 @@ _PATIENCE = 20  # trees without progress out of fold, until growing stops
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forest:
-    """Trees over what is told of a query."""
+    """Trees over what is told of a query; `told` is what they were given beside the features when they grew."""
 
     references: References  # of which only the axes are used
     trees: TreeSum  # an output a backend
 
-    def predict(self, features: Features) -> FloatArray:
+    def predict(self, features: Features, told: FloatArray | None = None) -> FloatArray:
         """Returns scores, (n_queries, n_backends)."""
-        return self.trees.predict(tree_inputs(self.references, features))
+        return self.trees.predict(tree_inputs(self.references, features, told))
 
-    def predict_one(self, query: QueryFeatures) -> FloatArray:
+    def predict_one(self, query: QueryFeatures, told: FloatArray | None = None) -> FloatArray:
         """Returns the scores of one query, (n_backends,)."""
-        inputs = np.concatenate([query.dense[query.embedding_dim :], self.references.place_one(query)])
-        return self.trees.predict_one(inputs)
+        seen = [query.dense[query.embedding_dim :], self.references.place_one(query)]
+        if told is not None:
+            seen.append(told.astype(np.float32))
+        return self.trees.predict_one(np.concatenate(seen))
 
 
-def tree_inputs(references: References, features: Features) -> Float32Array:
-    """Returns what trees ask about, (n_queries, n_inputs): surface features, then the main axes of everything."""
-    points = references.place(references.inputs(features))
-    return np.concatenate([features.dense[:, features.embedding_dim :], points], axis=1)
+def tree_inputs(references: References, features: Features, told: FloatArray | None) -> Float32Array:
+    """Returns what trees ask about, (n_queries, n_inputs): surface features, the main axes of everything, `told`."""
+    seen = [features.dense[:, features.embedding_dim :], references.place(references.inputs(features))]
+    if told is not None:
+        seen.append(told.astype(np.float32))
+    return np.concatenate(seen, axis=1)
 
 
 class TreeHead:
-    """Gradient boosting, all backends in one tree."""
+    """Gradient boosting, all backends in one tree.
+
+    `told`, (n_queries, n_told), are numbers to ask about beside the features: what other heads say out of fold.
+    """
 
     predictor_: Forest
 
@@ -55,8 +62,10 @@ class TreeHead:
         rate: float = 0.05,
         input_share: float = 0.2,
         seed: int = 0,
+        told: FloatArray | None = None,
     ) -> None:
         self.n_trees = n_trees
+        self.told = told
         self.growth = Growth(depth=depth, rate=rate, input_share=input_share, seed=seed)
         self.out_of_fold_: FloatArray | None = None
 
@@ -71,8 +80,8 @@ class TreeHead:
             part = features.take(inside)
             references, filled = self._axes(part), fill_missing(quality[inside])
             scores[outside] = filled.mean(0)
-            trees = grow(tree_inputs(references, part), filled, self.growth)
-            growing.append((trees, tree_inputs(references, features.take(outside)), outside))
+            trees = grow(tree_inputs(references, part, self._told(inside)), filled, self.growth)
+            growing.append((trees, tree_inputs(references, features.take(outside), self._told(outside)), outside))
         self.out_of_fold_ = scores.copy()
         self.n_trees_, least = 0, np.nanmean((scores - quality) ** 2)
         for n_trees in range(1, self.n_trees + 1):
@@ -84,9 +93,13 @@ class TreeHead:
             elif n_trees > self.n_trees_ + _PATIENCE:
                 break
         references, filled = self._axes(features), fill_missing(quality)
-        grown = list(islice(grow(tree_inputs(references, features), filled, self.growth), self.n_trees_))
+        inputs = tree_inputs(references, features, self.told)
+        grown = list(islice(grow(inputs, filled, self.growth), self.n_trees_))
         self.predictor_ = Forest(references=references, trees=tree_sum(grown, filled.mean(0), depth=self.growth.depth))
         return self
+
+    def _told(self, rows: IntArray) -> FloatArray | None:
+        return None if self.told is None else self.told[rows]
 
     def _axes(self, features: Features) -> References:
         references = choose_references(features, seed=self.growth.seed, n_sketch=N_SKETCH, max_references=1)

@@ -17,7 +17,7 @@ from .evaluation import FloatArray, Trial
 from .progress import Progress
 from .trials import area_statistic, lag_of_best, paired_errors, paired_gap, squared_errors, trial_curve
 
-AUTO = ("mean", "prior", "knn", "linear", "irt", "trees", "stack", "blend")  # what `auto` fits, the quick ones first
+AUTO = ("mean", "prior", "knn", "linear", "irt", "stack", "blend")  # what `auto` fits, the quick ones first
 _CHALLENGERS = tuple(reversed(AUTO))  # in turn, against the one that stands
 _METRIC = "AIQ out of fold"
 _EVIDENCE = 2.0  # paired standard errors by which a candidate must win
@@ -61,8 +61,8 @@ def fit_candidates(
 ) -> tuple[dict[str, Candidate], list[str]]:
     """Returns the fitted candidates, and the names of those that the budget left out.
 
-    The blend is one of those of its parts that were fitted before it, if any was, and then takes no time. The head of
-    the name `prior` is the one given.
+    The blend is one of those of its parts that were fitted before it, if any was; with the budget spent it grows no
+    trees, and then takes no time. The head of the name `prior` is the one given.
     """
     candidates: dict[str, Candidate] = {}
     left_out = []
@@ -74,7 +74,9 @@ def fit_candidates(
             continue
         progress.stage(f"fitting classifier {name}")
         if is_free:
-            head: Head = BlendHead(fitted=parts)
+            has_time = not timer.is_up()
+            head: Head = BlendHead(fitted=parts, grows=has_time)
+            left_out += [] if has_time else ["the trees of blend"]
         elif name == "prior":
             head = prior
         else:

@@ -60,7 +60,7 @@ def test_digits_that_make_a_query_hard_take_from_the_small_backend_alone(blended
 def test_every_head_of_a_blend_is_told(blended: QueryModel) -> None:
     heads = [item for item in blended.contributions("please consider zz 7 7") if item.kind == "head"]
     assert heads
-    assert {item.name for item in heads} <= {"stack", "trees", "irt"}
+    assert {item.name for item in heads} <= {"stack", "irt", "linear", "trees"}
     assert any(abs(item.quality[0]) > 0.01 for item in heads)
 
 

@@ -18,6 +18,7 @@ from penstock.training.candidates import AUTO, Candidate, choose
 from penstock.training.evaluation import Curve, FloatArray
 from penstock.training.fit import families_of
 from penstock.training.metrics import auroc
+from penstock.training.progress import Silent
 from penstock.training.trials import lag_of_best
 
 
@@ -190,9 +191,24 @@ def test_a_budget_leaves_out_what_there_is_no_time_for_and_says_so(demo) -> None
     split = split_queries(few, seed=0)
     fitted = fit(few, split, budget_s=4.5, clock=_ticking(1.0))
     assert [trial.name for trial in fitted.trials] == ["mean", "prior"]
-    assert any(
-        "budget of 4.5 s left no time to try knn, linear, irt, trees, stack, blend" in note for note in fitted.notes
-    )
+    assert any("budget of 4.5 s left no time to try knn, linear, irt, stack, blend" in note for note in fitted.notes)
+
+
+class _Slow(Silent):
+    """Lets the time pass as soon as the blend is begun."""
+
+    now_s = 0.0
+
+    def stage(self, name: str) -> None:
+        if name == "fitting classifier blend":
+            self.now_s = 9.0
+
+
+def test_a_budget_spent_on_the_parts_leaves_out_the_trees_of_the_blend_and_says_so(demo) -> None:  # type: ignore[no-untyped-def]
+    few, slow = demo.dataset.take(np.arange(60)), _Slow()
+    fitted = fit(few, split_queries(few, seed=0), budget_s=9.0, clock=lambda: slow.now_s, progress=slow)
+    assert [trial.name for trial in fitted.trials] == list(AUTO)
+    assert any("left no time to try the trees of blend" in note for note in fitted.notes)
 
 
 def test_a_budget_that_is_never_spent_changes_nothing(demo) -> None:  # type: ignore[no-untyped-def]
