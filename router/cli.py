@@ -63,11 +63,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except (PenstockError, OSError) as error:
-        print(f"penstock: error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"penstock: error: {_told(error)}", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:
         print("penstock: interrupted", file=sys.stderr)
         return INTERRUPTED
+
+
+def _told(error: PenstockError | OSError) -> str:
+    """Returns what went wrong in one line; of the system's errors what and where, not the number."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return " ".join(str(error).split())
 
 
 class _Parser(argparse.ArgumentParser):

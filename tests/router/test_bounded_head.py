@@ -46,6 +46,8 @@ def test_every_head_on_a_connection_may_be_that_large(connection: socket.socket)
 
 def test_a_large_body_is_none_of_its_business(connection: socket.socket) -> None:
     body = b'{"model": "auto", "messages": "%s"}' % (b"y" * 10 * MAX_HEAD_BYTES)
-    connection.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: %d\r\n\r\n" % len(body))
+    connection.sendall(
+        b"POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: %d\r\n\r\n" % len(body)
+    )
     connection.sendall(body)
     assert connection.recv(1000).startswith(b"HTTP/1.1 400 ")

@@ -213,6 +213,22 @@ def test_ctrl_c_while_the_packages_load_is_no_traceback(tmp_path: Path) -> None:
     assert (ended.returncode, ended.stdout, ended.stderr.decode()) == (130, b"", "penstock: interrupted\n")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, which is Linux's")
+def test_a_full_disk_behind_standard_output_is_told_in_words(tmp_path: Path) -> None:
+    write_models(tmp_path, "backends: {small: {type: fake}}")
+    with Path("/dev/full").open("wb") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "penstock", "check"],
+            cwd=tmp_path,
+            env=environment(),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            timeout=60,
+            check=False,
+        )
+    assert (ended.returncode, ended.stderr.decode()) == (1, "penstock: error: No space left on device\n")
+
+
 @pytest.mark.skipif(os.name == "nt", reason="pipes are different there")
 def test_a_reader_that_has_gone_is_no_traceback(tmp_path: Path) -> None:
     write_models(tmp_path, "backends: {small: {type: fake}}")
