@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from ..classifiers.canonical import canonical
 from .dataset import Dataset
 from .errors import TraceError
 from .evaluation import IntArray
@@ -53,7 +53,7 @@ def split_queries(dataset: Dataset, *, seed: int, val_share: float = 0.15, test_
     mark, `test_share` of the queries are drawn for test. Unless some are marked for validation,
     `val_share` of those for training are drawn for it.
 
-    Twins (queries of one group, or whose texts differ in case, space and punctuation only) are drawn
+    Twins (queries of one group, or whose texts look alike but for case, space and punctuation) are drawn
     together; a query whose twin is marked for a better protected part (test before validation
     before training) is left out. What is drawn depends on `seed` and on the query, not on
     the others or on their order, save that no part is left empty.
@@ -91,12 +91,12 @@ def split_queries(dataset: Dataset, *, seed: int, val_share: float = 0.15, test_
 
 
 def normalised(text: str) -> str:
-    """Returns the text with case, space and punctuation folded, the same for near-identical queries.
+    """Returns the text with case, space, look-alikes and punctuation folded, the same for near-identical queries.
 
     >>> normalised("What is  7 - 2 ?") == normalised("what is 7 - 2")
     True
     """
-    folded = unicodedata.normalize("NFKC", text).casefold()
+    folded = canonical(text).casefold()
     return _FOLDED.sub(" ", folded).strip() or folded
 
 

@@ -182,7 +182,13 @@ def test_indexes_are_ascending_integers() -> None:
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [("What is  2 + 2?", "what is 2 + 2"), ("“Quoted”, really", "quoted really"), ("ｆｕｌｌ width", "full  WIDTH.")],
+    [
+        ("What is  2 + 2?", "what is 2 + 2"),
+        ("“Quoted”, really", "quoted really"),
+        ("ｆｕｌｌ width", "full  WIDTH."),
+        ("name the capital", "n\N{CYRILLIC SMALL LETTER A}me the c\N{CYRILLIC SMALL LETTER A}pital"),
+        ("name the capital", "na\N{ZERO WIDTH SPACE}me the capital"),
+    ],
 )
 def test_near_identical_texts_are_normalised_alike(one: str, other: str) -> None:
     assert normalised(one) == normalised(other)
