@@ -18,7 +18,8 @@ from pathlib import Path
 
 from ..backends import PenstockError, Price, Usage, cost_usd
 from .errors import TraceError
-from .questions import KINDS, LEVELS, Question, Solution, make_question
+from .questions import KINDS, LEVELS, Question, make_question
+from .questions.solving import Solution
 from .rows import Trace
 from .split import normalised
 from .traces import write_traces
