@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -262,3 +263,21 @@ def test_the_sidecar_tells_of_verdicts_and_takes_none_for_an_escalation(good: Re
     assert seen["totals"]["escalated"] == 0
     assert 'penstock_moves_total{kind="escalate"}' not in metrics
     assert 'penstock_calls_total{backend="referee",result="ok"} 1' in metrics
+
+
+def test_replay_writes_whose_answer_a_call_judged(good: Refereed, tmp_path: Path) -> None:
+    save_artefact(good.trained, tmp_path / "artefact", training_data_sha256="", seed=0, metrics={})
+    write_traces(judged(traces_in_words(40, seed=9), 0.9), tmp_path / "t.jsonl")
+    backends = "".join(f"  {name}: {{type: fake}}\n" for name in (*good.test.backends, "referee"))
+    models = f"policies: {{auto: {{lam: 40, judge: referee, deny: [referee]}}}}\nbackends:\n{backends}"
+    (tmp_path / "models.yaml").write_text(models)
+    names = ("artefact", "t.jsonl", "models.yaml", "calls.csv")
+    artefact, traces, config, out = (str(tmp_path / name) for name in names)
+    assert main(["replay", artefact, traces, "--models", config, "--out", out, "--split", "all", "--quiet"]) == 0
+    with (tmp_path / "calls.csv").open() as file:
+        calls = list(csv.DictReader(file))
+    verdicts = [call for call in calls if call["judged"]]
+    assert verdicts
+    assert {call["backend"] for call in verdicts} == {"referee"}
+    assert {call["judged"] for call in verdicts} <= set(good.test.backends)
+    assert not any(call["backend"] == "referee" for call in calls if not call["judged"])

@@ -27,6 +27,7 @@ from .shared import (
 
 COLUMNS = ("query_id", "policy", "step", "backend", "confidence", "cost_usd", "final")
 STREAMED = ("given_up", "released_after")
+JUDGED = ("judged",)  # where a policy has a judge
 
 
 Replay = Callable[[Policy], Iterable[Replayed]]
@@ -80,6 +81,7 @@ class ReplayCommand:
                     label = lam_label(float(lam))
                     policies[label] = replace(base, name=label, lam=float(lam))
             columns = COLUMNS + STREAMED if options.streamed else COLUMNS
+            columns += JUDGED if any(policy.judge for policy in policies.values()) else ()
             replay = replayer.run_streamed if options.streamed else replayer.run
             n_rows = write_table(_rows(replayer, replay, list(policies.values()), progress), columns, options.out)
         print(f"{options.out}: {n_rows} calls, {dataset.n_queries} queries, {len(policies)} policies")
@@ -101,6 +103,7 @@ def _rows(
                     "confidence": step.confidence,
                     "cost_usd": step.cost_usd,
                     "final": place == outcome.chosen,
+                    "judged": step.judged,
                     "given_up": step.is_given_up,
                     "released_after": replayed.released_after if place == outcome.chosen else None,
                 }
