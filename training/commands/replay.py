@@ -80,8 +80,8 @@ class ReplayCommand:
                 for lam in sweep_lams(quality, cost, options.sweep):
                     label = lam_label(float(lam))
                     policies[label] = replace(base, name=label, lam=float(lam))
-            columns = COLUMNS + STREAMED if options.streamed else COLUMNS
-            columns += JUDGED if any(policy.judge for policy in policies.values()) else ()
+            streamed = STREAMED if options.streamed else ()
+            columns = (*COLUMNS, *streamed, *(JUDGED if any(policy.judge for policy in policies.values()) else ()))
             replay = replayer.run_streamed if options.streamed else replayer.run
             n_rows = write_table(_rows(replayer, replay, list(policies.values()), progress), columns, options.out)
         print(f"{options.out}: {n_rows} calls, {dataset.n_queries} queries, {len(policies)} policies")
