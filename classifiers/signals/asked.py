@@ -53,7 +53,7 @@ _ATOM = rf"(?:\d+(?:,\d+)*(?:\.\d+)?|[{_SIGNS}()])"
 _RUN = re.compile(rf"{_ATOM}(?: {{0,2}}{_ATOM})*", re.ASCII)
 _IS_SUM = re.compile(r"[\d)] *[-+*/×÷·] *[-\d(]")
 _DATE_OR_RANGE = re.compile(r"[\d.,]+(?:[-/][\d.,]+)+")  # 10-15, 1/2, 2024-05-06
-_NO_SUM_BEHIND = re.compile(r"[\w^{}\\\]!√∛]")  # x + 3, f(2) + 1: the tail of something longer
+_NO_SUM_BEHIND = re.compile(r"[\w^{}\\\]!√∛.,]")  # x + 3, f(2) + 1: the tail of something longer
 _NO_SUM_BEFORE = re.compile(r"[\w^{\\!%]| *= *[-\d(]")  # goes on, or is worked out already
 
 

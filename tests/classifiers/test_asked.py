@@ -48,6 +48,7 @@ def test_a_sum_is_found_in_signs_and_in_words(question: str, value: float) -> No
         "Eight boxes of nine pens arrive, three times as many as before.",
         "What is 25% of 80 + 20%?",
         "Notice that 31 * 37 = 1147. Which n gives 31n?",
+        "What is 1.2.3 + 4?",
         "What is 3 / 0?",
         "How do I write a loop?",
         "What is 3 + 4? " + "It matters a lot to me. " * 40,
