@@ -53,14 +53,12 @@ def usage_of_openai(counts: Any) -> Usage | None:
     reasoning_tokens = count_of(counts, "reasoning_tokens")
     if told := counts.get("completion_tokens_details"):
         reasoning_tokens = max(count_of(told, "reasoning_tokens"), reasoning_tokens)
-    details = counts.get("prompt_tokens_details")
-    cached_tokens = max(
-        count_of(details, "cached_tokens"),
-        count_of(counts, "prompt_cache_hit_tokens"),
-        count_of(counts, "cached_tokens"),
-    )
+    cached_tokens = max(count_of(counts, "prompt_cache_hit_tokens"), count_of(counts, "cached_tokens"))
+    written_tokens = 0
+    if told := counts.get("prompt_tokens_details"):
+        cached_tokens = max(count_of(told, "cached_tokens"), cached_tokens)
+        written_tokens = count_of(told, "cache_write_tokens")
     cached_tokens = min(cached_tokens, input_tokens)
-    written_tokens = count_of(details, "cache_write_tokens")
     uncounted = count_of(counts, "total_tokens") - input_tokens - output_tokens
     if uncounted > 0:
         output_tokens += uncounted
