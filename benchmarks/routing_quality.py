@@ -3,7 +3,8 @@
     python benchmarks/routing_quality.py [SET ...] [--data ../shared/data] [--out table.md]
 
 For every set: closed = (AIQ - hull) / (oracle - hull) of query-only routing and, where the traces carry answers, of the
-cascade, each with its 95 % paired bootstrap interval; beside them the mean-score router and, for two backends, APGR.
+cascade, each with its 95 % paired bootstrap interval; beside them the mean-score router, what the router alone saves at
+the best backend's score and, for two backends, APGR, CPT(50) and CPT(80).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from penstock.router import Pool
 from penstock.router.config import DEFAULT_POLICIES
 from penstock.training import build_dataset, evaluate, fit, read_traces, split_queries
 from penstock.training.bootstrap import Interval, curve_figures
-from penstock.training.metrics import apgr
+from penstock.training.metrics import apgr, cpt
 
 SETS = (
     "routellm_gsm8k",
@@ -47,8 +48,10 @@ _COLUMNS = (
     "cascade closed",
     "mean-score closed",
     "best plain",
+    "router saving at best",
     "APGR",
     "plain APGR",
+    "CPT(50) / CPT(80)",
     "fit, s",
 )
 HEADER = f"| {' | '.join(_COLUMNS)} |\n{'|---' * len(_COLUMNS)}|"
@@ -76,31 +79,35 @@ def row_of(name: str, path: Path, *, seed: int) -> str:
         title=name,
         train=dataset.take(split.learned),
     )
-    figures = {f.name: f.gap_closed for f in curve_figures(evaluation.curves, test.quality, test.cost_usd)}
+    figures = {f.name: f for f in curve_figures(evaluation.curves, test.quality, test.cost_usd)}
     plain, plain_apgr = PLAIN.get(name, (None, None))
-    pair = "-"
+    pair = shares = "-"
     if test.n_backends == 2:
         weak = int(np.nanmean(test.quality, axis=0).argmin())
         win = evaluation.estimated_quality[:, 1 - weak] - evaluation.estimated_quality[:, weak]
-        pair = f"{apgr(win, test.quality[:, weak], test.quality[:, 1 - weak]):.3f}"
+        scores = test.quality[:, weak], test.quality[:, 1 - weak]
+        pair = f"{apgr(win, *scores):.3f}"
+        shares = f"{cpt(win, *scores, 50):.1f} / {cpt(win, *scores, 80):.1f}"
     cells = (
         name,
         f"{dataset.n_queries} x {dataset.n_backends}",
         fitted.trained.model.classifier,
-        shown(figures["router"]),
-        shown(figures.get("cascade")),
-        shown(figures["mean-score"]),
+        shown(figures["router"].gap_closed),
+        shown(figures["cascade"].gap_closed) if "cascade" in figures else "-",
+        shown(figures["mean-score"].gap_closed),
         "-" if plain is None else f"{plain:.3f}",
+        shown(figures["router"].saving_at_best),
         pair,
         "-" if plain_apgr is None else f"{plain_apgr:.3f}",
+        shares,
         f"{fit_s:.1f}",
     )
     return "| " + " | ".join(cells) + " |"
 
 
-def shown(figure: Interval | None) -> str:
+def shown(figure: Interval) -> str:
     """Returns a figure with its interval."""
-    return "-" if figure is None else f"{figure.value:.3f} [{figure.low:.3f}, {figure.high:.3f}]"
+    return f"{figure.value:.3f} [{figure.low:.3f}, {figure.high:.3f}]"
 
 
 if __name__ == "__main__":
