@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from .logprobs import TokenLogprob, align
+from .logprobs import TokenLogprob, align, alternatives_of
 from .thinking import ThinkSplitter
 from .types import Chunk, Completion, Query, Usage
 from .usage import estimated_usage
@@ -27,7 +27,7 @@ class Assembly:
         self._reasoning: list[str] = []
         self._calls: dict[int, _Call] = {}
         self._logprobs: list[TokenLogprob] | None = []
-        self._fresh: list[float] = []  # of tokens that no chunk has told yet
+        self._fresh: list[TokenLogprob] = []  # that no chunk has told yet
         self.finish_reason: str | None = None
         self.is_refusal = False  # the model declined in so many words
         self.usage: Usage | None = None
@@ -52,7 +52,7 @@ class Assembly:
             self._logprobs = None
         elif self._logprobs is not None:
             self._logprobs += tokens
-            self._fresh += [token.logprob for token in tokens]
+            self._fresh += tokens
 
     def end(self) -> Chunk | None:
         """Returns the chunk for what was held back."""
@@ -73,6 +73,7 @@ class Assembly:
         text = "".join(self._text)
         calls = tuple([self._calls[index].as_message() for index in sorted(self._calls)])
         tokens = align(self._logprobs, text) if self._logprobs else None
+        entropies, margins = alternatives_of(tokens or ()) or (None, None)
         reason = "content_filter" if self.is_refusal else self.finish_reason or "stop"
         completion = Completion(
             text=text,
@@ -80,6 +81,8 @@ class Assembly:
             tool_calls=calls,
             finish_reason="tool_calls" if calls and reason == "stop" else reason,
             logprobs=tuple(token.logprob for token in tokens) if tokens else None,
+            entropies=entropies,
+            margins=margins,
             tokens=tuple(token.text for token in tokens) if tokens else None,
             model=self.model,
             latency_s=latency_s,
@@ -96,11 +99,19 @@ class Assembly:
             self._text.append(text)
         if reasoning:
             self._reasoning.append(reasoning)
-        logprobs: tuple[float, ...] = ()
-        if self._fresh:
-            # As in the completion, those of the reasoning are not told.
-            logprobs, self._fresh = () if reasoning else tuple(self._fresh), []
-        return Chunk(text=text, reasoning=reasoning, tool_calls=tool_calls, logprobs=logprobs)
+        if not self._fresh:
+            return Chunk(text=text, reasoning=reasoning, tool_calls=tool_calls)
+        # As in the completion, those of the reasoning are not told.
+        tokens, self._fresh = [] if reasoning else self._fresh, []
+        entropies, margins = alternatives_of(tokens) or ((), ())
+        return Chunk(
+            text=text,
+            reasoning=reasoning,
+            tool_calls=tool_calls,
+            logprobs=tuple([token.logprob for token in tokens]),
+            entropies=entropies,
+            margins=margins,
+        )
 
     def _add_call(self, delta: Mapping[str, Any]) -> Mapping[str, Any]:
         """Takes one delta of a tool call and returns it in the OpenAI form, with the index it belongs to."""

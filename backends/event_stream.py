@@ -125,5 +125,7 @@ class _Wording:
                 tool_calls=tuple(call for chunk in chunks for call in chunk.tool_calls),
                 events=tuple(events),
                 logprobs=tuple(logprob for chunk in chunks for logprob in chunk.logprobs),
+                entropies=tuple(entropy for chunk in chunks for entropy in chunk.entropies),
+                margins=tuple(margin for chunk in chunks for margin in chunk.margins),
             )
         ]

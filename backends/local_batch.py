@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from .local_memory import Memory, stack
 from .local_model import LocalModel
 from .local_row import Row
-from .local_sampling import choose_tokens
+from .local_sampling import Choice, choose_tokens
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,8 +22,7 @@ class Step(NamedTuple):
     """What one row got."""
 
     row: Row
-    token: int
-    logprob: float  # natural logarithm, at temperature 1 and before filters
+    choice: Choice
 
 
 class Batch:
@@ -75,10 +74,9 @@ class Batch:
         logits = self._forward(tokens, self._memories[0].cache, mask=mask, positions=positions)[:, -1]
         # Each row's memory has grown by one at its end; the padding before it stays.
         self._memories = [replace(memory, stop=memory.stop + 1) for memory in self._memories]
-        chosen, logprobs = choose_tokens(logits, [row.sampler for row in self._rows])
-        chosen = [row.directed(token) for row, token in zip(self._rows, chosen, strict=True)]
-        self._last = chosen
-        return [Step(*step) for step in zip(self._rows, chosen, logprobs, strict=True)]
+        steps = _steps(self._rows, logits)
+        self._last = [step.choice.token for step in steps]
+        return steps
 
     def _groups(self, rows: Sequence[Row]) -> Iterator[list[Row]]:
         """Yields the rows whose prompts are read together."""
@@ -106,13 +104,12 @@ class Batch:
         keep = torch.tensor(ends, device=self._model.device) if is_trimmed else None
         logits = self._forward(torch.tensor(padded, device=self._model.device), cache, keep=keep)
         after = logits[range(len(rows)), [ends.index(length - 1) for length in lengths]]
-        chosen, logprobs = choose_tokens(after, [row.sampler for row in rows])
-        chosen = [row.directed(token) for row, token in zip(rows, chosen, strict=True)]
+        steps = _steps(rows, after)
         self._rows += rows
-        self._last += chosen
+        self._last += [step.choice.token for step in steps]
         self._memories += [Memory(cache=cache, row=row, start=0, stop=length) for row, length in enumerate(lengths)]
         self._is_stacked = False
-        return [Step(*step) for step in zip(rows, chosen, logprobs, strict=True)]
+        return steps
 
     def _leave(self) -> None:
         """Drops the rows that are done."""
@@ -142,3 +139,11 @@ class Batch:
             arguments["logits_to_keep"] = keep
         logits: Tensor = self._model.network(**arguments).logits
         return logits
+
+
+def _steps(rows: Sequence[Row], logits: Tensor) -> list[Step]:
+    """Returns what each row gets after its last token; `logits` is (rows, vocabulary)."""
+    choices = choose_tokens(logits, [row.sampler for row in rows])
+    return [
+        Step(row, choice._replace(token=row.directed(choice.token))) for row, choice in zip(rows, choices, strict=True)
+    ]

@@ -8,7 +8,7 @@ from typing import Any
 from .errors import BackendError, ContextTooLong, InvalidRequest
 from .local_model import LocalModel
 from .local_prompt import render_prompt
-from .local_sampling import Sampler, read_sampling
+from .local_sampling import Choice, Sampler, read_sampling
 from .local_text import TranscriptWriter
 from .spec import BackendSpec
 from .thinking import CLOSING, OPENING
@@ -66,7 +66,7 @@ class Row:
         self._budget = reasoning_budget
         self._closing = list(closing)  # the tokens that end the reasoning; each is forced once
         self._n_tokens = 0
-        self._fresh: list[float] = []  # log-probabilities of tokens that no piece has told yet
+        self._fresh: list[Choice] = []  # that no piece has told yet
         self._is_finished = False
 
     @property
@@ -82,16 +82,19 @@ class Row:
         is_spent = self._budget is not None and self._n_tokens >= self._budget
         return self._closing.pop(0) if is_spent and self._closing and self._writer.is_reasoning else token
 
-    def accept(self, token: int, logprob: float) -> None:
+    def accept(self, choice: Choice) -> None:
         """Takes the next token and delivers what it makes certain; the first one always shows a sign of life."""
         self._n_tokens += 1
-        if token in self._ends:
+        if choice.token in self._ends:
             self._finish("stop")
             return
-        reasoning, text = self._writer.push(token, logprob)
-        self._fresh.append(logprob)
+        reasoning, text = self._writer.push(choice)
+        self._fresh.append(choice)
         if reasoning or text or self._n_tokens == 1:
-            self.call.deliver(Chunk(reasoning=reasoning, text=text, logprobs=tuple(self._fresh)))
+            _, logprobs, entropies, margins = zip(*self._fresh, strict=True)
+            self.call.deliver(
+                Chunk(reasoning=reasoning, text=text, logprobs=logprobs, entropies=entropies, margins=margins)
+            )
             self._fresh.clear()
         if self._writer.is_stopped:
             self._finish("stop")
@@ -116,6 +119,8 @@ class Row:
             ),
             logprobs=transcript.logprobs,
             reasoning_logprobs=transcript.reasoning_logprobs or None,
+            entropies=transcript.entropies,
+            margins=transcript.margins,
             tokens=transcript.tokens,
             model=self.call.spec.model,
         )

@@ -5,12 +5,14 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .errors import InvalidRequest
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+_LEAST = -1e4  # log-probability of what cannot be, a number so that it can be summed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,12 +92,19 @@ class Sampler:
         scores[seen] = torch.where(values > 0, values / penalty, values * penalty)
 
 
-def choose_tokens(logits: Tensor, samplers: Sequence[Sampler]) -> tuple[list[int], list[float]]:
-    """Returns each row's next token and its log-probability; `logits` is (rows, vocabulary).
+class Choice(NamedTuple):
+    """One row's next token, and what the model thought of it: temperature 1, before any penalty or filter."""
 
-    The log-probability is the natural logarithm under the model's own distribution: temperature 1,
-    before any penalty or filter.
-    """
+    token: int
+    logprob: float  # natural logarithm
+    entropy: float  # in nats, of the model's distribution
+    margin: float  # log-probability of the likeliest token less that of the second
+
+
+def choose_tokens(logits: Tensor, samplers: Sequence[Sampler]) -> list[Choice]:
+    """Returns each row's choice; `logits` is (rows, vocabulary)."""
+    import torch
+
     logits = logits.float()
     scores = logits
     penalised = [row for row, sampler in enumerate(samplers) if sampler.sampling.repetition_penalty != 1]
@@ -107,11 +116,13 @@ def choose_tokens(logits: Tensor, samplers: Sequence[Sampler]) -> tuple[list[int
     drawn = [row for row, sampler in enumerate(samplers) if sampler.sampling.temperature > 0]
     if drawn:
         chosen[drawn] = _draw(scores[drawn], [samplers[row] for row in drawn])
-    logprobs = (logits.gather(-1, chosen[:, None])[:, 0] - logits.logsumexp(-1)).clamp(max=0)  # rounding may pass 0
-    tokens: list[int] = chosen.tolist()
-    for sampler, token in zip(samplers, tokens, strict=True):
-        sampler.see(token)
-    return tokens, logprobs.tolist()
+    own = logits.log_softmax(-1).clamp(min=_LEAST, max=0)  # rounding may pass 0; a token may be ruled out
+    first, second = own.topk(2).values.unbind(-1)
+    numbers = torch.stack([own.gather(-1, chosen[:, None])[:, 0], -(own.exp() * own).sum(-1), first - second])
+    choices = [Choice(*each) for each in zip(chosen.tolist(), *numbers.tolist(), strict=True)]
+    for sampler, choice in zip(samplers, choices, strict=True):
+        sampler.see(choice.token)
+    return choices
 
 
 def _draw(scores: Tensor, samplers: Sequence[Sampler]) -> Tensor:

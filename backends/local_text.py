@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
+from .local_sampling import Choice
 from .thinking import ThinkSplitter
 
 BROKEN = "\N{REPLACEMENT CHARACTER}"  # what decoders write for bytes that are no character (yet)
@@ -90,7 +91,9 @@ class Transcript:
     text: str
     reasoning: str
     tokens: tuple[str, ...]  # of the answer; joined they are `text`
-    logprobs: tuple[float, ...]  # one per token of the answer
+    logprobs: tuple[float, ...]  # one per token of the answer; likewise the next two
+    entropies: tuple[float, ...]
+    margins: tuple[float, ...]
     reasoning_logprobs: tuple[float, ...]  # one per token before it
     reasoning_tokens: int  # up to the first token of the answer: thinking, its tags, space between
 
@@ -115,7 +118,7 @@ class TranscriptWriter:
         self._n_uncut = 0  # characters of the answer before stop strings cut it
         self._n_shown = 0
         self._n_pending = 0  # tokens whose text has not come out yet
-        self._logprobs: list[float] = []
+        self._choices: list[Choice] = []
         self._spans: list[tuple[int, int, bool]] = []  # first and last character of each token; does it carry them
 
     @property
@@ -123,13 +126,13 @@ class TranscriptWriter:
         """Whether the answer has reached a stop string."""
         return self._stops.is_reached
 
-    def push(self, token: int, logprob: float) -> tuple[str, str]:
-        """Returns the reasoning and the answer that `token` makes certain."""
-        self._logprobs.append(logprob)
+    def push(self, choice: Choice) -> tuple[str, str]:
+        """Returns the reasoning and the answer that the next token makes certain."""
+        self._choices.append(choice)
         self._n_pending += 1
-        if token in self._hidden_tokens:
+        if choice.token in self._hidden_tokens:
             return "", ""
-        piece = self._text.push(token)
+        piece = self._text.push(choice.token)
         if not piece:
             return "", ""
         self._place(piece)
@@ -155,19 +158,23 @@ class TranscriptWriter:
         shown, text = "".join(self._shown), "".join(self._answer)
         start = len(shown) - self._n_uncut  # the answer is always the end of what is shown
         end = start + len(text)
-        tokens, logprobs, before = [], [], []
-        for (first, last, is_carrier), logprob in zip(self._spans, self._logprobs, strict=True):
+        tokens: list[str] = []
+        chosen: list[Choice] = []
+        before: list[Choice] = []
+        for (first, last, is_carrier), choice in zip(self._spans, self._choices, strict=True):
             if last > start and first < end:
                 tokens.append(shown[max(first, start) : min(last, end)] if is_carrier else "")
-                logprobs.append(logprob)
+                chosen.append(choice)
             elif start and last <= start:
-                before.append(logprob)
+                before.append(choice)
         return Transcript(
             text=text,
             reasoning="".join(self._reasoning),
             tokens=tuple(tokens),
-            logprobs=tuple(logprobs),
-            reasoning_logprobs=tuple(before),
+            logprobs=tuple(choice.logprob for choice in chosen),
+            entropies=tuple(choice.entropy for choice in chosen),
+            margins=tuple(choice.margin for choice in chosen),
+            reasoning_logprobs=tuple(choice.logprob for choice in before),
             reasoning_tokens=len(before),
         )
 

@@ -103,7 +103,7 @@ class Worker:
 
 def _hand_out(steps: list[Step]) -> None:
     for step in steps:
-        step.row.accept(step.token, step.logprob)
+        step.row.accept(step.choice)
 
 
 _lock = threading.Lock()

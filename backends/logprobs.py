@@ -11,11 +11,19 @@ _SPECIAL = re.compile(rb"\s*(?:<\|[^|<>]*\|>|</?s>|<[a-z_]+>|\[/?INST\])?\s*")
 
 
 class TokenLogprob(NamedTuple):
-    """One generated token: its text, its bytes, and the natural log of its probability."""
+    """One generated token: its text, its bytes, the natural log of its probability, and what else was likely there."""
 
     text: str
     raw: bytes
     logprob: float
+    alternatives: Alternatives | None = None  # None: not told
+
+
+class Alternatives(NamedTuple):
+    """How open the choice of one token was."""
+
+    entropy: float  # in nats
+    margin: float  # log-probability of the likeliest token less that of the second
 
 
 def read_logprobs(content: Any) -> list[TokenLogprob] | None:
@@ -35,6 +43,19 @@ def read_logprobs(content: Any) -> list[TokenLogprob] | None:
             {"content": [{"token": text, "logprob": number} for text, number in zip(texts, numbers, strict=True)]}
         )
     return None
+
+
+def alternatives_of(tokens: Sequence[TokenLogprob]) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    """Returns entropies and margins, one a token each; None where one token lacks them, or there is no token.
+
+    >>> sure, torn = Alternatives(0.0, 9.0), Alternatives(0.7, 0.1)
+    >>> alternatives_of([TokenLogprob("39", b"39", -0.1, sure), TokenLogprob("1", b"1", -0.7, torn)])
+    ((0.0, 0.7), (9.0, 0.1))
+    """
+    known = [token.alternatives for token in tokens if token.alternatives is not None]
+    if not known or len(known) < len(tokens):
+        return None
+    return tuple(each.entropy for each in known), tuple(each.margin for each in known)
 
 
 def align(tokens: Sequence[TokenLogprob], answer: str) -> list[TokenLogprob] | None:
@@ -82,4 +103,27 @@ def _read_entry(entry: Any) -> TokenLogprob | None:
         encoded = bytes(raw) if isinstance(raw, list) else text.encode("utf-8", "replace")
     except (TypeError, ValueError):
         return None
-    return TokenLogprob(text, encoded, min(float(logprob), 0.0))
+    return TokenLogprob(text, encoded, min(float(logprob), 0.0), _read_alternatives(entry.get("top_logprobs")))
+
+
+def _read_alternatives(listed: Any) -> Alternatives | None:
+    """Returns what the likeliest tokens of one place tell; None where fewer than two are listed, or one is no number.
+
+    Those that are not listed are taken together as one, so that the entropy is never above the true one (Cover and
+    Thomas 2006, "Elements of Information Theory", chapter 2: grouping outcomes lowers entropy).
+    """
+    if not isinstance(listed, list) or len(listed) < 2:
+        return None
+    logprobs = [entry.get("logprob") if isinstance(entry, Mapping) else None for entry in listed]
+    values = [min(float(value), 0.0) for value in logprobs if isinstance(value, int | float) and not math.isnan(value)]
+    if len(values) < len(listed):
+        return None
+    values.sort(reverse=True)
+    entropy, rest = 0.0, 1.0
+    for value in values:
+        probability = math.exp(value)
+        entropy -= probability * value if probability else 0.0
+        rest -= probability
+    if rest > 0:
+        entropy -= rest * math.log(rest)
+    return Alternatives(entropy, values[0] - values[1])

@@ -25,13 +25,16 @@ THINKING = ("tagged", "starts_inside", "untagged")
 # Models of these names take `max_completion_tokens` only; everything else understands `max_tokens`.
 _NEW_LIMIT = re.compile(r"(?:^|/)(?:o\d|gpt-[5-9])", re.IGNORECASE)
 # What may be left out, should the provider refuse it: what we add ourselves, and what only tunes the sampling.
-_OURS = ("logprobs", "stream_options")
+_OURS = ("logprobs", "top_logprobs", "stream_options")
+_N_ALTERNATIVES = 5  # tokens told for each place: what every server that tells any is known to allow
 _SAMPLING = ("temperature", "top_p", "presence_penalty", "frequency_penalty")
 _REFUSAL = re.compile(
     r"not (?:currently )?(?:be )?(?:support|allow|permit|available|enabled)|unsupported|unrecogni[sz]ed|unknown"
     r"|unexpected|extra (?:inputs|fields)|deprecated|cannot both",
     re.IGNORECASE,
 )
+# What is said by a server that tells fewer alternatives to a token than we ask for.
+_TOO_MANY = re.compile(r"logprobs\b.*(?:greater|less|most|between|exceed|max|range)", re.IGNORECASE | re.DOTALL)
 
 
 class OpenAIBackend(NetworkBackend):
@@ -91,8 +94,9 @@ class OpenAIBackend(NetworkBackend):
         self._set_limit(payload)
         if query.reasoning_budget is not None and self._budget_path != [""]:
             _put(payload, self._budget_path, query.reasoning_budget)
-        if spec.supports is not None and "logprobs" in spec.supports:
-            payload.setdefault("logprobs", True)
+        if spec.supports is not None and "logprobs" in spec.supports and "logprobs" not in payload:
+            payload["logprobs"] = True
+            payload.setdefault("top_logprobs", _N_ALTERNATIVES)
         payload.pop("stream", None)
         options = payload.pop("stream_options", None) or {}
         if is_stream:
@@ -122,6 +126,9 @@ class OpenAIBackend(NetworkBackend):
         said = error.provider_message
         if error.status not in (400, 403, 422, 500, 501):
             return None
+        if _TOO_MANY.search(said) and "top_logprobs" in payload and "top_logprobs" not in query.params:
+            self._leave_out("top_logprobs", error)
+            return query
         wanted = reasoning_wanted(said)
         # Learned once: a provider that wants first one and then the other is not understood.
         if wanted is not None and self._reasoning_back == "own":

@@ -106,15 +106,17 @@ def _completion_of(row: Mapping[str, Any]) -> Completion:
             **{column: int(count or 0) for column, count in counts.items()},
             is_estimated=counts["input_tokens"] is None or counts["output_tokens"] is None,
         ),
-        logprobs=_logprobs(row, "logprobs"),
-        reasoning_logprobs=_logprobs(row, "reasoning_logprobs"),
+        logprobs=_numbers(row, "logprobs"),
+        reasoning_logprobs=_numbers(row, "reasoning_logprobs"),
+        entropies=_numbers(row, "entropies"),
+        margins=_numbers(row, "margins"),
         model=row["backend"],
         latency_s=_number(row, "latency_s") or 0.0,
         cost_usd=_number(row, "cost_usd"),
     )
 
 
-def _logprobs(row: Mapping[str, Any], column: str) -> tuple[float, ...] | None:
+def _numbers(row: Mapping[str, Any], column: str) -> tuple[float, ...] | None:
     values = row.get(column)
     if isinstance(values, str):
         values = orjson.loads(values)

@@ -143,6 +143,8 @@ class Completion:
     usage: Usage = Usage()
     logprobs: tuple[float, ...] | None = None  # natural log, one per answer token, no reasoning
     reasoning_logprobs: tuple[float, ...] | None = None  # likewise of the reasoning's tokens; few backends tell them
+    entropies: tuple[float, ...] | None = None  # nats, of what could have stood in place of each answer token
+    margins: tuple[float, ...] | None = None  # log-probability there of the likeliest token less the second's
     tokens: tuple[str, ...] | None = None  # the answer tokens that `logprobs` belong to
     model: str = ""  # as the provider names it
     latency_s: float = 0.0
@@ -161,6 +163,8 @@ class Chunk:
     tool_calls: tuple[Mapping[str, Any], ...] = ()  # deltas in the OpenAI form, with `index`
     events: tuple[Event, ...] = ()  # the same in the provider's words, where the query's are its format
     logprobs: tuple[float, ...] = ()  # natural log, of the tokens since the last piece: the answer's, if it has text
+    entropies: tuple[float, ...] = ()  # of the same tokens, where known; likewise the next
+    margins: tuple[float, ...] = ()
     completion: Completion | None = None
 
 

@@ -52,7 +52,7 @@ KINDS = {
         "code_tests", "quotes",
     ),
     AGREEMENT: (),
-    "log-probabilities": ("logprobs", "sequence", "reasoning"),
+    "log-probabilities": ("logprobs", "alternatives", "sequence", "reasoning"),
 }  # fmt: skip
 
 

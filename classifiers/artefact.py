@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .escalation import Escalation
     from .model import QueryModel
 
-SCHEMA = 8  # raise it with every change of what is stored
+SCHEMA = 9  # raise it with every change of what is stored
 _MANIFEST = "manifest.json"
 _WEIGHTS = "weights.safetensors"
 _SET_ASIDE = "weights.safetensors.old"

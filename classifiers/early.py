@@ -51,17 +51,21 @@ class EarlyConfidence:
 
 
 def beginning(completion: Completion, n_signs: int) -> Completion:
-    """Returns the first signs of an answer, with its reasoning, and as large a share of its log-probabilities.
+    """Returns the first signs of an answer, with its reasoning, and as large a share of what is known of its tokens.
 
     >>> beginning(Completion(text="It is 391.", logprobs=(-0.1, -0.2)), 5).logprobs
     (-0.1,)
     """
-    text, logprobs = completion.text, completion.logprobs
-    if logprobs:
-        logprobs = logprobs[: round(len(logprobs) * n_signs / len(text))]
+    share = n_signs / max(len(completion.text), 1)
+
+    def begun(values: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        return values and values[: round(len(values) * share)]
+
     return Completion(
-        text=text[:n_signs],
+        text=completion.text[:n_signs],
         reasoning=completion.reasoning,
-        logprobs=logprobs,
+        logprobs=begun(completion.logprobs),
         reasoning_logprobs=completion.reasoning_logprobs,
+        entropies=begun(completion.entropies),
+        margins=begun(completion.margins),
     )

@@ -82,6 +82,8 @@ class PlainContent:
             "response": self._redacted(completion.text),
             "logprobs": completion.logprobs,
             "reasoning_logprobs": completion.reasoning_logprobs,
+            "entropies": completion.entropies,
+            "margins": completion.margins,
         }
 
     def _redacted(self, value: Any) -> Any:

@@ -43,6 +43,8 @@ class Hold:
         self._text: list[str] = []
         self._reasoning: list[str] = []
         self._logprobs: list[float] = []
+        self._entropies: list[float] = []
+        self._margins: list[float] = []
         self._reasoning_logprobs: list[float] = []
         self._n_signs = 0
         self._checkpoint: int | None = None  # the last one that was looked at
@@ -58,7 +60,7 @@ class Hold:
         if chunk.reasoning:
             self._reasoning.append(chunk.reasoning)
         if chunk.logprobs:
-            (self._logprobs if chunk.text else self._reasoning_logprobs).extend(chunk.logprobs)
+            self._note_tokens(chunk)
         self._can_judge = self._can_judge and not chunk.tool_calls
         checkpoint = self._early.checkpoint(self._n_signs)
         if checkpoint is None or checkpoint == self._checkpoint or not self._can_judge:
@@ -84,7 +86,17 @@ class Hold:
             reasoning="".join(self._reasoning),
             logprobs=tuple(self._logprobs) or None,
             reasoning_logprobs=tuple(self._reasoning_logprobs) or None,
+            entropies=tuple(self._entropies) or None,
+            margins=tuple(self._margins) or None,
         )
+
+    def _note_tokens(self, chunk: Chunk) -> None:
+        if not chunk.text:
+            self._reasoning_logprobs += chunk.logprobs
+            return
+        self._logprobs += chunk.logprobs
+        self._entropies += chunk.entropies
+        self._margins += chunk.margins
 
     def _verdict(self) -> Verdict:
         if self.confidence <= self._early.give_up:

@@ -17,7 +17,7 @@ from .prompts import Prompt
 from .rows import Trace
 
 _MOST_FAILURES_IN_A_ROW = 20  # each after all its retries: the backend is down, and the others need not wait for it
-_LEAST_LOGPROB = -1e9  # minus infinity, which JSON cannot hold
+_MOST = 1e9  # infinity, which JSON cannot hold
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -264,8 +264,10 @@ def trace_of(job: Job, completion: Completion) -> Trace:
         reasoning_tokens=usage.reasoning_tokens,
         latency_s=completion.latency_s,
         response=completion.text.encode("utf-8", "replace").decode(),  # half surrogate pairs fit no file
-        logprobs=_bounded(completion.logprobs),
-        reasoning_logprobs=_bounded(completion.reasoning_logprobs),
+        logprobs=_bounded(completion.logprobs, -_MOST, 0.0),
+        reasoning_logprobs=_bounded(completion.reasoning_logprobs, -_MOST, 0.0),
+        entropies=_bounded(completion.entropies, 0.0, _MOST),
+        margins=_bounded(completion.margins, 0.0, _MOST),
         task=prompt.task,
         dataset=prompt.dataset,
         split=prompt.split,
@@ -273,8 +275,8 @@ def trace_of(job: Job, completion: Completion) -> Trace:
     )
 
 
-def _bounded(logprobs: Sequence[float] | None) -> tuple[float, ...] | None:
+def _bounded(values: Sequence[float] | None, lowest: float, highest: float) -> tuple[float, ...] | None:
     """Returns them as JSON can hold them; None where one is not a number."""
-    if logprobs is None or any(math.isnan(value) for value in logprobs):
+    if values is None or any(math.isnan(value) for value in values):
         return None
-    return tuple(min(max(value, _LEAST_LOGPROB), 0.0) for value in logprobs)
+    return tuple(min(max(value, lowest), highest) for value in values)

@@ -123,6 +123,8 @@ def completion_of(trace: Trace) -> Completion | None:
         usage=usage,
         logprobs=trace.logprobs,
         reasoning_logprobs=trace.reasoning_logprobs,
+        entropies=trace.entropies,
+        margins=trace.margins,
         model=trace.backend,
         latency_s=trace.latency_s or 0.0,
         cost_usd=trace.cost_usd,

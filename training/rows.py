@@ -27,6 +27,8 @@ COLUMNS = (
     "response",
     "logprobs",
     "reasoning_logprobs",
+    "entropies",
+    "margins",
     "task",
     "dataset",
     "split",
@@ -58,7 +60,7 @@ NUMBERS = frozenset(
 )  # of these, text holds the decimal form
 
 _MOST = 1e9  # dollars or seconds of one call; more is a slip of the pen and would drown all others
-_ROUNDING = 1e-6  # how far above its bound a score or a log-probability may be, from adding floats
+_ROUNDING = 1e-6  # how far beyond its bound a score or a log-probability may be, from adding floats
 
 _repr = reprlib.Repr()
 _repr.maxstring = _repr.maxother = _repr.maxlong = 80
@@ -92,6 +94,8 @@ class Trace:
     response: str | None = None
     logprobs: tuple[float, ...] | None = None  # natural log, of the answer tokens only
     reasoning_logprobs: tuple[float, ...] | None = None  # likewise, of the reasoning tokens
+    entropies: tuple[float, ...] | None = None  # in nats, of the choice of each answer token
+    margins: tuple[float, ...] | None = None  # log-probability there of the likeliest token less the second's
     messages: tuple[Message, ...] | None = None  # where the query is more than one user message
     task: str = ""
     dataset: str = ""
@@ -130,8 +134,10 @@ def parse_trace(values: Values) -> Trace:
         reasoning_tokens=parse_count(values, "reasoning_tokens"),
         latency_s=parse_amount(values, "latency_s"),
         response=parse_text(values, "response"),
-        logprobs=_parse_logprobs(values, "logprobs"),
-        reasoning_logprobs=_parse_logprobs(values, "reasoning_logprobs"),
+        logprobs=_parse_logs(values, "logprobs"),
+        reasoning_logprobs=_parse_logs(values, "reasoning_logprobs"),
+        entropies=_parse_amounts(values, "entropies"),
+        margins=_parse_amounts(values, "margins"),
         messages=messages,
         task=parse_text(values, "task") or "",
         dataset=parse_text(values, "dataset") or "",
@@ -272,19 +278,30 @@ def _parse_messages(values: Values) -> tuple[Message, ...] | None:
         raise BadRow(f"column messages: {shown(value)}: {error}") from error
 
 
-def _parse_logprobs(values: Values, column: str) -> tuple[float, ...] | None:
+def _parse_logs(values: Values, column: str) -> tuple[float, ...] | None:
+    return _parse_numbers(values, column, -math.inf, 0.0, "natural logs, up to 0")
+
+
+def _parse_amounts(values: Values, column: str) -> tuple[float, ...] | None:
+    return _parse_numbers(values, column, 0.0, math.inf, "numbers from 0 up")
+
+
+def _parse_numbers(
+    values: Values, column: str, lowest: float, highest: float, allowed: str
+) -> tuple[float, ...] | None:
+    """Returns one number a token, within the bounds."""
     value = values.get(column)
     if value is None:
         return None
-    logprobs = _parse_json(value)
-    if not isinstance(logprobs, list | tuple):
-        raise BadRow(f"column {column}: {shown(value)}; expected a list of numbers up to 0")
+    numbers = _parse_json(value)
+    if not isinstance(numbers, list | tuple):
+        raise BadRow(f"column {column}: {shown(value)}; expected a list of {allowed}")
     parsed = []
-    for position, item in enumerate(logprobs):
+    for position, item in enumerate(numbers):
         number = _number(item)
-        if number is None or not -math.inf < number <= _ROUNDING:
-            raise BadRow(f"column {column}: {shown(item)} at position {position}; expected natural logs, up to 0")
-        parsed.append(min(number, 0.0))
+        if number is None or not math.isfinite(number) or not lowest - _ROUNDING <= number <= highest + _ROUNDING:
+            raise BadRow(f"column {column}: {shown(item)} at position {position}; expected {allowed}")
+        parsed.append(min(max(number, lowest), highest))
     return tuple(parsed)
 
 

@@ -19,6 +19,7 @@ SIGNALS = {
     "shape": "penstock.classifiers.signals.shape:ShapeSignal",
     "language": "penstock.classifiers.signals.language:LanguageSignal",
     "logprobs": "penstock.classifiers.signals.logprobs:LogprobSignal",
+    "alternatives": "penstock.classifiers.signals.alternatives:AlternativesSignal",
     "sequence": "penstock.classifiers.signals.sequence:SequenceSignal",
     "reasoning": "penstock.classifiers.signals.reasoning:ReasoningSignal",
     "arithmetic": "penstock.classifiers.signals.arithmetic:ArithmeticVerifier",
@@ -39,7 +40,7 @@ SIGNALS = {
 }
 
 # Those that tell something of an answer that has only begun; the others ask how it ends.
-EARLY = ("shape", "logprobs", "sequence", "reasoning", "arithmetic", "working", "repetition")
+EARLY = ("shape", "logprobs", "alternatives", "sequence", "reasoning", "arithmetic", "working", "repetition")
 
 
 class Signal(Protocol):

@@ -42,7 +42,7 @@ class LogprobSignal:
         if not completion.logprobs:
             return (math.nan,) * len(self.names)
         values = bounded(completion.logprobs)
-        final = values[_is_final(completion, len(values))]
+        final = values[is_final(completion, len(values))]
         return (
             float(values.mean()),
             float(values.min()),
@@ -72,7 +72,7 @@ def lowest_window(values: NDArray[np.float64]) -> float:
     return float((sums[width:] - sums[:-width]).min() / width)
 
 
-def _is_final(completion: Completion, n_tokens: int) -> NDArray[np.bool_]:
+def is_final(completion: Completion, n_tokens: int) -> NDArray[np.bool_]:
     """Returns which tokens state the final answer, (n_tokens,).
 
     Where the backend does not tell the tokens' texts, all are taken to be equally long.
@@ -85,5 +85,5 @@ def _is_final(completion: Completion, n_tokens: int) -> NDArray[np.bool_]:
         lengths = np.array([len(token) for token in completion.tokens], dtype=np.float64)
     ends = np.cumsum(lengths) * (len(completion.text) / lengths.sum())
     starts = np.concatenate([[0.0], ends[:-1]])
-    is_final: NDArray[np.bool_] = (starts < span[1] - 1e-6) & (ends > span[0] + 1e-6)
-    return is_final
+    states_it: NDArray[np.bool_] = (starts < span[1] - 1e-6) & (ends > span[0] + 1e-6)
+    return states_it

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +29,8 @@ class Shape:
     tool_calls: tuple[tuple[str, Any], ...] = ()  # names and decoded arguments
     logprobs: tuple[float, ...] | None = None
     tokens: tuple[str, ...] | None = None
+    entropies: tuple[float, ...] | None = None
+    margins: tuple[float, ...] | None = None
 
     def reply(self, *, is_stream: bool) -> Canned:
         """Returns the reply in the form that was asked for."""
@@ -54,8 +57,14 @@ def _usage_event(usage: Any) -> bytes:
     return data({"id": "chatcmpl-1", "object": "chat.completion.chunk", "model": "m", "choices": [], "usage": usage})
 
 
-def _entry(token: str, logprob: float | None) -> dict[str, Any]:
-    return {"token": token, "logprob": logprob, "bytes": list(token.encode()), "top_logprobs": []}
+def _entry(token: str, logprob: float | None, *others: tuple[str, float]) -> dict[str, Any]:
+    """Returns a token with its alternatives; without any, there are none listed, as by a server that was not asked."""
+    alternatives = [_listed(token, logprob), *(_listed(*other) for other in others)] if others else []
+    return _listed(token, logprob) | {"top_logprobs": alternatives}
+
+
+def _listed(token: str, logprob: float | None) -> dict[str, Any]:
+    return {"token": token, "logprob": logprob, "bytes": list(token.encode())}
 
 
 def _named(name: str, content: Mapping[str, Any]) -> bytes:
@@ -81,26 +90,29 @@ _DEEPSEEK_USAGE = {
     "prompt_cache_miss_tokens": 4,
 }
 _ANSWER = [_entry("39", -0.25), _entry("1", -0.5)]
+_OPEN = [_entry("39", math.log(0.75), ("38", math.log(0.25))), _entry("1", math.log(0.5), ("2", math.log(0.25)))]
 _THOUGHT = [_entry("<think>", -0.1), _entry("carry", -2.0), _entry("</think>", -0.1), _entry("\n\n", 0.0)]
 
 OPENAI = Shape(
     name="openai",
     type="openai",
     whole=_whole(
-        {"content": "391", "refusal": None}, usage=_OPENAI_USAGE, logprobs={"content": _ANSWER, "refusal": None}
+        {"content": "391", "refusal": None}, usage=_OPENAI_USAGE, logprobs={"content": _OPEN, "refusal": None}
     ),
     events=(
         _delta({"role": "assistant", "content": "", "refusal": None}, logprobs=None),
-        _delta({"content": "39"}, logprobs={"content": _ANSWER[:1], "refusal": None}),
-        _delta({"content": "1"}, logprobs={"content": _ANSWER[1:], "refusal": None}),
+        _delta({"content": "39"}, logprobs={"content": _OPEN[:1], "refusal": None}),
+        _delta({"content": "1"}, logprobs={"content": _OPEN[1:], "refusal": None}),
         _delta({}, finish="stop", logprobs=None),
         _usage_event(_OPENAI_USAGE),
         DONE,
     ),
     text="391",
     usage=Usage(input_tokens=20, cached_input_tokens=16, output_tokens=30, reasoning_tokens=25),
-    logprobs=(-0.25, -0.5),
+    logprobs=(math.log(0.75), math.log(0.5)),
     tokens=("39", "1"),
+    entropies=(-0.75 * math.log(0.75) - 0.25 * math.log(0.25), 1.5 * math.log(2)),  # what is not listed has 1/4
+    margins=(math.log(3), math.log(2)),
 )
 
 VLLM_TAGS = Shape(  # no reasoning parser: the tags are in the text, and their tokens among the logprobs

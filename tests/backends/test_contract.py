@@ -100,6 +100,9 @@ def test_completion_is_well_formed(make_backend: Make) -> None:
     if completion.logprobs is not None and completion.tokens is not None:
         assert len(completion.logprobs) == len(completion.tokens)
         assert all(logprob <= 0 for logprob in completion.logprobs)
+    for alternatives in (completion.entropies, completion.margins):
+        assert alternatives is None or len(alternatives) == len(completion.logprobs or ())
+        assert all(value >= 0 for value in alternatives or ())
 
 
 def test_concurrent_queries_do_not_mix(make_backend: Make) -> None:

@@ -171,6 +171,8 @@ class Reference:
     tokens: list[int]
     text: str
     logprobs: list[float]
+    entropies: list[float]
+    margins: list[float]
 
 
 def generate(folder: Path, text: str, n_tokens: int, **settings: Any) -> Reference:
@@ -183,11 +185,15 @@ def generate(folder: Path, text: str, n_tokens: int, **settings: Any) -> Referen
         )
         logits = model(whole).logits[0, prompt.shape[1] - 1 : -1]
     new = whole[0, prompt.shape[1] :]
-    logprobs = logits.log_softmax(-1).gather(-1, new[:, None])[:, 0].tolist()
-    tokens = new.tolist()
-    if tokens[-1] == 256:
-        return Reference(tokens=tokens, text=tokenizer.decode(tokens[:-1]), logprobs=logprobs[:-1])
-    return Reference(tokens=tokens, text=tokenizer.decode(tokens), logprobs=logprobs)
+    n_said = len(new) - int(new[-1] == 256)
+    ordered = logits.sort(-1, descending=True).values
+    return Reference(
+        tokens=new.tolist(),
+        text=tokenizer.decode(new[:n_said].tolist()),
+        logprobs=logits.log_softmax(-1).gather(-1, new[:, None])[:n_said, 0].tolist(),
+        entropies=torch.distributions.Categorical(logits=logits).entropy()[:n_said].tolist(),
+        margins=(ordered[:n_said, 0] - ordered[:n_said, 1]).tolist(),
+    )
 
 
 FAMILIES = {
@@ -212,6 +218,8 @@ def test_greedy_answers_of_a_batch_are_those_of_generate(family: str, tmp_path: 
     for completion, reference in zip(completions, references, strict=True):
         assert completion.usage.output_tokens == len(reference.tokens)
         assert completion.logprobs == pytest.approx(reference.logprobs, abs=1e-3)
+        assert completion.entropies == pytest.approx(reference.entropies, abs=1e-3)
+        assert completion.margins == pytest.approx(reference.margins, abs=1e-3)
 
 
 def test_repetition_penalty_is_that_of_generate(random_model: Path) -> None:

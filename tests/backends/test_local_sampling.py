@@ -17,7 +17,7 @@ LOGITS = [math.log(probability) + 1 for probability in PROBABILITIES]
 
 def draw(number: int, **settings: Any) -> Counter[int]:
     sampler = Sampler(Sampling(seed=7, **settings), prompt=[])
-    return Counter(choose_tokens(torch.tensor([LOGITS]), [sampler])[0][0] for _ in range(number))
+    return Counter(choose_tokens(torch.tensor([LOGITS]), [sampler])[0].token for _ in range(number))
 
 
 def test_greedy_takes_the_likeliest_token() -> None:
@@ -49,18 +49,27 @@ def test_a_row_draws_the_same_alone_and_among_others() -> None:
     alone, together = Sampler(sampling, []), Sampler(sampling, [])
     others = [Sampler(Sampling(temperature=1.0, seed=place), []) for place in range(3)]
     for _ in range(20):
-        single = choose_tokens(torch.tensor([LOGITS]), [alone])[0][0]
-        assert single == choose_tokens(torch.tensor([LOGITS] * 4), [*others, together])[0][-1]
+        single = choose_tokens(torch.tensor([LOGITS]), [alone])[0].token
+        assert single == choose_tokens(torch.tensor([LOGITS] * 4), [*others, together])[-1].token
 
 
-def test_log_probability_is_the_models_own_before_temperature_and_filters() -> None:
+def test_what_is_told_of_a_token_is_the_models_own_before_temperature_and_filters() -> None:
     sampler = Sampler(Sampling(temperature=0.3, top_k=1, repetition_penalty=1.01), prompt=[0])
-    assert choose_tokens(torch.tensor([LOGITS]), [sampler])[1] == pytest.approx([math.log(0.5)])
+    [choice] = choose_tokens(torch.tensor([LOGITS]), [sampler])
+    assert choice.logprob == pytest.approx(math.log(0.5))
+    assert choice.entropy == pytest.approx(-sum(chance * math.log(chance) for chance in PROBABILITIES))
+    assert choice.margin == pytest.approx(math.log(0.5 / 0.3))
+
+
+def test_tokens_that_are_ruled_out_leave_numbers() -> None:
+    [choice] = choose_tokens(torch.tensor([[3.0, -math.inf, -math.inf]]), [Sampler(Sampling(), prompt=[])])
+    assert (choice.logprob, choice.entropy) == (0.0, 0.0)
+    assert 1000 < choice.margin < math.inf
 
 
 def test_repetition_penalty_makes_seen_tokens_less_likely() -> None:
     sampler = Sampler(Sampling(repetition_penalty=5.0), prompt=[0])
-    chosen = [choose_tokens(torch.tensor([[2.0, 1.0, 0.5, -1.0]]), [sampler])[0][0] for _ in range(3)]
+    chosen = [choose_tokens(torch.tensor([[2.0, 1.0, 0.5, -1.0]]), [sampler])[0].token for _ in range(3)]
     assert chosen == [1, 2, 0]
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from penstock.backends.local_sampling import Choice
 from penstock.backends.local_text import BROKEN, StopStrings, TokenText, Transcript, TranscriptWriter
 
 
@@ -17,7 +18,7 @@ def write(
     writer = TranscriptWriter(decode, hidden_tokens=hidden, starts_inside=starts_inside, stops=stops)
     pieces = []
     for place, byte in enumerate(data):
-        pieces.append(writer.push(byte, -float(place)))
+        pieces.append(writer.push(Choice(byte, -float(place), float(place), 0.5)))
         if writer.is_stopped:
             break
     pieces.append(writer.close())
@@ -65,11 +66,12 @@ def test_half_a_stop_string_at_the_end_is_text() -> None:
     assert not stop.is_reached
 
 
-def test_tokens_and_logprobs_are_those_of_the_answer() -> None:
+def test_tokens_and_what_is_known_of_them_are_those_of_the_answer() -> None:
     transcript, reasoning, answer = write(b"<think>ab</think>\n12")
     assert (transcript.reasoning, transcript.text) == (reasoning, answer) == ("ab", "12")
     assert transcript.tokens == ("1", "2")
     assert transcript.logprobs == (-18.0, -19.0)
+    assert (transcript.entropies, transcript.margins) == ((18.0, 19.0), (0.5, 0.5))
     assert transcript.reasoning_tokens == 18
 
 

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
-from penstock.backends.logprobs import TokenLogprob, align, read_logprobs
+import math
+
+import pytest
+
+from penstock.backends.logprobs import Alternatives, TokenLogprob, align, alternatives_of, read_logprobs
 
 
 def tokens(*texts: str) -> list[TokenLogprob]:
@@ -69,3 +73,42 @@ def test_older_completion_form_is_read() -> None:
 
 def test_rounding_above_zero_is_cut() -> None:
     assert read_logprobs({"content": [{"token": "a", "logprob": 1e-9}]}) == [TokenLogprob("a", b"a", 0.0)]
+
+
+def listing(*logprobs: float | None) -> dict[str, object]:
+    """Returns an entry with these alternatives."""
+    return {"token": "a", "logprob": -1.0, "top_logprobs": [{"token": "b", "logprob": value} for value in logprobs]}
+
+
+def test_alternatives_are_read_in_whatever_order_they_are_listed() -> None:
+    read = read_logprobs({"content": [listing(math.log(0.25), math.log(0.5), math.log(0.125))]})
+    assert read is not None
+    assert read[0].alternatives == pytest.approx((1.75 * math.log(2), math.log(2)))
+
+
+def test_entropy_of_the_listed_tokens_is_not_above_that_of_all() -> None:
+    chances = (0.4, 0.2, 0.1, 0.1, 0.1, 0.05, 0.05)
+    read = read_logprobs({"content": [listing(*map(math.log, chances[:5]))]})
+    assert read is not None
+    assert read[0].alternatives is not None
+    assert 1.6 < read[0].alternatives.entropy < -sum(chance * math.log(chance) for chance in chances)
+
+
+@pytest.mark.parametrize("entry", [listing(), listing(-0.1), listing(-0.1, None), listing(-0.1, math.nan)])
+def test_alternatives_that_are_too_few_or_no_numbers_are_none(entry: dict[str, object]) -> None:
+    read = read_logprobs({"content": [entry]})
+    assert read is not None
+    assert read[0].alternatives is None
+
+
+def test_sure_token_leaves_nothing_open() -> None:
+    read = read_logprobs({"content": [listing(1e-9, -9999.0)]})
+    assert read is not None
+    assert read[0].alternatives == (0.0, 9999.0)
+
+
+def test_alternatives_are_told_for_all_tokens_or_for_none() -> None:
+    known = TokenLogprob("3", b"3", -0.1, Alternatives(0.5, 1.5))
+    assert alternatives_of([known, known]) == ((0.5, 0.5), (1.5, 1.5))
+    assert alternatives_of([known, TokenLogprob("9", b"9", -0.1)]) is None
+    assert alternatives_of([]) is None

@@ -205,6 +205,23 @@ def test_refused_logprobs_are_left_out_from_then_on(message: str, status: int, i
     assert [one.json.get("logprobs") for one in asked] == [True, None, None]
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Unrecognized request argument supplied: top_logprobs",
+        "top_logprobs: expected at most 3",
+        "Requested sample logprobs of 5, which is greater than max allowed: 0",
+    ],
+)
+def test_log_probabilities_are_kept_where_alternatives_alone_are_refused(message: str) -> None:
+    completions, asked = outcome(
+        refusing("top_logprobs", message), n_calls=2, supports=frozenset({"streaming", "logprobs"})
+    )
+    assert [completion.text for completion in completions] == ["391", "391"]
+    assert [one.json["logprobs"] for one in asked] == [True, True, True]
+    assert [one.json.get("top_logprobs") for one in asked] == [5, None, None]
+
+
 def test_concurrent_calls_all_learn_from_a_refusal() -> None:
     async def run() -> list[Completion]:
         async with Loopback(refusing("logprobs", "logprobs is not supported")) as server:
@@ -365,6 +382,15 @@ MESSAGES = Original(format="messages", body={})
 def test_logprobs_are_asked_for_only_where_it_is_said_that_they_are_there(is_stream: bool) -> None:
     assert "logprobs" not in sent(is_stream=is_stream, supports=None)
     assert sent(is_stream=is_stream, supports=frozenset({"streaming", "logprobs"}))["logprobs"] is True
+
+
+def test_alternatives_are_asked_for_beside_log_probabilities_that_the_caller_left_to_us() -> None:
+    supports = frozenset({"streaming", "logprobs"})
+    assert sent(supports=supports)["top_logprobs"] == 5
+    assert "top_logprobs" not in sent(asking(logprobs=True), supports=supports)
+    assert "top_logprobs" not in sent(asking(logprobs=False), supports=supports)
+    assert sent(asking(logprobs=True, top_logprobs=2), supports=supports)["top_logprobs"] == 2
+    assert "top_logprobs" not in sent(supports=None)
 
 
 def test_options_of_a_stream_are_kept_beside_ours() -> None:

@@ -23,6 +23,8 @@ ROW = {
     "latency_s": 0.5,
     "response": "It is 391.",
     "logprobs": [-0.5, -0.25],
+    "entropies": [0.75, 0.5],
+    "margins": [1.0, 2.0],
 }
 
 
@@ -55,6 +57,7 @@ def test_row_becomes_a_completion(tmp_path: Path, name: str) -> None:
     completion = ask(write(tmp_path / name, ROW), Query.from_text("another text", id="q1"))
     assert (completion.text, completion.cost_usd, completion.latency_s) == ("It is 391.", 0.002, 0.5)
     assert completion.logprobs == (-0.5, -0.25)
+    assert (completion.entropies, completion.margins) == ((0.75, 0.5), (1.0, 2.0))
     usage = completion.usage
     assert (usage.input_tokens, usage.output_tokens, usage.reasoning_tokens, usage.is_estimated) == (7, 3, 1, False)
 

@@ -35,6 +35,8 @@ def test_reply_is_understood(shape: Shape, is_stream: bool) -> None:
     assert completion.finish_reason == shape.finish_reason
     assert tuple(calls) == shape.tool_calls
     assert (completion.logprobs, completion.tokens) == (shape.logprobs, shape.tokens)
+    assert completion.entropies == (None if shape.entropies is None else pytest.approx(shape.entropies))
+    assert completion.margins == (None if shape.margins is None else pytest.approx(shape.margins))
     assert completion.model == "m"
     if shape.usage is None:
         assert completion.usage.is_estimated

@@ -52,11 +52,19 @@ def test_the_threshold_is_that_of_the_next_confidence_that_was_learned_about(nee
     assert early().release_from(needed) == threshold
 
 
-def test_a_beginning_has_its_share_of_the_log_probabilities() -> None:
-    whole = Completion(text="abcdefgh", reasoning="hm", logprobs=(-1.0, -2.0, -3.0, -4.0), reasoning_logprobs=(-9.0,))
+def test_a_beginning_has_its_share_of_what_is_known_of_the_tokens() -> None:
+    whole = Completion(
+        text="abcdefgh",
+        reasoning="hm",
+        logprobs=(-1.0, -2.0, -3.0, -4.0),
+        reasoning_logprobs=(-9.0,),
+        entropies=(0.1, 0.2, 0.3, 0.4),
+        margins=(1.0, 2.0, 3.0, 4.0),
+    )
     begun = beginning(whole, 4)
     assert (begun.text, begun.reasoning) == ("abcd", "hm")
     assert begun.logprobs == (-1.0, -2.0)
+    assert (begun.entropies, begun.margins) == ((0.1, 0.2), (1.0, 2.0))
     assert begun.reasoning_logprobs == (-9.0,)
 
 

@@ -118,10 +118,11 @@ def test_log_probabilities_are_those_of_the_answer_and_of_the_reasoning_apart() 
         return 0.3
 
     hold = Hold(first_call(), QUERY, early(), judge=judge, charge=lambda so_far: 0.0)
-    hold.see(Chunk(reasoning="Well", logprobs=(-3.0,)))
-    hold.see(Chunk(text="x" * 10, logprobs=(-1.0, -2.0)))
+    hold.see(Chunk(reasoning="Well", logprobs=(-3.0,), entropies=(2.0,), margins=(0.0,)))
+    hold.see(Chunk(text="x" * 10, logprobs=(-1.0, -2.0), entropies=(0.5, 0.7), margins=(2.0, 1.0)))
     assert seen[0].logprobs == (-1.0, -2.0)
     assert seen[0].reasoning_logprobs == (-3.0,)
+    assert (seen[0].entropies, seen[0].margins) == ((0.5, 0.7), (2.0, 1.0))
 
 
 @settings(max_examples=40, deadline=None)

@@ -21,7 +21,14 @@ STEPS = (
     Step(backend="small", completion=None, error=RateLimited("slow down"), confidence=0.0, cost_usd=0.0),
     Step(
         backend="mid",
-        completion=Completion(text="my secret answer", usage=USAGE, logprobs=(-0.5, -0.25), latency_s=1.5),
+        completion=Completion(
+            text="my secret answer",
+            usage=USAGE,
+            logprobs=(-0.5, -0.25),
+            entropies=(0.6, 0.3),
+            margins=(1.0, 2.0),
+            latency_s=1.5,
+        ),
         error=None,
         confidence=0.7,
         cost_usd=0.001,
@@ -63,6 +70,7 @@ def test_a_record_has_the_columns_of_a_trace() -> None:
     record = records(PlainContent())[1]
     assert record["response"] == "my secret answer"
     assert record["logprobs"] == [-0.5, -0.25]
+    assert (record["entropies"], record["margins"]) == ([0.6, 0.3], [1.0, 2.0])
     assert record["messages"] == [{"role": "user", "content": "my secret question"}]
     assert (record["input_tokens"], record["output_tokens"], record["reasoning_tokens"]) == (10, 20, 5)
     assert (record["cost_usd"], record["latency_s"], record["confidence"]) == (0.001, 1.5, 0.7)

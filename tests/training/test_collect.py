@@ -370,8 +370,13 @@ def test_a_judge_is_asked_with_retries_and_its_cost_told_apart(tmp_path: Path) -
 
 def test_strange_completions_make_rows_that_can_be_read(tmp_path: Path) -> None:
     completions = {
-        "q0": Completion(text="half \ud800 a pair", logprobs=(0.0, float("-inf"))),
-        "q1": Completion(text="", logprobs=(float("nan"),)),
+        "q0": Completion(
+            text="half \ud800 a pair",
+            logprobs=(0.0, float("-inf")),
+            entropies=(-1e-9, 0.5),
+            margins=(float("inf"), 2.0),
+        ),
+        "q1": Completion(text="", logprobs=(float("nan"),), entropies=(float("nan"),)),
         "q2": Completion(text="7\n\u2028\0", usage=Usage(is_estimated=True), logprobs=(1e-9,)),
     }
     path = tmp_path / "traces.jsonl"
@@ -380,7 +385,8 @@ def test_strange_completions_make_rows_that_can_be_read(tmp_path: Path) -> None:
     rows = {row.query_id: row for row in read_traces([path]).rows}
     assert rows["q0"].response == "half ? a pair"
     assert rows["q0"].logprobs == (0.0, -1e9)
-    assert rows["q1"].logprobs is None
+    assert (rows["q0"].entropies, rows["q0"].margins) == ((0.0, 0.5), (1e9, 2.0))
+    assert (rows["q1"].logprobs, rows["q1"].entropies) == (None, None)
     assert rows["q1"].score == 0
     assert rows["q2"].response == "7\n\u2028\0"
 

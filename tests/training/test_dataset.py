@@ -91,7 +91,16 @@ def test_labels_come_from_whichever_row_has_them() -> None:
 def test_completion_is_the_answer_of_the_lowest_draw() -> None:
     rows = [
         trace(draw=3, response="late", score=0.0),
-        trace(draw=1, response="early", logprobs=(-0.5,), input_tokens=5, output_tokens=9, reasoning_tokens=4),
+        trace(
+            draw=1,
+            response="early",
+            logprobs=(-0.5,),
+            entropies=(0.6,),
+            margins=(2.0,),
+            input_tokens=5,
+            output_tokens=9,
+            reasoning_tokens=4,
+        ),
         trace(draw=2, response="between", score=0.0),
     ]
     rows[1] = replace(rows[1], latency_s=1.5, cost_usd=0.25)
@@ -99,6 +108,7 @@ def test_completion_is_the_answer_of_the_lowest_draw() -> None:
     completion = dataset.completion(0, 0)
     assert completion is not None
     assert (completion.text, completion.logprobs) == ("early", (-0.5,))
+    assert (completion.entropies, completion.margins) == ((0.6,), (2.0,))
     assert (completion.latency_s, completion.cost_usd) == (1.5, 0.25)
     assert completion.usage.output_tokens == 9
     assert completion.usage.reasoning_tokens == 4

@@ -43,6 +43,7 @@ def test_every_backend_was_asked_every_question(out: Path, printed: str) -> None
     assert len(traces) == 5 * (110 + 44)
     assert {row["backend"] for row in traces} == {"small", "mid", "lrm@low", "lrm@medium", "lrm@high"}
     assert all(row["score"] in (0, 1) and row["logprobs"] is not None for row in traces)
+    assert all(len(row["entropies"]) == len(row["margins"]) == len(row["logprobs"]) for row in traces)
 
 
 def test_the_tiers_differ_as_real_ones_do(out: Path, printed: str) -> None:

@@ -28,6 +28,8 @@ FULL = Trace(
     latency_s=1.25,
     response='It is "4", I\nthink.',
     logprobs=(-0.5, -0.25, 0.0),
+    entropies=(0.7, 0.25, 0.0),
+    margins=(0.0, 1.5, 20.0),
     task="arithmetic",
     dataset="mine",
     split="train",
@@ -75,7 +77,7 @@ def compress(path: Path, ending: str) -> Path:
 def as_csv_row(trace: Trace) -> dict[str, Any]:
     names = [name for name in Trace.__slots__ if name not in ("messages", "verdicts")]
     row = {name: getattr(trace, name) for name in names}
-    return row | {"logprobs": json.dumps(trace.logprobs) if trace.logprobs else None}
+    return row | {name: json.dumps(row[name]) for name in ("logprobs", "entropies", "margins") if row[name] is not None}
 
 
 def test_jsonl_gives_back_what_was_written(tmp_path: Path) -> None:

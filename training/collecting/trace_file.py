@@ -194,4 +194,13 @@ def _take(
 
 def _without_texts(trace: Trace) -> Trace:
     """Returns the row as far as it is needed once it has a score: a long file must fit into memory."""
-    return replace(trace, query="", messages=None, response=None, logprobs=None, reasoning_logprobs=None)
+    return replace(
+        trace,
+        query="",
+        messages=None,
+        response=None,
+        logprobs=None,
+        reasoning_logprobs=None,
+        entropies=None,
+        margins=None,
+    )
