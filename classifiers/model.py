@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from .calibration import Calibration
 from .contributions import Contribution, ablations
 from .cost import CostModel
@@ -19,6 +21,7 @@ from .neighbours import Neighbour, Neighbours
 from .ridge import FloatArray
 from .sparse import Float32Array
 from .terms import KeyArray
+from .uncertainty import Uncertainty
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +42,7 @@ class QueryModel:
     mean_quality: FloatArray  # (n_backends,) over the training queries
     cost: CostModel
     neighbours: Neighbours
+    uncertainty: Uncertainty
     _featurizer: Featurizer = field(init=False, repr=False, compare=False)
     _tails: FloatArray = field(init=False, repr=False, compare=False)  # (2, n_backends) of cost and latency
 
@@ -122,6 +126,15 @@ class QueryModel:
             Contribution(kind=kind, name=name, quality=whole - self.calibration.apply(predictor.predict_one(rest)))
             for kind, name, predictor, rest in ablations(self.quality, query)
         ]
+
+    def standard_error(self, text: str) -> FloatArray:
+        """Returns how sure the estimated quality of each backend is, (n_backends,): one standard error of it."""
+        query = self._featurizer.transform_one(text)
+        return self.uncertainty.standard_error(
+            self.calibration.apply(self.quality.predict_one(query)),
+            self.neighbours.similarity(query.dense[: query.embedding_dim]),
+            np.isfinite(self.neighbours.quality).astype(float),
+        )
 
     def count_tokens(self, text: str) -> int:
         """Returns the tokens of a text, as estimates have them in `input_tokens`."""

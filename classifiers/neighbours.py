@@ -61,9 +61,13 @@ class Neighbours:
         """Returns the familiarity of one query."""
         near = self.references.near(query)
         centred = query.dense[: query.embedding_dim] - self.references.mean
-        # The cosines are those along the axes; see `_closeness`.
+        # The cosines are those along the axes; see `_similarity`.
         found = near.similarity.max() * np.float32(near.length / max(math.sqrt(centred @ centred), 1e-9))
         return (int(self.closeness.searchsorted(found, side="right")) + 1) / (len(self.closeness) + 1)
+
+    def similarity(self, embeddings: Float32Array) -> Float32Array:
+        """Returns the cosine of each embedding, (..., embedding_dim), with every reference, (..., n_references)."""
+        return _similarity(self.references, embeddings)
 
     def texts(self) -> list[str]:
         """Returns the beginning of every reference query."""
@@ -96,21 +100,28 @@ def keep_neighbours(
 
 
 def _closeness(references: References, embeddings: Float32Array, family_of: IntArray | None = None) -> Float32Array:
-    """Returns how near each embedding is to the nearest reference, (n,), or to the nearest of another family.
-
-    It is the cosine before the reduction to principal axes: what these leave out is what no training query has, so a
-    query of which much is lost is far away.
-    """
+    """Returns how near each embedding is to the nearest reference, (n,), or to the nearest of another family."""
     found = np.empty(len(embeddings), dtype=np.float32)
     for start in range(0, len(embeddings), 512):
         part = slice(start, start + 512)
-        centred = embeddings[part] - references.mean
-        similarity = (centred @ references.axes) @ references.points.T
+        similarity = _similarity(references, embeddings[part])
         if family_of is not None:
             similarity[family_of[part, None] == family_of] = -np.inf
-        lengths = np.sqrt(np.einsum("nd,nd->n", centred, centred))
-        found[part] = similarity.max(axis=1) / np.maximum(lengths, 1e-9)
+        found[part] = similarity.max(axis=1)
     return found
+
+
+def _similarity(references: References, embeddings: Float32Array) -> Float32Array:
+    """Returns the cosines of embeddings, (..., embedding_dim), with the references, (..., n_references).
+
+    They are those before the reduction to principal axes: what these leave out is what no training query has, so a
+    query of which much is lost is far away.
+    """
+    centred = embeddings - references.mean
+    lengths = np.sqrt(np.einsum("...d,...d->...", centred, centred))[..., None]
+    similarity = (centred @ references.axes) @ references.points.T
+    similarity /= np.maximum(lengths, 1e-9)
+    return similarity.astype(np.float32, copy=False)
 
 
 def beginning(text: str) -> bytes:

@@ -36,6 +36,7 @@ FITTED = {
     "Calibration": "penstock.classifiers.calibration:Calibration",
     "CostModel": "penstock.classifiers.cost:CostModel",
     "Neighbours": "penstock.classifiers.neighbours:Neighbours",
+    "Uncertainty": "penstock.classifiers.uncertainty:Uncertainty",
     "QueryModel": "penstock.classifiers.model:QueryModel",
     "ConfidenceModel": "penstock.classifiers.confidence:ConfidenceModel",
     "EarlyConfidence": "penstock.classifiers.early:EarlyConfidence",

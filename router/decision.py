@@ -40,7 +40,9 @@ class Decision:
     unavailable: Mapping[str, str] = field(default_factory=dict)  # those of the excluded that might be asked later
     past: Past = NO_PAST  # of the conversation
     saved_usd: Mapping[str, float] = field(default_factory=dict)  # by what backends have of it in their caches
-    neighbours: tuple[Neighbour, ...] = ()  # filled by `Router.route`, and so are
+    standard_error: FloatArray | None = None  # (n_backends,) of the estimated quality; NaN, or None: not known.
+    # Filled by `Router.route`, and so are
+    neighbours: tuple[Neighbour, ...] = ()
     flips: tuple[Flip, ...] = ()  # what would make another backend the first choice
     contributions: tuple[Contribution, ...] = ()  # what told most between it and this one
     notes: tuple[str, ...] = ()
@@ -76,6 +78,7 @@ class Decision:
     def as_dict(self) -> dict[str, Any]:
         """Returns the decision as plain JSON values."""
         columns = self.estimates
+        errors = [math.nan] * len(columns.backends) if self.standard_error is None else self.standard_error
         return {
             "backend": self.backend,
             "policy": self.policy.name,
@@ -88,6 +91,7 @@ class Decision:
                 {
                     "backend": name,
                     "quality": plain(columns.quality[place]),
+                    "standard_error": plain(errors[place]),
                     "cost_usd": plain(columns.cost_usd[place]),
                     "output_tokens": plain(columns.output_tokens[place]),
                     "latency_s": plain(columns.latency_s[place]),
@@ -207,10 +211,11 @@ _WHEN_UNSURE = {"safe": "the best on average is asked", "cheap": "the cheapest i
 def _explanation(decision: Decision) -> list[str]:
     estimates = decision.estimates
     width = max(len(name) for name in estimates.backends)
+    errors = decision.standard_error
     lines = [
         f"{decision.backend}: {decision.reason}; policy {decision.policy.name},"
         f" difficulty {_shown(estimates.difficulty, '.2f')}",
-        f"{'backend':<{width}}  quality   cost_usd  tokens  latency_s",
+        f"{'backend':<{width}}  {'quality' if errors is None else 'quality ± error'}   cost_usd  tokens  latency_s",
     ]
     for place, name in enumerate(estimates.backends):
         mark = (
@@ -222,7 +227,10 @@ def _explanation(decision: Decision) -> list[str]:
         )
         cost, tokens = _shown(estimates.cost_usd[place], "9.6f"), _shown(estimates.output_tokens[place], "6.0f")
         latency = _shown(estimates.latency_s[place], "9.2f")
-        line = f"{name:<{width}}  {_shown(estimates.quality[place], '7.3f')}  {cost}  {tokens}  {latency}  {mark}"
+        quality = _shown(estimates.quality[place], "7.3f")
+        if errors is not None:
+            quality += f" ± {_shown(errors[place], '5.3f')}"
+        line = f"{name:<{width}}  {quality}  {cost}  {tokens}  {latency}  {mark}"
         lines.append(line.rstrip())
     if estimates.source == "cold start":
         lines.append(

@@ -25,6 +25,7 @@ from .views import median_estimates, views_of
 
 if TYPE_CHECKING:
     from ..classifiers import Contribution, Neighbour, Trained
+    from .outlook import FloatArray
 
 
 class Pool:
@@ -236,6 +237,10 @@ class Pool:
             return ()
         found = self._trained.model.nearest(text, n=n)
         return tuple(replace(item, quality=self._forecast.spread(item.quality)) for item in found)
+
+    def standard_error(self, text: str) -> FloatArray | None:
+        """Returns one standard error of the estimated quality of each backend of the pool; NaN, or None: not known."""
+        return None if self._trained is None else self._forecast.spread(self._trained.model.standard_error(text))
 
     def contributions(self, text: str) -> tuple[Contribution, ...]:
         """Returns what each thing seen of a query adds to its estimates, with a column a backend of the pool."""

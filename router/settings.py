@@ -134,6 +134,7 @@ class Settings:
         question = question_of(query)
         return replace(
             decision,
+            standard_error=pool.standard_error(question),
             neighbours=pool.nearest(question),
             flips=flips,
             contributions=telling(pool.contributions(question), decision, flips),

@@ -22,6 +22,7 @@ from ..classifiers.handover import MIN_SEEN
 from ..classifiers.knn import choose_references
 from ..classifiers.neighbours import keep_neighbours
 from ..classifiers.prior_head import PriorHead
+from ..classifiers.uncertainty import fit_uncertainty
 from .candidates import AUTO, FEW, Timer, choose, fit_candidates
 from .dataset import Dataset
 from .drafts import fit_drafts
@@ -119,6 +120,7 @@ def _fit(
     answers = fit_answers(learned, shaped.quality, folds, families, read_words=featurizer.read_words, run_code=run_code)
     handover = fit_drafts(learned, shaped.quality, answers.confidences, expected)
     references = choose_references(features, seed=seed)
+    neighbours = keep_neighbours(references, learned.texts, learned.quality, features.embedding, families)
     model = QueryModel(
         backends=learned.backends,
         encoder=encoder,
@@ -133,7 +135,8 @@ def _fit(
         ability=fit_ability(shaped.quality),
         mean_quality=shaped.quality.mean(axis=0),
         cost=cost,
-        neighbours=keep_neighbours(references, learned.texts, learned.quality, features.embedding, families),
+        neighbours=neighbours,
+        uncertainty=fit_uncertainty(neighbours, features.embedding, shaped.quality, learned.quality, folds, families),
     )
     metrics = _metrics(learned, shaped.quality, answers.confidences, learned.as_answered().quality, trials)
     notes = [*dataset.notes, *split.notes]

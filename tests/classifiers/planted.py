@@ -16,6 +16,7 @@ from penstock.classifiers.knn import choose_references
 from penstock.classifiers.neighbours import keep_neighbours
 from penstock.classifiers.ridge import FloatArray
 from penstock.classifiers.sparse import CsrMatrix, IntArray
+from penstock.classifiers.uncertainty import fit_uncertainty
 
 # fmt: off
 _FILL = (
@@ -119,6 +120,9 @@ def model_of(n: int = 120, *, head: str = "linear", seed: int = 0) -> QueryModel
     quantities = np.full((n, 3, 3), np.nan)
     quantities[:, 0] = np.array([1e-5, 1e-4, 1e-3]) * (1 + planted.is_hard[:, None])
     cost, _ = fit_cost(planted.features, quantities, planted.folds)
+    neighbours = keep_neighbours(
+        choose_references(planted.features, seed=seed), planted.texts, planted.quality, planted.features.embedding
+    )
     return QueryModel(
         backends=("small", "mid", "lrm"),
         encoder="static",
@@ -133,7 +137,8 @@ def model_of(n: int = 120, *, head: str = "linear", seed: int = 0) -> QueryModel
         ability=fit_ability(calibrated),
         mean_quality=calibrated.mean(axis=0),
         cost=cost,
-        neighbours=keep_neighbours(
-            choose_references(planted.features, seed=seed), planted.texts, planted.quality, planted.features.embedding
+        neighbours=neighbours,
+        uncertainty=fit_uncertainty(
+            neighbours, planted.features.embedding, calibrated, planted.quality, planted.folds, planted.texts
         ),
     )

@@ -108,7 +108,7 @@ function decision(told, order) {
           backendName(estimate.backend, order),
           estimate.excluded ? why(estimate) : null,
         ],
-        [probability(estimate.quality), el("meter", { ...bar, class: color })],
+        [estimated(estimate), el("meter", { ...bar, class: color })],
         money(estimate.cost_usd),
         seconds(estimate.latency_s),
       ]),
@@ -135,6 +135,11 @@ function decision(told, order) {
     parts.push(el("h3", {}, "Nearest training queries, and what each backend scored"), neighbours(told.neighbours, order));
   }
   return parts;
+}
+
+/** Returns an estimated quality, and how sure it is where that is known. */
+function estimated({ quality, standard_error: error }) {
+  return error == null ? probability(quality) : `${probability(quality)} ± ${probability(error)}`;
 }
 
 /** Returns why a backend is not the first to be asked. */
