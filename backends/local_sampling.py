@@ -116,9 +116,10 @@ def choose_tokens(logits: Tensor, samplers: Sequence[Sampler]) -> list[Choice]:
     drawn = [row for row, sampler in enumerate(samplers) if sampler.sampling.temperature > 0]
     if drawn:
         chosen[drawn] = _draw(scores[drawn], [samplers[row] for row in drawn])
-    own = logits.log_softmax(-1).clamp(min=_LEAST, max=0)  # rounding may pass 0; a token may be ruled out
+    own = logits.log_softmax(-1).clamp_(min=_LEAST, max=0)  # rounding may pass 0; a token may be ruled out
+    entropies = -torch.linalg.vecdot(own.exp(), own)  # without a copy of all products, which may be large
     first, second = own.topk(2).values.unbind(-1)
-    numbers = torch.stack([own.gather(-1, chosen[:, None])[:, 0], -(own.exp() * own).sum(-1), first - second])
+    numbers = torch.stack([own.gather(-1, chosen[:, None])[:, 0], entropies, first - second])
     choices = [Choice(*each) for each in zip(chosen.tolist(), *numbers.tolist(), strict=True)]
     for sampler, choice in zip(samplers, choices, strict=True):
         sampler.see(choice.token)
