@@ -54,7 +54,7 @@ def fit_uncertainty(
     two queries alike have in common is the error of the estimates: the covariance at short distance, without the nugget
     (Matheron 1963, "Principles of geostatistics", Economic Geology 58). The pairs are of one fold, so that the fit saw
     neither.
-    It is somewhat too small, as near is not the same, and noisy: what is taken is one standard error above it, and at
+    It is somewhat too small, as near is not the same, and noisy: what is taken is two standard errors above it, and at
     least a share that falls with the root of the number of labels.
     """
     rows = neighbours.references.rows
@@ -85,7 +85,7 @@ def fit_uncertainty(
         return Uncertainty(width=width, scale=least)
     found = float(shared.sum()) / total
     noise = float(np.sqrt(2 * np.square(shared - found * expected).sum())) / total  # each pair counts about twice
-    return Uncertainty(width=width, scale=max(least, found + noise))
+    return Uncertainty(width=width, scale=max(least, found + 2 * noise))
 
 
 def _closeness(similarity: Float32Array, width: float) -> FloatArray:
