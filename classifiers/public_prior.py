@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ..backends import BackendSpec
     from .ridge import FloatArray
 
-LEAST_PRICE = 0.01  # USD per million tokens; what runs at home is no less able for being free
+LEAST_PRICE = 0.01  # USD per million tokens
 
 # Guesses, in logits: the public traces hold no model at several efforts.
 _EFFORT: Mapping[str, float] = {
@@ -75,8 +75,8 @@ class PublicPrior:
         """Returns the ability in logits that tier, price and effort suggest."""
         tier = TIERS.index(spec.tier)
         ability = float(self.ability[tier]) + _EFFORT.get(spec.effort or "", 0.0)
-        if spec.price is None:
-            return ability
+        if spec.price is None or not spec.price.usd_per_1m_output:
+            return ability  # what runs at home is no less able for being free
         log_price = math.log(max(spec.price.usd_per_1m_output, LEAST_PRICE))
         return ability + self.price_slope * (log_price - float(self.log_price[tier]))
 

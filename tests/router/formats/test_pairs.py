@@ -14,7 +14,7 @@ from .test_clients import ASKED, BACKENDS, FORMATS, SCHEMA, ask
 from .upstreams import CLAUDE, GPT, MODELS, Between, chat_events, chat_reply, says
 
 # Where nothing speaks against it, Claude is asked first.
-CLAUDE_FIRST = MODELS.replace("input: 1, output: 1", "input: 0.1, output: 0.1").replace("0.1", "1", 2)
+CLAUDE_FIRST = MODELS.replace("tier: mid", "tier: small", 1)
 URL = "https://pictures.example/cat.png"
 SEEN: dict[str, Any] = {
     "chat": {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": URL}}]}]},
@@ -127,7 +127,7 @@ def test_where_it_is_routed_it_goes_to_a_backend_that_can_be_told(talk: Talk, na
     assert talk(what) == ("gpt", [])
 
 
-def test_else_it_goes_to_the_cheaper_one(talk: Talk) -> None:
+def test_else_it_goes_to_the_abler_one_at_the_same_price(talk: Talk) -> None:
     assert talk(lambda sidecar: ask(sidecar, "chat", "auto", is_stream=False)).model == "claude"
 
 
