@@ -6,12 +6,15 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ..backends.quick import quick
+
 if TYPE_CHECKING:
     from .ridge import FloatArray
 
 UNFAMILIAR = 0.02  # of the queries that are like the training queries, this share is called unfamiliar
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimates:
     """Calibrated estimates for one query, a column a backend; NaN where nothing is known."""
@@ -26,8 +29,8 @@ class Estimates:
     source: str  # "trained", "cold start", or "asked for by name": then only cost is known
     familiarity: float = math.nan  # in (0, 1], see `Neighbours`; NaN: there is nothing to compare with
     mean_quality: FloatArray | None = None  # (n_backends,) what is expected of an average query
-    tails: FloatArray | None = None  # (2, n_backends) how many times what is expected of cost and latency nine calls in
-    # ten stay below; NaN, or None for all: not known
+    # (2, n_backends) nine calls in ten stay below so many times the expected cost and latency; NaN, or None: not known
+    tails: FloatArray | None = None
 
     def high_cost_usd(self, place: int) -> float:
         """Returns what nine in ten such calls of a backend cost at most; where that is not known, what is expected."""
