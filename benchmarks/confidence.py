@@ -4,7 +4,8 @@
 
 A set is a name in the folder of the traces, or a file of traces, such as a demo's. Trains on train and validation and
 reports on test, default settings. For every backend: AUROC and ECE of confidence in its answers, and the share of the
-AUROC over 0.5 that is left for it by a confidence that never saw an answer of it (`stranger`). Then for all backends
+AUROC over 0.5 that is left for it by a confidence that never saw an answer of it (`stranger`), with its 95 % interval
+over answers. Beside ECE stands what it would come to were every confidence right (`by chance`). Then for all backends
 together what is left without verifiers, without these and agreement, and without these and log-probabilities: AUROC and
 ECE of confidence in one answer, and the gap that the cascade closes.
 """
@@ -32,16 +33,17 @@ from penstock.classifiers import (
 from penstock.classifiers.confidence import N_TREES
 from penstock.router import Policy, Pool
 from penstock.training import Dataset, Fitted, Replayer, build_dataset, fit, read_traces, split_queries
-from penstock.training.bootstrap import curve_figures
+from penstock.training.bootstrap import curve_figures, paired_bootstrap
 from penstock.training.curves import sweep_lams
 from penstock.training.evaluation import FloatArray
 from penstock.training.fit_answers import final_answers
 from penstock.training.metrics import auroc, ece
 from penstock.training.progress import Silent
 from penstock.training.replay import estimate_matrices
+from penstock.training.weighted import weighted_auroc
 
 SETS = ("routellm_gsm8k", "math_l5", "gsm_9")
-HEADER = "| set | | answers | right | AUROC | ECE | stranger | closed |\n|---|---|---|---|---|---|---|---|"
+HEADER = "| set | | answers | right | AUROC | ECE | by chance | stranger | closed |\n" + "|---" * 9 + "|"
 N_POINTS = 40
 BoolArray = NDArray[np.bool_]
 AGREEMENT = "agreement"
@@ -76,10 +78,8 @@ def rows_of(name: str, path: Path, seed: int) -> list[str]:
         right = judged.labels[own]
         told = judged.told(whole, estimated, own)
         stranger, _ = answers.learn(fitted, taught=answers.owner != place)
-        kept = (auroc(judged.told(stranger, estimated, own), right) - 0.5) / (auroc(told, right) - 0.5)
-        rows.append(
-            f"| {name} | {backend} | {own.sum()} | {right.mean():.3f} | {shown(told, right)} | {kept:.2f} | - |"
-        )
+        kept = share_kept(judged.told(stranger, estimated, own), told, right, seed=seed)
+        rows.append(f"| {name} | {backend} | {own.sum()} | {right.mean():.3f} | {shown(told, right)} | {kept} | - |")
     everything = np.ones(len(judged.owner), dtype=np.bool_)
     for left_out in accumulate(([kind] for kind in KINDS), initial=[]):
         dropped = [signal for kind in left_out for signal in KINDS[kind]]
@@ -95,8 +95,28 @@ def rows_of(name: str, path: Path, seed: int) -> list[str]:
 
 
 def shown(told: FloatArray, labels: FloatArray) -> str:
-    """Returns AUROC and ECE as two cells."""
-    return f"{auroc(told, labels):.3f} | {ece(told, labels):.3f}"
+    """Returns AUROC, ECE and what ECE would be by chance, as three cells."""
+    return f"{auroc(told, labels):.3f} | {ece(told, labels):.3f} | {ece_by_chance(told):.3f}"
+
+
+def ece_by_chance(told: FloatArray, *, n_draws: int = 200, seed: int = 0) -> float:
+    """Returns the mean ECE of these confidences against answers that are right exactly as often as they say.
+
+    ECE adds up the sizes of differences, so that it is above 0 even then, the more so the fewer the answers. Reference:
+    Bröcker and Smith 2007, "Increasing the reliability of reliability diagrams", who draw outcomes in this way.
+    """
+    rng = np.random.default_rng(seed)
+    return float(np.mean([ece(told, (rng.random(len(told)) < told).astype(float)) for _ in range(n_draws)]))
+
+
+def share_kept(stranger: FloatArray, told: FloatArray, labels: FloatArray, *, seed: int) -> str:
+    """Returns which share of the AUROC over 0.5 the stranger's confidences keep, with its 95 % interval."""
+
+    def kept(weights: FloatArray) -> FloatArray:
+        return (weighted_auroc(stranger, labels, weights) - 0.5) / (weighted_auroc(told, labels, weights) - 0.5)
+
+    share = paired_bootstrap(kept, len(labels), seed=seed)
+    return f"{share.value:.2f} [{share.low:.2f}, {share.high:.2f}]"
 
 
 class Graded:
