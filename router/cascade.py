@@ -258,10 +258,13 @@ def _numbers_of(steps: list[Step]) -> list[int]:
     return [
         number
         for number, step in enumerate(steps)
-        if step.completion
-        and not step.judged
-        and not (step.is_given_up and any(later.backend == step.backend for later in steps[number + 1 :]))
+        if step.completion and not step.judged and not (step.is_given_up and _is_asked_again(step, steps[number + 1 :]))
     ]
+
+
+def _is_asked_again(step: Step, later: list[Step]) -> bool:
+    """Returns whether the backend of a step is asked for an answer once more; a verdict is none."""
+    return any(each.backend == step.backend and not each.judged for each in later)
 
 
 def _judge(

@@ -11,7 +11,7 @@ import pytest
 from penstock.backends import BackendUnreachable, ConfigError, PenstockError, Query
 from penstock.classifiers.verdict import Jury
 from penstock.router import Outlook, Policy, Tried, cascade, decide, read_config
-from penstock.router.cascade import Call, Flow, Stopped
+from penstock.router.cascade import Call, Flow, GivenUp, Stopped
 from penstock.router.outlook import Judge
 from penstock.router.verdicts import all_judged, judge_of, with_verdict, worth_judging
 
@@ -157,6 +157,25 @@ def test_a_judge_that_fails_leaves_the_decision_as_it_was_and_is_asked_no_more()
     with pytest.raises(StopIteration) as end:
         flow.send(completion("43"))
     assert end.value.value.path == "small>judge?!>mid"
+    assert end.value.value.step.backend == "mid"
+
+
+def test_a_backend_whose_answer_was_given_up_may_judge_that_of_another() -> None:
+    made = decide(
+        Query.from_text("hello"),
+        estimates([0.6, 0.6, 0.95], [0.0005, 0.001, 0.03]),
+        replace(POLICY, judge="small", max_calls=3),
+        specs={},
+        escalation=replace(outlook([0.6] * 3, [0.0] * 3, power=0.5).escalation, jury=replace(JURY, judges=("small",))),
+    )
+    flow = cascade(made, assess=lambda *_: 0.6, charge=lambda *_: 0.0001)
+    assert next(flow).backend == "small"
+    assert flow.send(GivenUp(completion=completion("It is"), confidence=0.05)).backend == "mid"
+    call = flow.send(completion("42"))
+    assert (call.backend, call.judged and call.judged.backend) == ("small", "mid")
+    with pytest.raises(StopIteration) as end:
+        flow.send(completion("Yes."))
+    assert end.value.value.path == "small~>mid>small?"
     assert end.value.value.step.backend == "mid"
 
 
