@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import zlib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -20,6 +21,7 @@ MAX_REFUSAL_BYTES = 64 << 10  # of the body of an error
 DRAIN_S = 0.2
 
 # What goes wrong below; of a host's name, what cannot be one is a ValueError.
+_AT_ONCE_S = 0.5  # some round trips: as long as word may take that a connection was closed before it was used again
 _BROKEN = (WireError, OSError, ValueError, zlib.error)
 
 
@@ -260,11 +262,13 @@ class _Posted:
         wire: Wire | None = None
         try:
             wire = self._wire = await wires.take(deadline=clock.deadline)
+            asked = time.monotonic()
             try:
                 await wire.ask(self._head, self._body, deadline=clock.deadline)
             except OSError:
-                # The server may give up a connection just as it is used again. That says nothing about how it is.
-                if not wire.was_left:
+                # The server may give up a connection just as it is used again. That says nothing about how it is. One
+                # that takes its time to hang up has worked on the request, and is not asked twice behind anyone's back.
+                if not wire.was_left or time.monotonic() - asked > _AT_ONCE_S:
                     raise
                 wires.give(wire)
                 wire = self._wire = await wires.open(deadline=clock.deadline)

@@ -94,7 +94,7 @@ class OpenAIBackend(NetworkBackend):
         self._set_limit(payload)
         if query.reasoning_budget is not None and self._budget_path != [""]:
             _put(payload, self._budget_path, query.reasoning_budget)
-        if spec.supports is not None and "logprobs" in spec.supports and "logprobs" not in payload:
+        if spec.supports is not None and "logprobs" in spec.supports and "logprobs" not in payload | self._extra_body:
             payload["logprobs"] = True
             payload.setdefault("top_logprobs", _N_ALTERNATIVES)
         payload.pop("stream", None)
@@ -126,7 +126,8 @@ class OpenAIBackend(NetworkBackend):
         said = error.provider_message
         if error.status not in (400, 403, 422, 500, 501):
             return None
-        if _TOO_MANY.search(said) and "top_logprobs" in payload and "top_logprobs" not in query.params:
+        is_own = "top_logprobs" in payload and "top_logprobs" not in {**query.params, **self._extra_body}
+        if is_own and _TOO_MANY.search(said):
             self._leave_out("top_logprobs", error)
             return query
         wanted = reasoning_wanted(said)

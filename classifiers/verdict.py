@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 MOST_TOKENS = 4  # of a verdict: one word
 _SURE = 0.95  # of a word without its probability
+_LEAST_SURE = 0.51
 _CLIP = 4.0  # log-odds of a verdict
 _WORD = re.compile(r"\W*(yes|true|correct|right|no|false|incorrect|wrong)\b", re.IGNORECASE)
 _YES = ("yes", "true", "correct", "right")
@@ -66,7 +67,10 @@ def read_verdict(completion: Completion) -> float | None:
     found = _WORD.match(completion.text)
     if found is None:
         return None
-    sure = math.exp(min(completion.logprobs[0], 0.0)) if completion.logprobs else _SURE
+    sure = _SURE
+    if completion.logprobs and not found.start(1):  # else the first token is not of the word
+        # Less than half, where `no` and `No` share what is left: what was said is the likelier all the same.
+        sure = max(math.exp(min(completion.logprobs[0], 0.0)), _LEAST_SURE)
     return sure if found[1].lower() in _YES else 1 - sure
 
 

@@ -17,8 +17,9 @@ class BoundedHead(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Reads what has come, up to the end of a head or its bound."""
+        was_head = self._is_head
         super().data_received(data)
-        if self._is_head:
+        if was_head and self._is_head:  # else most of it may have been the body of the request before
             self._n_head_bytes += len(data)
             if self._n_head_bytes > MAX_HEAD_BYTES:
                 self._refuse()

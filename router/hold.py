@@ -86,9 +86,13 @@ class Hold:
             reasoning="".join(self._reasoning),
             logprobs=tuple(self._logprobs) or None,
             reasoning_logprobs=tuple(self._reasoning_logprobs) or None,
-            entropies=tuple(self._entropies) or None,
-            margins=tuple(self._margins) or None,
+            entropies=self._of_all_tokens(self._entropies),
+            margins=self._of_all_tokens(self._margins),
         )
+
+    def _of_all_tokens(self, numbers: list[float]) -> tuple[float, ...] | None:
+        """Returns them where every token has one: else nobody knows whose they are."""
+        return tuple(numbers) if numbers and len(numbers) == len(self._logprobs) else None
 
     def _note_tokens(self, chunk: Chunk) -> None:
         if not chunk.text:

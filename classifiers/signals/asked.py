@@ -53,8 +53,9 @@ _ATOM = rf"(?:\d+(?:,\d+)*(?:\.\d+)?|[{_SIGNS}()])"
 _RUN = re.compile(rf"{_ATOM}(?: {{0,2}}{_ATOM})*", re.ASCII)
 _IS_SUM = re.compile(r"[\d)] *[-+*/×÷·] *[-\d(]")
 _DATE_OR_RANGE = re.compile(r"[\d.,]+(?:[-/][\d.,]+)+")  # 10-15, 1/2, 2024-05-06
-_NO_SUM_BEHIND = re.compile(r"[\w^{}\\\]!√∛.,]")  # x + 3, f(2) + 1: the tail of something longer
-_NO_SUM_BEFORE = re.compile(r"[\w^{\\!%]| *= *[-\d(]")  # goes on, or is worked out already
+_TIMES = re.compile(r"(?<=[\d)])(?<!\b0)\s*x\s*(?=[\d(])")  # but for 0x10
+_NO_SUM_BEHIND = re.compile(r"(?:[\w^{}\\\]!√∛.,]|[\^√∛%] +)$")  # x + 3, f(2) + 1: the tail of something longer
+_NO_SUM_BEFORE = re.compile(r"[\w{\\!]| *[\^√∛%]| *= *[-\d(]")  # goes on, or is worked out already
 
 
 class AskedSumVerifier:
@@ -80,9 +81,11 @@ def asked_value(question: str) -> float | None:
     >>> asked_value("What is 3 + 4 * 5?"), asked_value("Take 12 away from ninety-one."), asked_value("Pages 3-7?")
     (23.0, 79.0, None)
     """
-    if len(question) > _MAX_CHARACTERS:
+    if len(question) > _MAX_CHARACTERS or "**" in question:
         return None
     text = plain_notation(question.lower())
+    if "x" in text:
+        text = _TIMES.sub(" * ", text)
     said = [(form, meant) for words, form, meant in _SAID if words[0] in text or words[-1] in text]
     if not said and not _SIGN.search(text):
         return None
@@ -92,12 +95,12 @@ def asked_value(question: str) -> float | None:
         text = form.sub(meant, text)
     sums = []
     for run in _RUN.finditer(text):
-        before = text[: run.start()][-1:]
+        before = text[: run.start()]
         if (
             _IS_SUM.search(run[0])
             and len(run[0]) <= _MAX_SUM
             and not _DATE_OR_RANGE.fullmatch(run[0])
-            and not _NO_SUM_BEHIND.match(before)
+            and not _NO_SUM_BEHIND.search(before)
             and not _NO_SUM_BEFORE.match(text, run.end())
         ):
             sums.append(run[0])

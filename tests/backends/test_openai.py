@@ -222,6 +222,13 @@ def test_log_probabilities_are_kept_where_alternatives_alone_are_refused(message
     assert [one.json.get("top_logprobs") for one in asked] == [5, None, None]
 
 
+def test_a_refusal_of_alternatives_that_the_entry_asks_for_is_the_end_of_it() -> None:
+    message = "top_logprobs must be less than or equal to 5, greater than max allowed"
+    asked_for = {"logprobs": True, "top_logprobs": 20}
+    with pytest.raises(InvalidRequest):
+        outcome(refusing("top_logprobs", message), options={"extra_body": asked_for})
+
+
 def test_concurrent_calls_all_learn_from_a_refusal() -> None:
     async def run() -> list[Completion]:
         async with Loopback(refusing("logprobs", "logprobs is not supported")) as server:
@@ -391,6 +398,7 @@ def test_alternatives_are_asked_for_beside_log_probabilities_that_the_caller_lef
     assert "top_logprobs" not in sent(asking(logprobs=False), supports=supports)
     assert sent(asking(logprobs=True, top_logprobs=2), supports=supports)["top_logprobs"] == 2
     assert "top_logprobs" not in sent(supports=None)
+    assert "top_logprobs" not in sent(supports=supports, options={"extra_body": {"logprobs": False}})
 
 
 def test_options_of_a_stream_are_kept_beside_ours() -> None:

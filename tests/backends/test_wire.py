@@ -420,6 +420,11 @@ async def silence(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
     """Says nothing."""
 
 
+async def thinking_it_over(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Says nothing, but has worked on it."""
+    await asyncio.sleep(0.7)
+
+
 async def half_a_word(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Begins to say something."""
     writer.write(b"HTTP/1.1 2")
@@ -443,14 +448,23 @@ def test_a_new_connection_that_the_server_gives_up_is_a_failure() -> None:
     assert len(asked) == 1
 
 
-@pytest.mark.parametrize(("second", "error"), [(half_a_word, BackendUnreachable), (long_silence, BackendTimeout)])
-def test_a_kept_connection_on_which_more_went_wrong_is_a_failure(second: Speak, error: type[Exception]) -> None:
+@pytest.mark.parametrize(
+    ("second", "error", "total_s"),
+    [
+        (half_a_word, BackendUnreachable, 9.0),
+        (thinking_it_over, BackendUnreachable, 9.0),
+        (long_silence, BackendTimeout, 0.3),
+    ],
+)
+def test_a_kept_connection_on_which_more_went_wrong_is_a_failure(
+    second: Speak, error: type[Exception], total_s: float
+) -> None:
     speak, asked = giving_up(second)
 
     async def run() -> None:
         async with serving(speak) as port:
             url = f"http://127.0.0.1:{port}/v1"
-            spec = BackendSpec(name="small", type="openai", base_url=url, timeout=Timeouts(total_s=0.3))
+            spec = BackendSpec(name="small", type="openai", base_url=url, timeout=Timeouts(total_s=total_s))
             backend = create_backend(spec)
             await backend.complete(Query.from_text("17 * 23?"))
             with pytest.raises(error):

@@ -49,6 +49,12 @@ def test_a_sum_is_found_in_signs_and_in_words(question: str, value: float) -> No
         "What is 25% of 80 + 20%?",
         "Notice that 31 * 37 = 1147. Which n gives 31n?",
         "What is 1.2.3 + 4?",
+        "What is 2 ** 3 + 1?",
+        "What is 10 - 2 ** 3?",
+        "What is 8 / 4 ^ 2?",
+        "What is 2 ^ 3 + 1?",
+        "What is 10 + 20 % 7?",
+        "What is 0x10 + 1?",
         "What is 3 / 0?",
         "How do I write a loop?",
         "What is 3 + 4? " + "It matters a lot to me. " * 40,
@@ -56,6 +62,14 @@ def test_a_sum_is_found_in_signs_and_in_words(question: str, value: float) -> No
 )
 def test_what_only_looks_like_one_sum_is_let_be(question: str) -> None:
     assert asked_value(question) is None
+
+
+@pytest.mark.parametrize(
+    ("question", "value"),
+    [("What is 2 + 3 x 4?", 14), ("What is 3 x 4 + 2?", 14), ("What is 6x7 - 2?", 40), ("What is 12 - 3 x 2?", 6)],
+)
+def test_an_x_between_numbers_multiplies(question: str, value: float) -> None:
+    assert asked_value(question) == value
 
 
 def test_tells_whether_the_answer_is_the_value() -> None:

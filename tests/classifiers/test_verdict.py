@@ -35,6 +35,11 @@ def test_the_chance_of_the_word_is_the_verdict_where_it_is_told() -> None:
     assert read_verdict(Completion(text="no", logprobs=(math.log(0.7), -3.0))) == pytest.approx(0.3)
 
 
+def test_what_was_said_is_likelier_than_its_opposite_however_it_was_spelled() -> None:
+    assert read_verdict(Completion(text="No", logprobs=(math.log(0.4),))) == pytest.approx(0.49)
+    assert read_verdict(Completion(text="**No**", logprobs=(math.log(0.3), -0.1, -0.1))) == pytest.approx(0.05)
+
+
 def test_a_judge_is_asked_for_one_word_and_shown_what_was_asked() -> None:
     query = verdict_query(Query.from_text("What is 6 * 7?"), " 42 ", with_logprobs=True)
     assert query.params == {"temperature": 0, "max_tokens": MOST_TOKENS, "logprobs": True}

@@ -44,6 +44,15 @@ def test_every_head_on_a_connection_may_be_that_large(connection: socket.socket)
         assert connection.recv(1000).startswith(b"HTTP/1.1 200 ")
 
 
+def test_a_head_that_begins_behind_a_large_body_is_as_large_as_it_is(connection: socket.socket) -> None:
+    body = b"y" * 2 * MAX_HEAD_BYTES
+    head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: %d\r\n\r\n" % len(body)
+    connection.sendall(head + body + BEGINNING)
+    assert connection.recv(10_000).startswith(b"HTTP/1.1 400 ")
+    connection.sendall(b"\r\n")
+    assert connection.recv(10_000).startswith(b"HTTP/1.1 200 ")
+
+
 def test_a_large_body_is_none_of_its_business(connection: socket.socket) -> None:
     body = b'{"model": "auto", "messages": "%s"}' % (b"y" * 10 * MAX_HEAD_BYTES)
     connection.sendall(

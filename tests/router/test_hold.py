@@ -125,6 +125,20 @@ def test_log_probabilities_are_those_of_the_answer_and_of_the_reasoning_apart() 
     assert (seen[0].entropies, seen[0].margins) == ((0.5, 0.7), (2.0, 1.0))
 
 
+def test_what_is_not_told_of_every_token_is_told_of_none() -> None:
+    seen: list[Completion] = []
+
+    def judge(so_far: Completion, checkpoint: int) -> float:
+        seen.append(so_far)
+        return 0.3
+
+    hold = Hold(first_call(), QUERY, early(), judge=judge, charge=lambda so_far: 0.0)
+    hold.see(Chunk(text="xx", logprobs=(-1.0,)))
+    hold.see(Chunk(text="x" * 10, logprobs=(-1.0, -2.0), entropies=(0.5, 0.7), margins=(2.0, 1.0)))
+    assert seen[0].logprobs == (-1.0, -1.0, -2.0)
+    assert (seen[0].entropies, seen[0].margins) == (None, None)
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     lam=st.sampled_from([0.0, 1.0, 20.0, 100.0, 1e4]),
