@@ -119,9 +119,8 @@ class Step:
     is_given_up: bool = False  # broken off: the completion is the beginning of an answer
     is_beside: bool = False  # made beside another call that was enough, hedged or ahead of its turn
     draft_of: str | None = None  # whose answer it was given to check
-    judged: str | None = (
-        None  # whose answer it was asked for a verdict on: confidence is P(that is correct) to the judge
-    )
+    judged: str | None = None  # whose answer it was asked for a verdict on; confidence is then the verdict, 0 without
+    verdict: float | None = None  # P(that is correct) to the judge; None: it gave none, or nobody read it
 
     @property
     def label(self) -> str:
@@ -291,6 +290,7 @@ def _judge(
             confidence=0.0 if verdict is None else verdict,
             cost_usd=cost,
             judged=step.backend,
+            verdict=verdict,
         )
     )
     odds = 1.0 if verdict is None else judge.jury.odds(judge.backend, verdict)

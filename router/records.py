@@ -111,7 +111,11 @@ def _record(step: Step, place: int, *, trace_id: str, decision: Decision, is_fin
         "error": type(step.error).__name__ if step.error else None,
         "given_up": step.is_given_up,
         **({"draft_of": step.draft_of} if step.draft_of else {}),
-        **({"judged": step.judged, "verdict": None if step.error else plain(step.confidence)} if step.judged else {}),
+        **(
+            {"judged": step.judged, "verdict": None if step.verdict is None else plain(step.verdict)}
+            if step.judged
+            else {}
+        ),
         **_measured(step.completion),
     }
 

@@ -184,8 +184,8 @@ class Gathering:
         self._feedback[key] = (score, place)
 
     def _take_verdict(self, values: Values, place: Place) -> None:
-        if values.get("verdict") is None and values.get("error") is not None:
-            return  # of a log: the judge failed
+        if values.get("verdict") is None and values.get("final") is not None:
+            return  # of a log: the judge failed, or said neither yes nor no, or was not listened to
         key = (parse_name(values, "query_id"), parse_name(values, "judged"), parse_count(values, "draw") or 0)
         verdict = parse_verdict(values)
         self._verdicts.setdefault(key, {})[verdict.judge] = (verdict, place)

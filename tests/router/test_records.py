@@ -83,6 +83,14 @@ def test_a_failed_call_is_recorded_by_the_kind_of_its_error() -> None:
     assert "input_tokens" not in record
 
 
+def test_a_verdict_is_recorded_where_one_was_read_and_no_zero_where_none_was() -> None:
+    lost = replace(STEPS[2], confidence=0.0, judged="mid", is_given_up=True, is_beside=True)
+    read = replace(STEPS[2], confidence=0.05, judged="mid", verdict=0.05)
+    decision = answered().decision
+    found = unanswered_records(QUERY, [lost, read], trace_id="trace-1", decision=decision, content=NoContent())
+    assert [record["verdict"] for record in found] == [None, 0.05]
+
+
 def test_of_an_answer_that_was_given_up_the_beginning_is_not_recorded_whether_or_not_another_came() -> None:
     step = replace(STEPS[1], is_given_up=True)
     answer = replace(answered(), outcome=Outcome(steps=(step, STEPS[2]), chosen=1))

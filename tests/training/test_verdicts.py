@@ -202,6 +202,17 @@ def test_a_live_run_asks_for_the_same_verdicts_as_its_replay_and_logs_them(good:
     assert n_verdicts == sum(step.judged is not None for answer in answers for step in answer.steps) > 5
 
 
+def test_where_no_verdict_was_given_none_is_logged_nor_read_back(good: Refereed, tmp_path: Path) -> None:
+    with routers(good, tmp_path, lambda _: Completion(text="Hard to say.")) as router:
+        for text in good.test.texts[:5]:
+            router.ask(text)
+    logged = [orjson.loads(line) for line in (tmp_path / "log" / "traces.jsonl").read_bytes().splitlines()]
+    assert {row["verdict"] for row in logged if "judged" in row} == {None}
+    calls = [call for request in read_log([tmp_path / "log"]).requests for call in request.calls]
+    assert calls
+    assert not any(call.verdicts for call in calls)
+
+
 @pytest.mark.parametrize("says", [ServerFailed("down"), Completion(text="Hard to say.")])
 def test_a_judge_who_fails_fails_no_request(good: Refereed, tmp_path: Path, says: object) -> None:
     with routers(good, tmp_path, lambda _: says) as router:
