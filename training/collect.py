@@ -6,6 +6,7 @@ import asyncio
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 
 from ..backends import AuthenticationFailed, BackendError, Completion, Query
 from .collecting.asker import Asker
@@ -140,20 +141,22 @@ class Collector:
         """Returns what one backend is still to check or to be graded for: all answers of the first drafter, then all of
         the second, ... Each is a draw of its own.
         """
-        checked: dict[str, dict[str, Trace]] = {}  # by query and drafter
+        checked: dict[tuple[str, str], Trace] = {}  # by query and drafter
+        taken: dict[str, set[int]] = {}  # draws by query; where a check failed, they have gaps
         for trace in rows.values():
             if trace.backend == name:
-                checked.setdefault(trace.query_id, {})[trace.draft_of] = trace
+                checked[trace.query_id, trace.draft_of] = trace
+                taken.setdefault(trace.query_id, set()).add(trace.draw)
         jobs = []
         for drafter in drafters:
             for prompt in prompts:
                 draft = rows.get((prompt.query_id, drafter, 0))
                 if draft is None or draft.response is None:
                     continue
-                known = checked.setdefault(prompt.query_id, {})
-                recorded = known.get(drafter)
-                draw = recorded.draw if recorded else len(known)
-                known.setdefault(drafter, draft)  # counts as a draw from now on
+                used = taken.setdefault(prompt.query_id, set())
+                recorded = checked.get((prompt.query_id, drafter))
+                draw = recorded.draw if recorded else next(draw for draw in count() if draw not in used)
+                used.add(draw)
                 jobs.append(Job(prompt=prompt, backend=name, draw=draw, recorded=recorded, draft=draft))
         return self._to_do(name, jobs)
 

@@ -27,14 +27,17 @@ backends:
 
 
 class Checker:
-    """A server that repeats whatever draft it is given, and keeps the texts it was asked."""
+    """A server that repeats whatever draft it is given but for one, and keeps the texts it was asked."""
 
-    def __init__(self) -> None:
+    def __init__(self, refused: str = "") -> None:
         self.texts: list[str] = []
+        self.refused = refused
 
     def __call__(self, asked: Asked) -> Canned:
         text = asked.json["messages"][-1]["content"]
         self.texts.append(text)
+        if self.refused and self.refused in text:
+            return Canned(status=400)
         return completion_of(text.partition("<draft>\n")[2].partition("\n</draft>")[0])
 
 
@@ -84,6 +87,16 @@ def test_every_recorded_answer_is_checked_once(tmp_path: Path) -> None:
         "q1": {"seven": 0, "nine": 1},
         "q2": {"seven": 0, "nine": 0},
     }
+
+
+def test_a_check_that_failed_is_made_up_for_under_a_draw_of_its_own(tmp_path: Path) -> None:
+    assert collect(tmp_path) == 0
+    collect(tmp_path, "--drafts", "seven,nine", checker=Checker(refused="It is 7."))
+    assert collect(tmp_path, "--drafts", "seven,nine") == 0
+    checks = [row for row in read_traces([tmp_path / "traces.jsonl"]).rows if row.backend == "large"]
+    assert sorted((row.query_id, row.draw, row.draft_of) for row in checks) == [
+        (query_id, draw, drafter) for query_id in ("q0", "q1", "q2") for draw, drafter in enumerate(("seven", "nine"))
+    ]
 
 
 def test_answers_that_are_not_there_cannot_be_checked_and_that_is_said(
