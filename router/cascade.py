@@ -18,7 +18,7 @@ from .objectives import create_objective
 from .outlook import Outlook, Tried
 from .policy import Policy
 from .readings import likeliest
-from .verdicts import with_verdict, worth_judging
+from .verdicts import is_shown_whole, with_verdict, worth_judging
 
 # (backend, completion, what was expected of it in the light of the draft that it had) -> confidence
 Assess = Callable[[str, Completion, float | None], float]
@@ -276,6 +276,8 @@ def _judge(
     if judge is None or number is None:
         return outlook, tried
     step = steps[_numbers_of(steps)[number]]
+    if not is_shown_whole(step.completion):
+        return outlook, tried
     reply = yield Call(backend=judge.backend, outlook=outlook, policy=policy, tried=tried, judged=step)
     if isinstance(reply, Stopped):
         return replace(outlook, judge=None), tried

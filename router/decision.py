@@ -21,7 +21,7 @@ from .objectives import create_objective
 from .objectives.utility import best_place
 from .outlook import FloatArray, Outlook, with_greatest
 from .policy import Policy
-from .verdicts import judge_of
+from .verdicts import can_be_judged, judge_of
 
 if TYPE_CHECKING:
     from ..classifiers import Contribution, Escalation, Estimates, Neighbour
@@ -165,7 +165,8 @@ def decide(
     excluded |= tier_drops(past, specs, excluded, unavailable)
     outlook = outlook_of(believed, escalation, policy, excluded)
     checks = checks_of(believed, escalation, excluded, drafts) if policy.max_calls > 1 else None
-    judge = judge_of(policy, specs, believed, escalation, unavailable)
+    may_judge = policy.judge and can_be_judged(query)
+    judge = judge_of(policy, specs, believed, escalation, unavailable) if may_judge else None
     if checks is not None or judge is not None:
         outlook = replace(outlook, checks=checks, judge=judge)
     if len(outlook.backends) == 1:

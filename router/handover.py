@@ -70,14 +70,19 @@ def gains_with_check(outlook: Outlook, checks: Checks, *, lam: float, price: flo
 
 def why_not_handed_over(query: Query) -> str:
     """Returns why no answer to a query may be given to another backend to check, "" where one may."""
-    bodies = (query.params, query.original.body if query.original is not None else {})
-    if any(body.get(field) for body in bodies for field in ("tools", "functions")):  # the latter of old clients
+    if offers_tools(query):
         return f"{CHECKS_ONLY}, and with tools in the request there may be none to check"
     if query.params.get("n") not in (None, 1):
         return f"{CHECKS_ONLY}, and the request asks for several"
     if query.messages[-1]["role"] != "user":
         return f"{CHECKS_ONLY}, which goes where the last message is a user's"
     return ""
+
+
+def offers_tools(query: Query) -> bool:
+    """Returns whether an answer to a query may be a call of a tool."""
+    bodies = (query.params, query.original.body if query.original is not None else {})
+    return any(body.get(field) for body in bodies for field in ("tools", "functions"))  # the latter of old clients
 
 
 def excluded_checkers(

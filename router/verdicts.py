@@ -12,10 +12,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..backends import BackendSpec, Usage, cost_usd
+from ..backends import BackendSpec, Completion, Query, Usage, cost_usd
 from ..classifiers import Escalation, Estimates
 from ..classifiers.verdict import MOST_TOKENS, prompt_tokens
-from .handover import best_check
+from .feasible import needed_capabilities
+from .handover import best_check, offers_tools
 from .lookahead import MIN_GAIN, gains
 from .outlook import Judge, Outlook, Tried
 from .policy import Policy
@@ -44,6 +45,16 @@ def judge_of(
     if math.isnan(expected):
         return None
     return Judge(backend=name, yes_if_right=if_right, yes_if_wrong=if_wrong, cost_usd=expected, jury=jury)
+
+
+def can_be_judged(query: Query) -> bool:
+    """Returns whether a judge can be shown all that a query asks: neither tools nor images are."""
+    return not offers_tools(query) and "vision" not in needed_capabilities(query)
+
+
+def is_shown_whole(completion: Completion | None) -> bool:
+    """Returns whether a judge who is shown the text of an answer is shown the answer."""
+    return completion is not None and bool(completion.text.strip()) and not completion.tool_calls
 
 
 def worth_judging(outlook: Outlook, policy: Policy, tried: tuple[Tried, ...]) -> int | None:

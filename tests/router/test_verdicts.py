@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from penstock.backends import BackendUnreachable, ConfigError, PenstockError, Query
+from penstock.backends import BackendUnreachable, Completion, ConfigError, PenstockError, Query
 from penstock.classifiers.verdict import Jury
 from penstock.router import Outlook, Policy, Tried, cascade, decide, read_config
 from penstock.router.cascade import Call, Flow, GivenUp, Stopped
@@ -130,6 +130,56 @@ def asking() -> tuple[Flow, Call]:
     call = flow.send(completion("42"))
     assert (call.backend, call.judged and call.judged.backend) == ("judge", "small")
     return flow, call
+
+
+TOOLS = [{"type": "function", "function": {"name": "look"}}]
+IMAGE = [
+    {"type": "text", "text": "What is this?"},
+    {"type": "image_url", "image_url": {"url": "data:image/png;base64,"}},
+]
+
+
+@pytest.mark.parametrize(
+    ("content", "params", "is_judged"),
+    [
+        ("hello", {}, True),
+        ("hello", {"tools": TOOLS}, False),
+        ("hello", {"functions": [TOOLS[0]["function"]]}, False),
+        (IMAGE, {}, False),
+    ],
+    ids=["text", "tools", "functions", "image"],
+)
+def test_nobody_judges_what_a_judge_is_not_shown(content: object, params: dict[str, object], is_judged: bool) -> None:
+    made = decide(
+        Query.from_messages([{"role": "user", "content": content}], params=params),
+        estimates([0.6, 0.95], [0.0005, 0.015]),
+        POLICY,
+        specs={},
+        escalation=replace(seen(None).escalation, jury=JURY),
+    )
+    assert (made.outlook.judge is not None) is is_judged
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [Completion(text=" \n"), Completion(text="Let me look.", tool_calls=({"id": "1", "type": "function"},))],
+    ids=["blank", "tool call"],
+)
+def test_no_answer_is_judged_that_its_text_does_not_tell(answer: Completion) -> None:
+    made = decide(
+        Query.from_text("hello"),
+        estimates([0.6, 0.95], [0.0005, 0.015]),
+        POLICY,
+        specs={},
+        escalation=replace(seen(None).escalation, jury=JURY),
+    )
+    flow = cascade(made, assess=lambda *_: 0.6, charge=lambda *_: 0.0001)
+    assert next(flow).backend == "small"
+    try:
+        call = flow.send(answer)
+    except StopIteration:
+        return
+    assert call.judged is None
 
 
 def test_a_yes_ends_the_cascade_and_a_no_goes_on() -> None:
