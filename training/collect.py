@@ -148,7 +148,7 @@ class Collector:
                 checked[trace.query_id, trace.draft_of] = trace
                 taken.setdefault(trace.query_id, set()).add(trace.draw)
         jobs = []
-        for drafter in drafters:
+        for drafter in dict.fromkeys(drafters):  # named twice, one is checked once
             for prompt in prompts:
                 draft = rows.get((prompt.query_id, drafter, 0))
                 if draft is None or draft.response is None:

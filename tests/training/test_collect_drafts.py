@@ -63,7 +63,7 @@ def test_every_recorded_answer_is_checked_once(tmp_path: Path) -> None:
     checker = Checker()
     assert collect(tmp_path) == 0
     assert collect(tmp_path, "--drafts", "seven", checker=checker) == 0
-    assert collect(tmp_path, "--drafts", "seven,nine", checker=checker) == 0
+    assert collect(tmp_path, "--drafts", "seven,nine,nine", checker=checker) == 0
     assert len(checker.texts) == 6
     assert all("What is" in text and "Draft of the answer, to be checked" in text for text in checker.texts)
     found = [row for row in lines_of(tmp_path / "traces.jsonl") if row["backend"] == "large"]
