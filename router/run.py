@@ -57,11 +57,8 @@ class Run:
                 try:
                     while True:
                         call = next(flow) if reply is None else flow.send(reply)
-                        if (stopped := self._stopped(call)) is not None:
-                            reply = stopped
-                            continue
-                        if call.judged is not None:
-                            reply = await self._verdict(call.backend, call.judged)
+                        reply = await self._unasked(call)
+                        if reply is not None:
                             continue
                         entry, begun = ahead.turn(call.backend)
                         entry.draft_of = call.draft.backend if call.draft else None
@@ -97,13 +94,10 @@ class Run:
                 try:
                     while True:
                         call = next(flow) if reply is None else flow.send(reply)
-                        if (stopped := self._stopped(call)) is not None:
-                            reply = stopped
+                        reply = await self._unasked(call)
+                        if reply is not None:
                             continue
                         name = call.backend
-                        if call.judged is not None:
-                            reply = await self._verdict(name, call.judged)
-                            continue
                         entry, begun = ahead.turn(name)
                         entry.draft_of = call.draft.backend if call.draft else None
                         held[name] = []
@@ -186,6 +180,13 @@ class Run:
                     held.clear()
         assert completion is not None  # a stream that raises nothing ends with its completion
         yield Released(completion=completion) if is_released else completion
+
+    async def _unasked(self, call: Call) -> Reply | None:
+        """Returns what to tell the cascade without an answer: why it has to stop, or a verdict; None: ask for one."""
+        stopped = self._stopped(call)
+        if stopped is not None or call.judged is None:
+            return stopped
+        return await self._verdict(call.backend, call.judged)
 
     async def _verdict(self, judge: str, judged: Step) -> Reply:
         """Returns what a judge says of the answer of a step, or how it failed."""

@@ -10,7 +10,7 @@ import pytest
 
 from penstock.backends import BackendUnreachable, Completion, ConfigError, PenstockError, Query
 from penstock.classifiers.verdict import Jury
-from penstock.router import Outlook, Policy, Tried, cascade, decide, read_config
+from penstock.router import Decision, Outlook, Policy, Tried, cascade, decide, read_config
 from penstock.router.cascade import Call, Flow, GivenUp, Stopped
 from penstock.router.outlook import Judge
 from penstock.router.verdicts import all_judged, judge_of, with_verdict, worth_judging
@@ -116,15 +116,20 @@ def test_a_judge_that_cannot_be_is_refused(policy: str, problem: str, tmp_path: 
         read_config(write_models(tmp_path, f"policies: {{auto: {policy}}}\nbackends: {{small: {{type: fake}}}}"))
 
 
-def asking() -> tuple[Flow, Call]:
-    """Returns a cascade that asks for a verdict on its first answer, and the call for it."""
-    made = decide(
-        Query.from_text("hello"),
+def decided(query: Query) -> Decision:
+    """Returns a decision over two backends, of which a judge may be asked about the answers."""
+    return decide(
+        query,
         estimates([0.6, 0.95], [0.0005, 0.015]),
         POLICY,
         specs={},
         escalation=replace(seen(None).escalation, jury=JURY),
     )
+
+
+def asking() -> tuple[Flow, Call]:
+    """Returns a cascade that asks for a verdict on its first answer, and the call for it."""
+    made = decided(Query.from_text("hello"))
     flow = cascade(made, assess=lambda *_: 0.6, charge=lambda *_: 0.0001)
     assert next(flow).backend == "small"
     call = flow.send(completion("42"))
@@ -150,13 +155,7 @@ IMAGE = [
     ids=["text", "tools", "functions", "image"],
 )
 def test_nobody_judges_what_a_judge_is_not_shown(content: object, params: dict[str, object], is_judged: bool) -> None:
-    made = decide(
-        Query.from_messages([{"role": "user", "content": content}], params=params),
-        estimates([0.6, 0.95], [0.0005, 0.015]),
-        POLICY,
-        specs={},
-        escalation=replace(seen(None).escalation, jury=JURY),
-    )
+    made = decided(Query.from_messages([{"role": "user", "content": content}], params=params))
     assert (made.outlook.judge is not None) is is_judged
 
 
@@ -166,13 +165,7 @@ def test_nobody_judges_what_a_judge_is_not_shown(content: object, params: dict[s
     ids=["blank", "tool call"],
 )
 def test_no_answer_is_judged_that_its_text_does_not_tell(answer: Completion) -> None:
-    made = decide(
-        Query.from_text("hello"),
-        estimates([0.6, 0.95], [0.0005, 0.015]),
-        POLICY,
-        specs={},
-        escalation=replace(seen(None).escalation, jury=JURY),
-    )
+    made = decided(Query.from_text("hello"))
     flow = cascade(made, assess=lambda *_: 0.6, charge=lambda *_: 0.0001)
     assert next(flow).backend == "small"
     try:
