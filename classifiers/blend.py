@@ -10,6 +10,7 @@ import numpy as np
 
 from .features import Features, QueryFeatures
 from .heads import Head, Predictor, check_folds, check_quality, fit_with_out_of_fold
+from .paired import paired_gap
 from .ridge import FloatArray
 from .sparse import IntArray
 from .stack import stacking_weights
@@ -126,5 +127,5 @@ def _weigh(deviations: FloatArray, wanted: FloatArray, folds: IntArray) -> tuple
 
 def _is_better(one: FloatArray, other: FloatArray, wanted: FloatArray) -> bool:
     """Returns whether one is nearer to what is wanted than the other, by two paired standard errors over queries."""
-    gain = np.nansum((other - wanted) ** 2 - (one - wanted) ** 2, axis=1)
-    return bool(gain.mean() > _EVIDENCE * gain.std() / np.sqrt(len(gain)))
+    errors, others = (np.nansum((each - wanted) ** 2, axis=1) for each in (one, other))
+    return paired_gap(others, errors) > _EVIDENCE

@@ -97,6 +97,11 @@ class Outlook:
         return self.backends + self.checks.backends if self.checks else self.backends
 
 
+def told_odds(chance: float, odds: float) -> float:
+    """Returns a chance once its odds are multiplied by what was told."""
+    return chance * odds / (1 - chance + chance * odds)
+
+
 def with_greatest(cost_usd: FloatArray) -> FloatArray:
     """Returns costs, those that are not known as the greatest that is, so that none is ever the reason to choose."""
     if not any(map(math.isnan, cost_usd.tolist())):  # a few numbers; arrays would take longer to ask
@@ -125,4 +130,4 @@ class Tried:
         """The confidence in its answer with a judge's verdict, and without any other answer."""
         if self.odds == 1.0:
             return self.confidence
-        return self.confidence * self.odds / (1 - self.confidence + self.confidence * self.odds)
+        return told_odds(self.confidence, self.odds)

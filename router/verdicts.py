@@ -18,7 +18,7 @@ from ..classifiers.verdict import MOST_TOKENS, prompt_tokens
 from .feasible import needed_capabilities
 from .handover import best_check, offers_tools
 from .lookahead import MIN_GAIN, gains
-from .outlook import Judge, Outlook, Tried
+from .outlook import Judge, Outlook, Tried, told_odds
 from .policy import Policy
 from .readings import likeliest
 
@@ -86,8 +86,7 @@ def all_judged(outlook: Outlook, judge: Judge) -> Outlook:
     explained = np.zeros(len(quality))
     for place, chance in enumerate(quality.tolist()):
         for likely, odds in judge.outcomes(chance):
-            after = chance * odds / (1 - chance + chance * odds)
-            explained[place] += likely * (after - chance) ** 2 / max(chance * (1 - chance), 1e-9)
+            explained[place] += likely * (told_odds(chance, odds) - chance) ** 2 / max(chance * (1 - chance), 1e-9)
     power = 1 - (1 - known.power) * (1 - np.minimum(explained, 1.0))
     return replace(
         outlook, cost_usd=outlook.cost_usd + judge.cost_usd, escalation=replace(known, power=power), judge=None

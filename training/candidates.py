@@ -9,13 +9,14 @@ from ..classifiers import Features, Head, create_head, fit_with_out_of_fold
 from ..classifiers.blend import PARTS, BlendHead
 from ..classifiers.calibration import Calibration, fit_calibration
 from ..classifiers.finetune import FinetuneHead
+from ..classifiers.paired import paired_gap
 from ..classifiers.prior_head import PriorHead
 from ..classifiers.sparse import IntArray
 from .bootstrap import paired_bootstrap
 from .dataset import Dataset
 from .evaluation import FloatArray, Trial
 from .progress import Progress
-from .trials import area_statistic, lag_of_best, paired_errors, paired_gap, squared_errors, trial_curve
+from .trials import area_statistic, lag_of_best, paired_errors, squared_errors, trial_curve
 
 AUTO = ("mean", "prior", "knn", "linear", "irt", "stack", "blend")  # what `auto` fits, the quick ones first
 _CHALLENGERS = tuple(reversed(AUTO))  # in turn, against the one that stands

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..classifiers import no_escalation
+from ..classifiers.paired import paired_gap
 from ..router import Outlook, Policy
 from ..router.objectives import create_objective
 from .bootstrap import paired_bootstrap
@@ -105,13 +106,6 @@ def squared_errors(estimates: FloatArray, quality: FloatArray) -> FloatArray:
     total = np.where(seen, (estimates - np.where(seen, quality, 0)) ** 2, 0).sum(axis=1)
     errors: FloatArray = np.divide(total, seen.sum(axis=1), out=np.full(len(quality), np.nan), where=seen.any(axis=1))
     return errors
-
-
-def paired_gap(higher: FloatArray, lower: FloatArray) -> float:
-    """Returns by how many paired standard errors one figure, (n_queries,) with NaN, exceeds another on average."""
-    gap = (higher - lower)[np.isfinite(higher - lower)]
-    standard_error = gap.std() / np.sqrt(max(len(gap), 1)) if len(gap) else 0.0
-    return float(gap.mean() / standard_error) if standard_error > 0 else 0.0
 
 
 def lag_of_best(curve: Curve, quality: FloatArray, cost_usd: FloatArray) -> float:
