@@ -37,6 +37,10 @@ def browser_path() -> str | None:
     return next((path for name in NAMES if (path := shutil.which(name))), None)
 
 
+class Refusal(AssertionError):
+    """A command that the browser could not carry out; one sent while a page goes away is such."""
+
+
 class Tab:
     """One tab; `troubles` holds what the page logs as errors, refusals of its security policy among them."""
 
@@ -46,7 +50,7 @@ class Tab:
         self.troubles: list[str] = []
 
     async def send(self, method: str, **params: Any) -> Any:
-        """Returns the result of a command."""
+        """Returns the result of a command; raises Refusal where the browser cannot carry it out."""
         self._number += 1
         await self._socket.send_json({"id": self._number, "method": method, "params": params})
         while True:
@@ -56,7 +60,8 @@ class Tab:
             if told.get("method") == "Log.entryAdded" and told["params"]["entry"]["level"] == "error":
                 self.troubles.append(told["params"]["entry"]["text"])
             if told.get("id") == self._number:
-                assert "error" not in told, f"{method}: {told['error']}"
+                if "error" in told:
+                    raise Refusal(f"{method}: {told['error']}")
                 return told["result"]
 
     async def open(self, url: str, *, width: int = 1280, height: int = 1000, scheme: str = "light") -> None:
@@ -85,10 +90,19 @@ class Tab:
         found_js = (
             f"(() => {{ try {{ const f = {expression}; return f instanceof Node || f }} catch {{ return null }} }})()"
         )
-        while not (found := await self.value(found_js)):
+        while True:
+            # The page may be on its way out: the next one will tell.
+            with contextlib.suppress(Refusal):
+                if found := await self.value(found_js):
+                    return found
             assert time.monotonic() < end, f"never true: {expression}; page: {await self.text()}; {self.troubles}"
             await asyncio.sleep(0.05)
-        return found
+
+    async def reload(self) -> None:
+        """Loads the page anew; returns once the new one is there."""
+        await self.value("window.isOld = true")
+        await self.send("Page.reload")
+        await self.until("!window.isOld")
 
     async def text(self) -> str:
         """Returns what can be read on the page."""

@@ -143,7 +143,7 @@ def test_a_key_opens_the_page_and_stays_in_the_tab(tmp_path: Path) -> None:
         await tab.until("document.querySelector('.row')")
         assert await tab.value("document.querySelectorAll('.row').length") == 1  # bert's is not hers
         assert texts["anna"] not in await tab.value("document.documentElement.outerHTML + JSON.stringify(localStorage)")
-        await tab.send("Page.reload")
+        await tab.reload()
         await tab.until("document.querySelector('.row')")
         await tab.click("#forget")
         await tab.until("!document.querySelector('#door').hidden")
