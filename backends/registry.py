@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from .errors import ConfigError
+from .foreign import create_foreign
 from .rewriting import RewritingBackend
 from .samples import resampled
 from .spec import BackendSpec
@@ -56,7 +57,7 @@ def create_backend(spec: BackendSpec) -> Backend:
         ConfigError: the type is unknown, or an option or a needed environment variable is wrong.
     """
     backend_type = resolve(spec.type, BACKENDS, what=f"backends.{spec.name}.type", methods=BACKEND_METHODS)
-    backend: Backend = backend_type(spec)
+    backend: Backend = backend_type(spec) if spec.type in BACKENDS else create_foreign(backend_type, spec)
     if spec.instruction:
         backend = RewritingBackend(backend, partial(instructed, instruction=spec.instruction))
     if spec.checks_draft:
