@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from .artefact import Manifest, Trained, load_artefact, read_manifest, save_artefact
+from .artefact import Manifest, Trained, check_folder, load_artefact, read_manifest, save_artefact
 from .errors import ArtefactError, FitError
 from .escalation import Escalation, fit_escalation, no_escalation
 from .estimates import Estimates
@@ -77,6 +77,7 @@ __all__ = [
     "Signal",
     "Trained",
     "assign_folds",
+    "check_folder",
     "create_encoder",
     "create_head",
     "fit_confidence",

@@ -92,9 +92,8 @@ def save_artefact(
         sealed = _seal(manifest)
     except TypeError as error:
         raise ArtefactError(f"{folder / _MANIFEST}: cannot be written as JSON: {error}") from error
+    check_folder(folder)
     try:
-        if not _may_take(folder):
-            raise ArtefactError(f"{folder}: exists and is not an artefact; choose an empty or a new folder")
         folder.mkdir(parents=True, exist_ok=True)
         with _alone_in(folder):
             for part in folder.glob(_PARTS):  # of a saving that was killed
@@ -106,6 +105,24 @@ def save_artefact(
             (folder / _SET_ASIDE).unlink(missing_ok=True)
     except OSError as error:
         raise ArtefactError(f"{folder}: cannot be written: {error.strerror or error}") from error
+
+
+def check_folder(folder: Path) -> None:
+    """Refuses a folder that no artefact can be saved in; best called before the work of making one.
+
+    Raises:
+        ArtefactError: the folder holds something that is not an artefact, or cannot be written.
+    """
+    try:
+        if not _may_take(folder):
+            raise ArtefactError(f"{folder}: exists and is not an artefact; choose an empty or a new folder")
+        nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    except OSError as error:
+        raise ArtefactError(f"{folder}: cannot be written: {error.strerror or error}") from error
+    if not nearest.is_dir():
+        raise ArtefactError(f"{folder}: cannot be written: {nearest} is not a folder")
+    if not os.access(nearest, os.W_OK):
+        raise ArtefactError(f"{folder}: cannot be written: {nearest} is read-only to this user")
 
 
 def load_artefact(folder: Path) -> tuple[Trained, Manifest]:

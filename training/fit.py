@@ -15,6 +15,8 @@ from ..classifiers import (
     QueryModel,
     Trained,
     assign_folds,
+    create_encoder,
+    create_head,
     fit_cost,
 )
 from ..classifiers.difficulty import fit_ability
@@ -84,6 +86,18 @@ def fit(
     # One thread: sums come out the same on any machine, and many small products are not slowed by waiting for threads.
     with threadpool_limits(limits=1, user_api="blas"):
         return _fit(dataset, split, encoder, classifier, seed, Timer(budget_s, clock), run_code, progress or Silent())
+
+
+def check_names(encoder: str, classifier: str) -> None:
+    """Refuses names that `fit` would refuse; best called before the traces are read.
+
+    Raises:
+        ConfigError: one is unknown.
+    """
+    if classifier != "auto" and not (classifier == "finetune" and encoder.startswith("hf:")):
+        create_head(classifier)
+    if not encoder.startswith("hf:"):  # loading a model twice takes longer than reading the traces
+        create_encoder(encoder)
 
 
 def _fit(

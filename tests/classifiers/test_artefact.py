@@ -14,7 +14,15 @@ import numpy as np
 import orjson
 import pytest
 
-from penstock.classifiers import ArtefactError, Trained, load_artefact, no_escalation, read_manifest, save_artefact
+from penstock.classifiers import (
+    ArtefactError,
+    Trained,
+    check_folder,
+    load_artefact,
+    no_escalation,
+    read_manifest,
+    save_artefact,
+)
 from penstock.classifiers.artefact import SCHEMA
 
 QUESTION = "prove the theorem of the river"
@@ -238,6 +246,18 @@ def test_a_file_in_its_place_is_left_alone(trained: Trained, tmp_path: Path) -> 
         save(trained, tmp_path / "file")
     with pytest.raises(ArtefactError, match="cannot be written"):
         save(trained, tmp_path / "file" / "below")
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="nothing is read-only to root")
+def test_a_folder_that_may_not_be_written_to_is_told_beforehand(tmp_path: Path) -> None:
+    (tmp_path / "kept").mkdir(mode=0o500)
+    with pytest.raises(ArtefactError, match="kept is read-only to this user"):
+        check_folder(tmp_path / "kept" / "new" / "newer")
+
+
+def test_checking_a_folder_makes_nothing(tmp_path: Path) -> None:
+    check_folder(tmp_path / "new" / "newer")
+    assert not list(tmp_path.iterdir())
 
 
 def test_metrics_that_are_no_json_are_refused_before_anything_is_written(trained: Trained, tmp_path: Path) -> None:

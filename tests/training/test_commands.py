@@ -143,6 +143,21 @@ def test_bad_traces_fail_in_one_line_and_leave_nothing(
     assert [path.name for path in tmp_path.iterdir()] == ["bad.jsonl"]
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--classifier", "forest"], "classifier: unknown 'forest'; expected one of mean, "),
+        (["--encoder", "word2vec"], "encoder: unknown 'word2vec'; expected one of static, "),
+        (["--out", __file__], "exists and is not an artefact; choose an empty or a new folder"),
+    ],
+)
+def test_train_refuses_wrong_words_before_it_reads_the_traces(
+    words: list[str], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", str(tmp_path / "missing.jsonl"), "--out", str(tmp_path / "out"), "--quiet", *words]) == 1
+    assert told in capsys.readouterr().err
+
+
 def test_train_refuses_a_folder_that_holds_something_else(
     demo, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:  # type: ignore[no-untyped-def]

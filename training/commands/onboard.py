@@ -11,7 +11,7 @@ import numpy as np
 
 from ...backends import BackendSpec, ConfigError
 from ...backends.retries import Retries
-from ...classifiers import FitError, QueryModel, load_artefact, question_of, save_artefact
+from ...classifiers import FitError, QueryModel, check_folder, load_artefact, question_of, save_artefact
 from ...router import Config, read_config
 from ...router.cli import FAILED, INTERRUPTED, OK
 from ...router.commands.shared import add_json, positive, print_json
@@ -75,6 +75,7 @@ class OnboardCommand:
             return OK
         if options.out is None:
             raise ConfigError("--out: expected a folder for the new artefact")
+        check_folder(options.out)
         with quiet_or_shown(quiet=options.quiet) as progress:
             config = read_config(options.models) if options.models else None
             if options.traces is None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ...classifiers import HEADS, save_artefact
+from ...classifiers import HEADS, check_folder, save_artefact
 from ...router.commands.shared import add_json, print_json
 from ..evaluate import evaluate
-from ..fit import fit
+from ..fit import check_names, fit
 from ..progress import quiet_or_shown
 from ..report import write_report
 from ..report_efforts import efforts_lines
@@ -42,6 +42,8 @@ class TrainCommand:
 
     def run(self, options: argparse.Namespace) -> int:
         """Trains, saves and says what was learned."""
+        check_folder(options.out)
+        check_names(options.encoder, options.classifier)
         config = read_models(options.models)
         with quiet_or_shown(quiet=options.quiet) as progress:
             dataset, traces = read_dataset(options, config, progress)
