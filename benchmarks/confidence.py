@@ -37,7 +37,7 @@ from penstock.training.bootstrap import curve_figures, paired_bootstrap
 from penstock.training.curves import sweep_lams
 from penstock.training.evaluation import FloatArray
 from penstock.training.fit_answers import final_answers
-from penstock.training.metrics import auroc, ece
+from penstock.training.probability_metrics import auroc, ece
 from penstock.training.progress import Silent
 from penstock.training.replay import estimate_matrices
 from penstock.training.weighted import weighted_auroc

@@ -23,7 +23,7 @@ from penstock.classifiers.final_answer import answer_span
 from penstock.classifiers.meaning import likeness
 from penstock.training import Dataset, Trace, build_dataset, fit, read_traces, split_queries
 from penstock.training.dataset import RIGHT
-from penstock.training.metrics import auroc
+from penstock.training.probability_metrics import auroc
 
 SETS = ("gsm_9", "math_l5", "routellm_gsm8k")
 HEADER = "| set | whole | hidden | hidden, nothing compared | AUROC | power |\n|---|---|---|---|---|---|"

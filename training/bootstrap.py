@@ -14,7 +14,6 @@ from .evaluation import Curve, FloatArray, IntArray
 from .metrics import (
     OracleSteps,
     SingleBackends,
-    equal_width_bins,
     gap_closed,
     hull_area,
     hull_points,
@@ -22,6 +21,7 @@ from .metrics import (
     saving_at_best,
     single_backends,
 )
+from .probability_metrics import equal_width_bins
 from .weighted import weighted_aurc, weighted_auroc, weighted_brier, weighted_ece, weighted_mean
 
 Statistic = Callable[[FloatArray], FloatArray]  # weights (n_weightings, n_queries) -> (n_weightings,)

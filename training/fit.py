@@ -31,7 +31,7 @@ from .drafts import fit_drafts
 from .evaluation import EffortCurve, FloatArray, IntArray, SignalWorth, Trial
 from .fit_answers import fit_answers
 from .fit_efforts import fit_efforts
-from .metrics import auroc, brier, ece
+from .probability_metrics import auroc, brier, ece
 from .progress import Progress, Silent
 from .split import Split, find_families
 

@@ -10,7 +10,7 @@ from ..classifiers.logistic import fit_logistic, sigmoid
 from ..classifiers.verdict import Jury, log_odds_of
 from .dataset import RIGHT, Dataset
 from .evaluation import FloatArray, IntArray, SignalWorth
-from .metrics import auroc
+from .probability_metrics import auroc
 
 MIN_VERDICTS = 40  # on graded answers, below which a judge is not listened to
 _MIN_SAID = 5  # of yes and of no

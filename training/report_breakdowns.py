@@ -10,7 +10,8 @@ from .bootstrap import mean_interval
 from .evaluation import Evaluation, FloatArray, IntArray, PolicyOutcome
 from .findings import Findings
 from .markup import NOTHING, Markup, escaped, excerpt, number, per_cent, table, usd_per_1k, with_interval
-from .metrics import auroc, mean_cost_usd, mean_score
+from .metrics import mean_cost_usd, mean_score
+from .probability_metrics import auroc
 from .weighted import TOLERANCE
 
 MAX_TASKS = 60

@@ -8,8 +8,8 @@ from .bootstrap import ProbabilityFigures
 from .evaluation import Evaluation, FloatArray
 from .findings import Findings
 from .markup import Markup, table, with_interval
-from .metrics import ece_equal_mass, equal_width_bins, observed_pairs, risk_coverage
 from .plots import Point, Series, figure, unit_axis
+from .probability_metrics import ece_equal_mass, equal_width_bins, observed_pairs, risk_coverage
 
 MAX_CURVE_POINTS = 200
 

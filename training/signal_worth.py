@@ -6,7 +6,7 @@ import numpy as np
 
 from ..classifiers import fit_confidence, signal_names
 from .evaluation import FloatArray, IntArray, SignalWorth
-from .metrics import auroc
+from .probability_metrics import auroc
 
 _MAX_CALLS = 3000  # graded answers; more would take long and tell the same
 

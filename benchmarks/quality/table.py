@@ -39,7 +39,8 @@ from penstock.classifiers.calibration import fit_calibration
 from penstock.training import Dataset, build_dataset, read_traces, split_queries
 from penstock.training.bootstrap import N_RESAMPLES, curve_figures
 from penstock.training.evaluation import FloatArray
-from penstock.training.metrics import apgr, brier, ece
+from penstock.training.metrics import apgr
+from penstock.training.probability_metrics import brier, ece
 from penstock.training.trials import trial_curve
 
 N_FOLDS = 5

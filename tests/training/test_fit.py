@@ -17,7 +17,7 @@ from penstock.training import Dataset, Fitted, Trace, build_dataset, fit, read_t
 from penstock.training.candidates import AUTO, Candidate, choose
 from penstock.training.evaluation import Curve, FloatArray
 from penstock.training.fit import families_of
-from penstock.training.metrics import auroc
+from penstock.training.probability_metrics import auroc
 from penstock.training.progress import Silent
 from penstock.training.trials import lag_of_best
 

@@ -11,13 +11,7 @@ from penstock.training.evaluation import FloatArray
 from penstock.training.metrics import (
     aiq,
     apgr,
-    aurc,
-    auroc,
-    brier,
     cpt,
-    ece,
-    ece_equal_mass,
-    equal_mass_bins,
     gap_closed,
     hull_aiq,
     hull_points,
@@ -25,9 +19,17 @@ from penstock.training.metrics import (
     mean_score,
     oracle_aiq,
     oracle_points,
-    risk_coverage,
     saving_at_best,
     single_backends,
+)
+from penstock.training.probability_metrics import (
+    aurc,
+    auroc,
+    brier,
+    ece,
+    ece_equal_mass,
+    equal_mass_bins,
+    risk_coverage,
 )
 
 NAN = math.nan

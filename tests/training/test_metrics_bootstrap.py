@@ -19,21 +19,8 @@ from penstock.training.bootstrap import (
 )
 from penstock.training.curves import baseline_curves
 from penstock.training.evaluation import Curve, FloatArray
-from penstock.training.metrics import (
-    aiq,
-    apgr,
-    aurc,
-    auroc,
-    brier,
-    cpt,
-    ece,
-    equal_width_bins,
-    gap_closed,
-    hull_aiq,
-    oracle_aiq,
-    saving_at_best,
-    single_backends,
-)
+from penstock.training.metrics import aiq, apgr, cpt, gap_closed, hull_aiq, oracle_aiq, saving_at_best, single_backends
+from penstock.training.probability_metrics import aurc, auroc, brier, ece, equal_width_bins
 from penstock.training.weighted import (
     weighted_apgr,
     weighted_aurc,

@@ -7,7 +7,7 @@ import pytest
 
 from penstock.backends import Completion, Query
 from penstock.classifiers import fit_confidence, read_signals, signal_names
-from penstock.training.metrics import auroc
+from penstock.training.probability_metrics import auroc
 from penstock.training.signal_worth import signal_worth
 
 BACKENDS = ("a", "b", "c")
