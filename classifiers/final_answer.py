@@ -34,6 +34,7 @@ _NUMBER = re.compile(rf"(?<![\w.])((?:[-+]\s?)?{_PLAIN_NUMBER})(?:\s*/\s*({_PLAI
 _UNIT = re.compile(r"[\s%]*+(?:[A-Za-z][A-Za-z²³.\-]*+[\s.]*+){0,6}+(?:/\s*+[A-Za-z]++)?+[\s.%]*+")
 _SPACE = re.compile(r"\s+")
 _ALONE = re.compile(r"(\d{1,15})[ .,;:]*")
+_LISTED = re.compile(r"[\[({]?-?\d+(?:\.\d+)?(?: ?[,;] ?-?\d+(?:\.\d+)?)+[\])}]?\.?", re.ASCII)
 _DRESSED = re.compile(r"[\\$`*°~^,{]")  # one of which is in everything that is cleaned away
 
 
@@ -106,8 +107,8 @@ def _end_of(text: str) -> str:
 
 
 def _is_bare(lines: Sequence[str]) -> bool:
-    """Returns whether a text is so short that it is its own answer."""
-    return len(lines) == 1 and len(lines[0].split()) <= 4
+    """Returns whether a text is so short, or so plainly a list of numbers, that it is its own answer."""
+    return len(lines) == 1 and (len(lines[0].split()) <= 4 or _LISTED.fullmatch(lines[0].strip()) is not None)
 
 
 def _of_calls(calls: Sequence[Mapping[str, Any]]) -> FinalAnswer | None:

@@ -23,7 +23,7 @@ SIGNALS = {
     "sequence": "penstock.classifiers.signals.sequence:SequenceSignal",
     "reasoning": "penstock.classifiers.signals.reasoning:ReasoningSignal",
     "arithmetic": "penstock.classifiers.signals.arithmetic:ArithmeticVerifier",
-    "asked": "penstock.classifiers.signals.asked:AskedSumVerifier",
+    "asked": "penstock.classifiers.signals.asked:AskedVerifier",
     "equations": "penstock.classifiers.signals.equations:EquationVerifier",
     "units": "penstock.classifiers.signals.units:UnitVerifier",
     "stated": "penstock.classifiers.signals.stated:StatedSignal",

@@ -1,0 +1,65 @@
+"""Right answers, and whether a completion gives one: 1 or 0, NaN where it does not say clearly what it settles on."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Protocol
+
+from ...backends import Completion
+from ..final_answer import final_answer
+from .wording import NUMBER, runs_of_numbers
+
+_TOLERANCE = 0.01  # relative, of a value that is not whole, and so rounded
+_EXACT = 1e-9
+_MAX_CHARACTERS = 2000  # of the end of an answer
+_WORD = re.compile(rf"{NUMBER}|[a-z]+", re.ASCII)
+
+
+class Right(Protocol):
+    """The right answer to a question."""
+
+    def is_met_by(self, completion: Completion) -> float:
+        """Returns 1 or 0; NaN where a completion does not say clearly what it settles on."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Value:
+    """A number. One that is not whole may be rounded."""
+
+    number: float
+
+    def is_met_by(self, completion: Completion) -> float:
+        """Returns whether it is the final answer; NaN where that is no number."""
+        answer = final_answer(completion)
+        if answer is None or answer.kind != "number":
+            return math.nan
+        tolerance = _EXACT if self.number == math.floor(self.number) else _TOLERANCE
+        return float(abs(float(answer.value) - self.number) <= tolerance * max(abs(self.number), 1.0))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """One of several words or numbers."""
+
+    right: str
+    others: frozenset[str]
+
+    def is_met_by(self, completion: Completion) -> float:
+        """Returns whether it is the one that the answer names; NaN where that names none or several."""
+        said = set(_WORD.findall(completion.text[-_MAX_CHARACTERS:].lower())) & {self.right, *self.others}
+        return float(said == {self.right}) if len(said) == 1 else math.nan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """Numbers in one order."""
+
+    numbers: tuple[float, ...]
+
+    def is_met_by(self, completion: Completion) -> float:
+        """Returns whether the last run of numbers is this one; NaN where the answer lists none."""
+        listed = runs_of_numbers(completion.text[-_MAX_CHARACTERS:])
+        return float(listed[-1] == self.numbers) if listed else math.nan
