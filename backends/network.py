@@ -52,13 +52,18 @@ class NetworkBackend(ABC):
 
     async def complete(self, query: Query) -> Completion:
         """Returns the whole completion."""
-        async with self._connections.slots:
+        slots = self._connections.slots
+        if not slots.take_now():
+            await slots.take()
+        try:
             clock = CallClock(self.spec.timeout, waits_for_first_token=False)
             received = await self._ask(query, clock)
-            reader = self._reader()
-            self._read_whole(reader, received)
-            reader.assembly.end()
-            return self._completion(reader, query, clock)
+        finally:
+            slots.give()
+        reader = self._reader()
+        self._read_whole(reader, received)
+        reader.assembly.end()
+        return self._completion(reader, query, clock)
 
     async def stream(self, query: Query) -> AsyncGenerator[Chunk, None]:
         """Yields pieces as they come and ends with the one that carries the `completion`."""

@@ -46,20 +46,20 @@ def usage_of_openai(counts: Any) -> Usage | None:
     """
     if not isinstance(counts, dict):
         return None
-    input_tokens = count_of(counts, "prompt_tokens")
-    output_tokens = count_of(counts, "completion_tokens")
+    known = _counts_in(counts)
+    input_tokens, output_tokens = known.get("prompt_tokens", 0), known.get("completion_tokens", 0)
     if not input_tokens and not output_tokens:
         return None
-    reasoning_tokens = count_of(counts, "reasoning_tokens")
+    reasoning_tokens = known.get("reasoning_tokens", 0)
     if told := counts.get("completion_tokens_details"):
         reasoning_tokens = max(count_of(told, "reasoning_tokens"), reasoning_tokens)
-    cached_tokens = max(count_of(counts, "prompt_cache_hit_tokens"), count_of(counts, "cached_tokens"))
+    cached_tokens = max(known.get("prompt_cache_hit_tokens", 0), known.get("cached_tokens", 0))
     written_tokens = 0
     if told := counts.get("prompt_tokens_details"):
         cached_tokens = max(count_of(told, "cached_tokens"), cached_tokens)
         written_tokens = count_of(told, "cache_write_tokens")
     cached_tokens = min(cached_tokens, input_tokens)
-    uncounted = count_of(counts, "total_tokens") - input_tokens - output_tokens
+    uncounted = known.get("total_tokens", 0) - input_tokens - output_tokens
     if uncounted > 0:
         output_tokens += uncounted
         reasoning_tokens = max(reasoning_tokens, uncounted)
@@ -95,7 +95,13 @@ def usage_of_anthropic(counts: Mapping[str, Any]) -> Usage | None:
 
 def count_of(counts: Any, key: str) -> int:
     """Returns `counts[key]` as a number of tokens; 0 where it is missing, null or nonsense."""
-    value = counts.get(key) if isinstance(counts, dict) else None
-    if not value or not isinstance(value, (int, float)):  # a union is built anew each time
-        return 0
-    return int(value) if 0 <= value < _NONSENSE else 0
+    return _counts_in(counts).get(key, 0) if isinstance(counts, dict) else 0
+
+
+def _counts_in(counts: dict[str, Any]) -> dict[str, int]:
+    """Returns what is a number of tokens, without the zeros; the other numbers are nonsense."""
+    return {
+        key: int(value)
+        for key, value in counts.items()
+        if value and isinstance(value, (int, float)) and 0 <= value < _NONSENSE  # a union would be built anew each time
+    }

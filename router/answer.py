@@ -10,7 +10,7 @@ from ..backends import Completion
 from ..backends.quick import quick
 from ..backends.sse import Event
 from .cascade import Outcome, Step
-from .decision import Decision, plain
+from .decision import Decision, rounded
 
 
 @quick
@@ -75,22 +75,20 @@ class Answer:
 
     def as_dict(self) -> dict[str, Any]:
         """Returns what the sidecar puts under `penstock` and the command line prints as JSON."""
+        decision, outcome = self.decision, self.outcome
+        step, estimates = outcome.step, decision.estimates
         return {
             "trace_id": self.trace_id,
-            "policy": self.decision.policy.name,
-            "backend": self.backend,
-            "path": self.path,
-            "reason": self.decision.reason,
-            "quality": plain(round(self._estimate(), 6)),
-            "confidence": plain(round(self.confidence, 6)),
-            "cost_usd": self.cost_usd,
+            "policy": decision.policy.name,
+            "backend": step.backend,
+            "path": outcome.path,
+            "reason": decision.reason,
+            "quality": rounded(float(estimates.quality[estimates.backends.index(step.backend)])),
+            "confidence": rounded(step.confidence),
+            "cost_usd": outcome.cost_usd,
             "latency_s": round(self.latency_s, 6),
-            "steps": [_step_as_dict(step) for step in self.steps],
+            "steps": [_step_as_dict(step) for step in outcome.steps],
         }
-
-    def _estimate(self) -> float:
-        estimates = self.decision.estimates
-        return float(estimates.quality[estimates.backends.index(self.backend)])
 
 
 @quick
@@ -111,7 +109,7 @@ def _step_as_dict(step: Step) -> dict[str, Any]:
     usage = step.completion.usage if step.completion else None
     return {
         "backend": step.backend,
-        "confidence": plain(round(step.confidence, 6)),
+        "confidence": rounded(step.confidence),
         "cost_usd": step.cost_usd,
         "input_tokens": usage.input_tokens if usage else 0,
         "output_tokens": usage.output_tokens if usage else 0,

@@ -8,7 +8,6 @@ import math
 import random
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing
-from dataclasses import dataclass
 from typing import Protocol, TypeVar, cast
 
 from ..backends import Backend, BackendError, BackendSpec, BackendTimeout, Chunk, Completion, MalformedReply, Query
@@ -65,7 +64,7 @@ class Caller:
         Raises:
             BackendError: the last of so many failures, or one that asking again would not mend.
         """
-        attempts = _Attempts(started=self._clock())
+        started, n_failures = self._clock(), 0
         entry = entry or Entry(self._spec.name)
         while True:
             try:
@@ -82,7 +81,8 @@ class Caller:
                     raise
                 raise self._too_late() from error
             except BackendError as error:
-                await self._pause(attempts, error, deadline)
+                n_failures += 1
+                await self._pause(n_failures, error, end=min(deadline, started + self._spec.timeout.total_s))
 
     async def count_tokens(self, query: Query) -> int | None:
         """Returns the tokens of a query as the backend counts them, None where it counts nothing."""
@@ -97,7 +97,7 @@ class Caller:
         Raises:
             BackendError: as for `complete`; once a piece was yielded, there is no other attempt.
         """
-        attempts = _Attempts(started=self._clock())
+        started, n_failures = self._clock(), 0
         entry = entry or Entry(self._spec.name)
         while True:
             has_begun = is_complete = False
@@ -124,7 +124,8 @@ class Caller:
             except BackendError as error:
                 if has_begun:
                     raise
-                await self._pause(attempts, error, deadline)
+                n_failures += 1
+                await self._pause(n_failures, error, end=min(deadline, started + self._spec.timeout.total_s))
 
     async def _sooner(
         self,
@@ -236,6 +237,8 @@ class Caller:
                 yield chunk
 
     def _left_s(self, deadline: float) -> float:
+        if deadline == NEVER:
+            return NEVER
         left_s = deadline - self._clock()
         if left_s <= 0:
             raise self._too_late()
@@ -244,13 +247,11 @@ class Caller:
     def _too_late(self) -> BackendTimeout:
         return BackendTimeout("the request's deadline_s has passed", backend=self._spec.name)
 
-    async def _pause(self, attempts: _Attempts, error: BackendError, deadline: float) -> None:
-        """Waits before the next attempt; raises `error` where there is to be none."""
-        attempts.n_failures += 1
+    async def _pause(self, n_failures: int, error: BackendError, *, end: float) -> None:
+        """Waits before the next attempt; raises `error` where there is to be none, or it would begin after `end`."""
         if isinstance(error, BackendTimeout | BackendBusy):
             raise error
-        delay_s = self._retries.delay_s(attempts.n_failures, error, self._rng)
-        end = min(deadline, attempts.started + self._spec.timeout.total_s)
+        delay_s = self._retries.delay_s(n_failures, error, self._rng)
         if delay_s is None or self._clock() + delay_s >= end or self._gate.refusal() is not None:
             raise error
         logger.info("%s; asked again in %.2f s", error, delay_s)
@@ -259,11 +260,3 @@ class Caller:
 
 async def _forget(completion: Completion) -> None:
     """Frees nothing: a whole completion holds nothing open."""
-
-
-@dataclass(slots=True, kw_only=True)
-class _Attempts:
-    """How often one query was asked so far, and since when."""
-
-    started: float
-    n_failures: int = 0

@@ -40,6 +40,7 @@ class Draft:
     estimate: float  # P(the answer of the one who checks it is correct), expected before the call
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
     """A call that a cascade wants made, and what it knows when it asks for it."""
@@ -150,7 +151,7 @@ class Outcome:
     @property
     def path(self) -> str:
         """The backends asked, in order: `small>lrm@low`, with the marks of `Step.label`."""
-        return ">".join(step.label for step in self.steps)
+        return ">".join([step.label for step in self.steps])
 
 
 def read_final_answer(_backend: str, completion: Completion) -> Said:

@@ -25,14 +25,10 @@ class Circuit:
         self._n_failures = 0  # in a row
         self._n_rests = 0  # in a row
         self._until: float | None = None  # None: closed
+        self.is_open = False  # whether the last thing known of the backend is that it fails
         self._is_probed = False
         self._era = 0  # goes up whenever earlier calls cease to count
         self._last = ""
-
-    @property
-    def is_open(self) -> bool:
-        """Whether the last thing known of the backend is that it fails."""
-        return self._until is not None
 
     @property
     def state(self) -> str:
@@ -63,7 +59,8 @@ class Circuit:
             return
         # Whoever refuses a request is up.
         if error is None or isinstance(error, InvalidRequest):
-            self._until, self._n_failures, self._n_rests, self._is_probed = None, 0, 0, False
+            self._until, self.is_open = None, False
+            self._n_failures, self._n_rests, self._is_probed = 0, 0, False
             return
         self._n_failures += 1
         asked_s = min(error.retry_after_s or 0.0, _LONGEST_ASKED_S)
@@ -71,6 +68,7 @@ class Circuit:
             return
         # The exponent is bounded, or it would not fit a float.
         rest_s = min(self._settings.rest_s * 2.0 ** min(self._n_rests, 60), _LONGEST_REST_S)
+        self.is_open = True
         self._until = now + max(rest_s if asked_s <= PATIENCE_S else 0.0, asked_s)
         self._last = f"{self._n_failures} failures in a row" if self._n_failures > 1 else "a failure"
         self._last += f" ({type(error).__name__})"

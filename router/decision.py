@@ -276,3 +276,8 @@ def _shown(value: float, form: str) -> str:
 def plain(value: float) -> float | None:
     """Returns a number as JSON has it: None where it is not known."""
     return float(value) if math.isfinite(value) else None
+
+
+def rounded(value: float) -> float | None:
+    """Returns a number with six digits behind the point as JSON has it: None where it is not known."""
+    return float(round(value, 6)) if math.isfinite(value) else None

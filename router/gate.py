@@ -109,7 +109,9 @@ class LocalGate:
 
     async def enter(self, wait_s: float) -> int:
         """Waits for a turn; returns the ticket of the circuit."""
-        self._check()
+        refusal = self.refusal()
+        if refusal is not None:
+            raise refusal
         if not self._slots.take_now():
             await self._wait(wait_s)
         self._n_inside += 1
@@ -137,15 +139,9 @@ class LocalGate:
             raise self._busy(f"busy: no turn came within {patience_s:g} s") from None
         finally:
             self._n_waiting -= 1
-        try:
-            self._check()  # it may have begun to fail meanwhile
-        except BackendBusy:
-            self._slots.give()
-            raise
-
-    def _check(self) -> None:
         refusal = self.refusal()
-        if refusal is not None:
+        if refusal is not None:  # it has begun to fail meanwhile
+            self._slots.give()
             raise refusal
 
     def _busy(self, why: str) -> BackendBusy:

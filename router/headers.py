@@ -64,12 +64,14 @@ def encode_headers(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
     >>> encode_headers({"x-penstock-backend": "klein-größer"})
     [(b'x-penstock-backend', b'klein-gr%C3%B6%C3%9Fer')]
     """
-    return [(name.encode("ascii"), _safe(value)) for name, value in headers.items() if value]
+    return [
+        (name.encode("ascii"), value.encode("ascii") if value.isascii() and value.isprintable() else _escaped(value))
+        for name, value in headers.items()
+        if value
+    ]
 
 
-def _safe(value: str) -> bytes:
-    if value.isascii() and value.isprintable():
-        return value.encode("ascii")
+def _escaped(value: str) -> bytes:
     octets = value.encode("utf-8", "replace")
     return b"".join(bytes((octet,)) if 0x20 <= octet < 0x7F else b"%%%02X" % octet for octet in octets)
 

@@ -24,16 +24,12 @@ class Counter:
     def __init__(self, name: str, meaning: str, *labels: str) -> None:
         self._head = _head(name, meaning, "counter")
         self._name, self._labels = name, labels
-        self._totals: dict[tuple[str, ...], float] = defaultdict(float)
-
-    def add(self, amount: float, *values: str) -> None:
-        """Adds an amount, under values of the labels in their order."""
-        self._totals[values] += amount
+        self.totals: dict[tuple[str, ...], float] = defaultdict(float)  # by values of the labels in their order
 
     def lines(self) -> Iterator[str]:
         """Yields the lines that tell it."""
         yield from self._head
-        for values, total in self._totals.items():
+        for values, total in self.totals.items():
             yield f"{self._name}{_shown(self._labels, values)} {total!r}"
 
 
@@ -43,14 +39,11 @@ class Histogram:
     def __init__(self, name: str, meaning: str, *labels: str, bounds: Sequence[float] = _SECONDS) -> None:
         self._head = _head(name, meaning, "histogram")
         self._name, self._labels, self._bounds = name, labels, bounds
-        self._counts: dict[tuple[str, ...], list[int]] = {}
-        self._sums: dict[tuple[str, ...], float] = {}
+        self._counts: dict[tuple[str, ...], list[int]] = defaultdict(lambda: [0] * (len(bounds) + 1))
+        self._sums: dict[tuple[str, ...], float] = defaultdict(float)
 
     def see(self, seconds: float, *values: str) -> None:
         """Counts a time."""
-        if values not in self._counts:
-            self._counts[values] = [0] * (len(self._bounds) + 1)
-            self._sums[values] = 0.0
         self._counts[values][bisect.bisect_left(self._bounds, seconds)] += 1
         self._sums[values] += seconds
 
@@ -132,7 +125,7 @@ class Metrics:
 
         self.reloads = Counter("penstock_reloads_total", "Readings anew of models.yaml: ok or failed.", "result")
         for result in ("ok", "failed"):
-            self.reloads.add(0, result)  # so that the first one shows as a rise
+            self.reloads.totals[(result,)] = 0  # so that the first one shows as a rise
         self.config = Gauge(
             "penstock_config_info",
             "1 for the SHA-256 of models.yaml, and of the artefact's manifest, that are in use.",
@@ -143,27 +136,29 @@ class Metrics:
 
     def see(self, exchange: Exchange) -> None:
         """Counts a request, its answer, and every call that was made for it."""
-        self.requests.add(1, exchange.path, str(exchange.status))
+        self.requests.totals[exchange.path, str(exchange.status)] += 1
         self.latency.see(exchange.latency_s, exchange.path)
         if exchange.first_piece_s is not None:
             self.first_piece.see(exchange.first_piece_s)
+        calls = exchange.calls
         if exchange.chosen is not None and exchange.decision is not None:
-            self.answers.add(1, exchange.decision.policy.name, exchange.calls[exchange.chosen].backend)
-            self.cost_of_best.add(exchange.best_cost_usd)
-        if len(exchange.calls) > 1:
-            in_turn = [call for call in exchange.calls if not (call.is_beside or call.judged)]
+            self.answers.totals[exchange.decision.policy.name, calls[exchange.chosen].backend] += 1
+            self.cost_of_best.totals[()] += exchange.best_cost_usd
+        if len(calls) > 1:
+            in_turn = [call for call in calls if not (call.is_beside or call.judged)]
             for call in in_turn[:-1]:
-                self.moves.add(1, "fall_back" if call.error else "escalate")
-        for call in exchange.calls:
+                self.moves.totals[("fall_back" if call.error else "escalate",)] += 1
+        for call in calls:
             self._see_call(call)
 
     def _see_call(self, call: MadeCall) -> None:
-        self.calls.add(1, call.backend, call.error or ("given_up" if call.is_given_up else "ok"))
+        backend = call.backend
+        self.calls.totals[backend, call.error or ("given_up" if call.is_given_up else "ok")] += 1
         if call.cost_usd:
-            self.cost.add(call.cost_usd, call.backend)
+            self.cost.totals[(backend,)] += call.cost_usd
         if call.error is not None:
             return
-        self.call.see(call.latency_s, call.backend)
+        self.call.see(call.latency_s, backend)
         usage = call.usage
         for kind, count in (
             ("input", usage.input_tokens),
@@ -173,7 +168,7 @@ class Metrics:
             ("reasoning", usage.reasoning_tokens),
         ):
             if count:
-                self.tokens.add(count, call.backend, kind)
+                self.tokens.totals[backend, kind] += count
 
     def text(self) -> bytes:
         """Returns everything, as `GET /metrics` replies."""

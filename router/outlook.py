@@ -75,6 +75,7 @@ class Judge:
         return (said, yes / never), (1 - said, (1 - yes) / (1 - never))
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outlook:
     """The backends that may be asked and what is expected of each; a column a backend.

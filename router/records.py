@@ -10,7 +10,7 @@ from ..backends import Completion, Query
 from .answer import Answer
 from .cascade import Step
 from .content import Content, content_columns
-from .decision import Decision, plain
+from .decision import Decision, plain, rounded
 
 WINNERS = ("this", "other", "tie")
 GAVE_WAY = "GaveWay"  # in the column `error`: a shadow call that was in the way of a request, or of the router's end
@@ -106,8 +106,8 @@ def _record(step: Step, place: int, *, trace_id: str, decision: Decision, is_fin
         "final": is_final,
         "propensity": 1.0,  # the decision leaves nothing to chance
         "cost_usd": step.cost_usd,
-        "confidence": plain(round(step.confidence, 6)),
-        "difficulty": plain(round(decision.estimates.difficulty, 6)),
+        "confidence": rounded(step.confidence),
+        "difficulty": rounded(decision.estimates.difficulty),
         "error": type(step.error).__name__ if step.error else None,
         "given_up": step.is_given_up,
         **({"draft_of": step.draft_of} if step.draft_of else {}),

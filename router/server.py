@@ -136,7 +136,7 @@ class Sidecar:
             reloaded = await self._router.areload()
             result = "ok"
         finally:
-            self._seen.reloads.add(1, result)
+            self._seen.reloads.totals[(result,)] += 1
         return reloaded
 
     @property

@@ -8,6 +8,7 @@ import itertools
 from collections import defaultdict, deque
 from dataclasses import dataclass
 
+from ...backends.quick import quick
 from ..exchange import GONE, Exchange
 from ..formats import FORMATS
 from ..keys import Key
@@ -15,6 +16,7 @@ from ..keys import Key
 MOST = 300  # requests that are kept
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """One request that asked for an answer, and its number."""

@@ -189,5 +189,5 @@ def test_buckets_add_up_to_the_count() -> None:
 
 def test_signs_that_would_end_a_label_are_escaped() -> None:
     counter = Counter("c", "C.", "name")
-    counter.add(1, 'a"b\\c\nd')
+    counter.totals[('a"b\\c\nd',)] += 1
     assert list(counter.lines())[2] == r'c{name="a\"b\\c\nd"} 1.0'
