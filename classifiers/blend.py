@@ -36,27 +36,32 @@ class Blend:
 
     _rest: FloatArray = field(init=False, repr=False, compare=False)  # (n_backends,) what the parts leave to the base
     _last: FloatArray = field(init=False, repr=False, compare=False)  # (n_backends,) what sum and forest leave to it
+    _weighed: tuple[tuple[float, Predictor], ...] = field(init=False, repr=False, compare=False)
+    _shares: tuple[float, float] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_rest", self.base * (1 - self.weights.sum()))
         object.__setattr__(self, "_last", self.base * (1 - self.shares.sum()))
+        object.__setattr__(self, "_weighed", tuple(zip(self.weights.tolist(), self.parts, strict=True)))
+        object.__setattr__(self, "_shares", tuple(self.shares.tolist()))
 
     def predict(self, features: Features) -> FloatArray:
         """Returns scores, (n_queries, n_backends)."""
         out = np.tile(self._rest, (features.n_queries, 1))
-        for weight, part in zip(self.weights, self.parts, strict=True):
+        for weight, part in self._weighed:
             out += weight * part.predict(features)
         return out if self.forest is None else self._mixed(out, self.forest.predict(features, out - self.base))
 
     def predict_one(self, query: QueryFeatures) -> FloatArray:
         """Returns the scores of one query, (n_backends,)."""
-        out = self._rest.copy()
-        for weight, part in zip(self.weights, self.parts, strict=True):
-            out += weight * part.predict_one(query)
+        out = self._rest
+        for weight, part in self._weighed:
+            out = out + weight * part.predict_one(query)
         return out if self.forest is None else self._mixed(out, self.forest.predict_one(query, out - self.base))
 
     def _mixed(self, said: FloatArray, grown: FloatArray) -> FloatArray:
-        mixed: FloatArray = self._last + self.shares[0] * said + self.shares[1] * grown
+        share, share_grown = self._shares
+        mixed: FloatArray = self._last + share * said + share_grown * grown
         return mixed
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from .errors import FitError
 from .ridge import FloatArray
 from .sparse import Float32Array, IntArray
 
@@ -20,12 +21,16 @@ _N_BINS = 16
 class Growth:
     """How trees grow."""
 
-    depth: int
+    depth: int  # at most 8, so that a byte tells which leaf is reached
     rate: float
     penalty: float = 10.0
     row_share: float = 0.5  # of the rows that each tree sees
     input_share: float
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.depth <= 8:
+            raise FitError(f"depth of trees: expected 1 to 8, got {self.depth}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,29 +55,36 @@ class TreeSum:
     thresholds: Float32Array  # (n_trees, depth)
     leaves: Float32Array  # (n_trees, 2 ** depth, n_outputs)
     base: FloatArray  # (n_outputs,)
-    _bits: IntArray = field(init=False, repr=False, compare=False)  # (depth,) what each level adds to the address
+    # All trees at once for one row, each a byte of answers, which is its leaf; what a tree is short of eight is no.
+    _asked: IntArray = field(init=False, repr=False, compare=False)  # (n_trees * 8,) columns
+    _bounds: Float32Array = field(init=False, repr=False, compare=False)  # (n_trees * 8,) thresholds
     _first: IntArray = field(init=False, repr=False, compare=False)  # (n_trees,) the first leaf of each in _flat
+    _ones: Float32Array = field(init=False, repr=False, compare=False)  # (n_trees,) to sum by
     _flat: Float32Array = field(init=False, repr=False, compare=False)  # (n_trees * 2 ** depth, n_outputs)
 
     def __post_init__(self) -> None:
         n_trees, n_leaves, n_outputs = self.leaves.shape
-        object.__setattr__(self, "_bits", 1 << np.arange(self.columns.shape[1]))
+        asked, bounds = np.zeros((n_trees, 8), dtype=np.int64), np.full((n_trees, 8), np.inf, dtype=np.float32)
+        asked[:, : self.columns.shape[1]], bounds[:, : self.columns.shape[1]] = self.columns, self.thresholds
+        object.__setattr__(self, "_asked", asked.ravel())
+        object.__setattr__(self, "_bounds", bounds.ravel())
         object.__setattr__(self, "_first", n_leaves * np.arange(n_trees))
+        object.__setattr__(self, "_ones", np.ones(n_trees, dtype=np.float32))
         object.__setattr__(self, "_flat", self.leaves.reshape(-1, n_outputs))
 
     def predict(self, inputs: Float32Array) -> FloatArray:
         """Returns scores, (n_rows, n_outputs)."""
         if len(inputs) == 1:
             return self.predict_one(inputs[0])[None]
-        reached = (inputs[:, self.columns] > self.thresholds) @ self._bits + self._first  # (n_rows, n_trees)
+        leaves = np.packbits(inputs.take(self._asked, axis=1) > self._bounds, bitorder="little")
+        reached = leaves.reshape(len(inputs), len(self._first)) + self._first  # (n_rows, n_trees)
         scores: FloatArray = self.base + self._flat[reached].sum(1)
         return scores
 
     def predict_one(self, inputs: Float32Array) -> FloatArray:
         """Returns the scores of one row, (n_outputs,)."""
-        reached = (inputs.take(self.columns) > self.thresholds) @ self._bits
-        reached += self._first
-        scores: FloatArray = self.base + np.add.reduce(self._flat.take(reached, axis=0), axis=0)
+        reached = self._first + np.packbits(inputs.take(self._asked) > self._bounds, bitorder="little")
+        scores: FloatArray = self.base + self._ones.dot(self._flat.take(reached, axis=0))
         return scores
 
 

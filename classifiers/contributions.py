@@ -41,9 +41,9 @@ def ablations(predictor: Predictor, query: QueryFeatures) -> Iterator[tuple[str,
         if query.dense[place]:
             dense = query.dense.copy()
             dense[place] = 0.0  # standardised
-            yield "feature", name, predictor, replace(query, dense=dense, nearness={})
+            yield "feature", name, predictor, query.but(dense=dense)
     if len(query.columns):
-        wordless = replace(query, columns=query.columns[:0], weights=query.weights[:0], nearness={})
+        wordless = query.but(columns=query.columns[:0], weights=query.weights[:0])
         yield "words", "words", predictor, wordless
     for name, without in _without_heads(predictor):
         yield "head", name, without, query

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Self
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 import numpy as np
 
+from ..backends.quick import quick
 from .canonical import canonical
 from .encoders import Encoder, create_encoder
 from .encoders.static import StaticEncoder, load_static, shorten
@@ -49,6 +50,7 @@ class Features:
         )
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueryFeatures:
     """What heads read of one query."""
@@ -61,8 +63,14 @@ class QueryFeatures:
     text: str  # canonical and shortened
     # By the references: what several readers ask of one query is worked out once, see `References.near`.
     nearness: dict[int, Nearness] = field(default_factory=dict, repr=False, compare=False)
+    products: dict[int, Float32Array] = field(default_factory=dict, repr=False, compare=False)  # by reader, see `Fused`
+
+    def but(self, **changes: Any) -> QueryFeatures:
+        """Returns other features of the query, of which nothing is worked out yet."""
+        return replace(self, nearness={}, products={}, **changes)
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Nearness:
     """How near a query is to training queries."""
@@ -90,6 +98,11 @@ class Featurizer:
         self._encoder = create_encoder(self.encoder)
         self._surface = load_reader()
         self._vocabulary = TermVocabulary(keys=self.term_keys_, idf=self.term_idf_)
+
+    @property
+    def n_dense(self) -> int:
+        """The length of the dense vectors."""
+        return self._encoder.dim + len(SURFACE_NAMES)
 
     @property
     def encoder_id(self) -> str:

@@ -8,7 +8,6 @@ from functools import lru_cache
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .features import Features, Nearness, QueryFeatures
 from .heads import check_quality, fill_missing
@@ -48,7 +47,7 @@ class References:
         found = query.nearness.get(key)
         if found is None:
             point, length = self._place_one(query)
-            found = query.nearness[key] = Nearness(similarity=self.points @ point, length=length)
+            found = query.nearness[key] = Nearness(similarity=self.points.dot(point), length=length)
         return found
 
     def place_one(self, query: QueryFeatures) -> Float32Array:
@@ -57,18 +56,20 @@ class References:
 
     def _place_one(self, query: QueryFeatures) -> tuple[Float32Array, float]:
         """Returns the point, and how long it was before."""
-        if self.n_sketch:
-            point = query.dense @ self.axes[self.n_sketch :]
-            if len(query.columns):
-                slots, signs = _slot_table(self.n_sketch, 1 << int(query.columns[-1]).bit_length())
-                signed = query.weights * signs.take(query.columns)
-                point += signed @ self.axes.take(slots.take(query.columns), axis=0)
-        else:
-            point = query.dense[: query.embedding_dim] @ self.axes
-        point -= self._origin
-        length = math.sqrt(point @ point)
-        point /= np.float32(max(length, 1e-9))
-        return point, length
+        point = query.products.get(id(self))
+        if point is None:
+            axes, offset = self.on_dense()
+            point = query.dense[: len(axes)].dot(axes) + offset
+        if self.n_sketch and len(query.columns):
+            slots, signs = _slot_table(self.n_sketch, 1 << int(query.columns[-1]).bit_length())
+            signed = query.weights * signs.take(query.columns)
+            point = point + signed.dot(self.axes.take(slots.take(query.columns), axis=0))
+        length = math.sqrt(point.dot(point))
+        return point / np.float32(max(length, 1e-9)), length
+
+    def on_dense(self) -> tuple[Float32Array, Float32Array]:
+        """Returns the axes along the dense features, or along the embedding where only that counts, and the offset."""
+        return self.axes[self.n_sketch :], -self._origin
 
     def place(self, inputs: Float32Array) -> Float32Array:
         """Returns features, (n, n_inputs) or (n_inputs,), as points of unit length."""
@@ -179,34 +180,33 @@ class KnnTable:
 
     def _average(self, similarity: Float32Array) -> FloatArray:
         """Returns the average over the nearest and all that are as near as the last of them, (k,)."""
-        nearest = _largest(similarity, min(self.n_neighbours, len(similarity)))
-        closeness = similarity.take(nearest)
-        weights = np.exp((closeness - closeness.max()) / np.float32(self.temperature))
-        sums = weights @ self._summed.take(nearest, axis=0)
-        averages: FloatArray = (sums[:-1] / sums[-1]).astype(np.float64)
+        places, closeness, least = _largest(similarity, min(self.n_neighbours, len(similarity)))
+        weights = closeness - closeness[closeness.argmax()]
+        weights /= np.float32(self.temperature)
+        np.exp(weights, weights)
+        weights *= closeness >= least
+        sums = weights.dot(self._summed.take(places, axis=0)).astype(np.float64)
+        averages: FloatArray = sums[:-1] / sums[-1]
         return averages
 
 
-def _largest(values: Float32Array, k: int) -> IntArray:
-    """Returns the places, ascending, of the k largest values and of all that equal the last of these.
+def _largest(values: Float32Array, k: int) -> tuple[IntArray, Float32Array, np.float32]:
+    """Returns places, ascending, of the k largest values and some more, the values there, and the k-th largest.
 
     Every eighth of them tells first where that one must lie.
     """
     sample = values[::8].copy()
     rank = k // 4 + 8  # twice what is expected
+    places = None
     if rank < len(sample) // 2:
         sample.partition(-rank)
-        places: IntArray = (values >= sample[-rank]).nonzero()[0]
-        if len(places) >= k:
-            return places.compress(_are_largest(values.take(places), k))
-    return _are_largest(values, k).nonzero()[0]
-
-
-def _are_largest(values: Float32Array, k: int) -> NDArray[np.bool_]:
-    ordered = values.copy()
+        places = (values >= sample[-rank]).nonzero()[0]
+    if places is None or len(places) < k:
+        places = np.arange(len(values))
+    found = values.take(places)
+    ordered = found.copy()
     ordered.partition(-k)
-    are_largest: NDArray[np.bool_] = values >= ordered[-k]
-    return are_largest
+    return places, found, ordered[-k]
 
 
 class KnnHead:

@@ -97,5 +97,7 @@ def fit_logistic(
 
 def sigmoid(logits: FloatArray) -> FloatArray:
     """Returns 1 / (1 + exp(-logits)), without overflow."""
-    probabilities: FloatArray = 0.5 * (1 + np.tanh(0.5 * logits))
+    probabilities: FloatArray = np.tanh(0.5 * logits)
+    probabilities += 1
+    probabilities *= 0.5
     return probabilities

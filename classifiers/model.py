@@ -13,7 +13,8 @@ from .cost import CostModel
 from .difficulty import difficulty_of
 from .errors import ArtefactError
 from .estimates import Estimates
-from .features import Featurizer
+from .features import Featurizer, QueryFeatures
+from .fused import Fused
 from .heads import Predictor
 from .joined import Joined
 from .meaning import InWords
@@ -44,6 +45,7 @@ class QueryModel:
     neighbours: Neighbours
     uncertainty: Uncertainty
     _featurizer: Featurizer = field(init=False, repr=False, compare=False)
+    _fused: Fused = field(init=False, repr=False, compare=False)
     _tails: FloatArray = field(init=False, repr=False, compare=False)  # (2, n_backends) of cost and latency
 
     def __post_init__(self) -> None:
@@ -59,7 +61,9 @@ class QueryModel:
                 f"trained with encoder {self.encoder_id}, but {self.encoder!r} is now {featurizer.encoder_id};"
                 " train again"
             )
+        fused = Fused.of(self.quality, self.cost, self.neighbours, n_dense=featurizer.n_dense)
         object.__setattr__(self, "_featurizer", featurizer)
+        object.__setattr__(self, "_fused", fused)
         object.__setattr__(self, "_tails", self.cost.tails())
 
     @property
@@ -74,7 +78,7 @@ class QueryModel:
 
     def estimate(self, text: str) -> Estimates:
         """Returns the estimates for one query."""
-        query = self._featurizer.transform_one(text)
+        query = self._read(text)
         quality = self.calibration.apply(self.quality.predict_one(query))
         cost, tokens, latency = self.cost.predict_one(query)
         return Estimates(
@@ -135,6 +139,11 @@ class QueryModel:
             self.neighbours.similarity(query.dense[: query.embedding_dim]),
             np.isfinite(self.neighbours.quality).astype(float),
         )
+
+    def _read(self, text: str) -> QueryFeatures:
+        query = self._featurizer.transform_one(text)
+        self._fused.read(query)
+        return query
 
     def count_tokens(self, text: str) -> int:
         """Returns the tokens of a text, as estimates have them in `input_tokens`."""

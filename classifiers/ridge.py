@@ -31,11 +31,16 @@ class LinearMap:
 
     def predict_one(self, query: QueryFeatures) -> FloatArray:
         """Returns the outputs for one query, (k,)."""
-        out = query.dense @ self.dense_weights
-        out += self.intercept
+        out = query.products.get(id(self))
+        if out is None:
+            out = query.dense.dot(self.dense_weights) + self.intercept
         if len(query.columns) and len(self.term_weights):
-            out += query.weights @ self.term_weights.take(query.columns, axis=0)
+            out = out + query.weights.dot(self.term_weights.take(query.columns, axis=0))
         return out.astype(np.float64)
+
+    def on_dense(self) -> tuple[Float32Array, Float32Array]:
+        """Returns the weights and the offset of the part that reads the dense features."""
+        return self.dense_weights, self.intercept
 
     def take(self, outputs: IntArray) -> LinearMap:
         """Returns the map to the chosen outputs."""

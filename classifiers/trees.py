@@ -32,10 +32,14 @@ class Forest:
 
     def predict_one(self, query: QueryFeatures, told: FloatArray | None = None) -> FloatArray:
         """Returns the scores of one query, (n_backends,)."""
-        seen = [query.dense[query.embedding_dim :], self.references.place_one(query)]
+        surface, point = query.dense[query.embedding_dim :], self.references.place_one(query)
+        n_surface, n_known = len(surface), len(surface) + len(point)
+        inputs = np.empty(n_known if told is None else n_known + len(told), dtype=np.float32)
+        inputs[:n_surface] = surface
+        inputs[n_surface:n_known] = point
         if told is not None:
-            seen.append(told.astype(np.float32))
-        return self.trees.predict_one(np.concatenate(seen))
+            inputs[n_known:] = told
+        return self.trees.predict_one(inputs)
 
 
 def tree_inputs(references: References, features: Features, told: FloatArray | None) -> Float32Array:

@@ -110,4 +110,6 @@ def test_the_k_largest_and_their_equals_are_found(n: int, k: int, n_distinct: in
     values = np.random.default_rng(seed).integers(0, n_distinct, n).astype(np.float32)
     values[::8] -= seed % 3 * np.float32(n_distinct)  # what is looked at first may mislead
     k = min(k, n)
-    assert _largest(values, k).tolist() == np.flatnonzero(values >= np.sort(values)[-k]).tolist()
+    places, found, least = _largest(values, k)
+    assert found.tolist() == values[places].tolist()
+    assert places[found >= least].tolist() == np.flatnonzero(values >= np.sort(values)[-k]).tolist()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from penstock.classifiers import fit_with_out_of_fold
+from penstock.classifiers import FitError, fit_with_out_of_fold
 from penstock.classifiers.trees import TreeHead
 
 from .planted import features_of, scatter
@@ -28,3 +29,9 @@ def test_growing_stops_where_there_is_nothing_to_learn() -> None:
     noise = scatter(200)
     head = TreeHead().fit(noise.features, noise.quality, noise.folds)
     assert head.n_trees_ < 30
+
+
+@pytest.mark.parametrize("depth", [0, 9])
+def test_trees_of_no_levels_or_more_than_a_byte_tells_are_refused(depth: int) -> None:
+    with pytest.raises(FitError, match="expected 1 to 8"):
+        TreeHead(depth=depth)
