@@ -20,8 +20,8 @@ import uvicorn
 
 from ...backends import PenstockError
 from ..access_log import open_access_log
-from ..bounded_head import BoundedHead
 from ..config import Config
+from ..connection import Connection
 from ..exchange import Observer
 from ..keys import Store, open_store
 from ..loopback import is_loopback
@@ -170,7 +170,7 @@ class _Server(uvicorn.Server):
             sidecar,
             access_log=False,
             backlog=_BACKLOG,
-            http=BoundedHead,
+            http=Connection,
             lifespan="on",
             log_config=None,
             proxy_headers=False,

@@ -17,8 +17,8 @@ import uvicorn
 from penstock.backends import Backend, BackendSpec, Chunk, Completion, FakeBackend, Query, ServerFailed
 from penstock.classifiers import no_escalation
 from penstock.router import Pool, Router, TraceSink, read_config
-from penstock.router.bounded_head import BoundedHead
 from penstock.router.commands.serve import listen
+from penstock.router.connection import Connection
 from penstock.router.server import Sidecar
 
 PATIENCE_S = 20.0  # after which a test that waits in vain gives up
@@ -214,10 +214,10 @@ def chat(app: Sidecar, *, headers: Mapping[str, str] | None = None, **fields: An
 
 
 @contextlib.contextmanager
-def serving(app: Sidecar) -> Iterator[str]:
-    """Yields the address of a server on the loopback interface, in a thread of its own."""
+def serving(app: Any, **options: Any) -> Iterator[str]:
+    """Yields the address of a server on the loopback interface, in a thread of its own; `options` are uvicorn's."""
     config = uvicorn.Config(
-        app, http=BoundedHead, lifespan="on", log_config=None, timeout_graceful_shutdown=5, ws="none"
+        app, http=Connection, lifespan="on", log_config=None, timeout_graceful_shutdown=5, ws="none", **options
     )
     server = uvicorn.Server(config)
     listener = listen("127.0.0.1", 0)

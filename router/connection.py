@@ -1,0 +1,378 @@
+"""One connection of a client: HTTP/1.1 straight on the transport, read by llhttp, one request after the other.
+
+uvicorn makes one for each (its option `http`). Its own protocol would do as well; a request here is about half the work
+of that one, and the head of a request is bounded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from functools import lru_cache
+from http import HTTPStatus
+from typing import Any, cast
+from urllib.parse import unquote
+
+import httptools
+from uvicorn.config import Config
+from uvicorn.protocols.utils import get_local_addr, get_remote_addr
+from uvicorn.server import ServerState
+
+from .asgi import Event, Headers, Scope
+from .formats.events import encode_json
+
+MAX_HEAD_BYTES = 64 << 10  # of the request line and headers; real ones have one or two KiB
+_PIECE_BYTES = 64 << 10  # of a body that nobody has read yet, after which the client waits
+_ASGI = {"version": "3.0", "spec_version": "2.3"}
+_STATUS_LINES = {status.value: b"HTTP/1.1 %d %b\r\n" % (status, status.phrase.encode()) for status in HTTPStatus}
+
+logger = logging.getLogger(__name__)
+
+
+class Connection(asyncio.Protocol):
+    """Reads requests, and has the ASGI application answer them in their order. The parser calls the methods `on_...`.
+
+    A request that comes before the one ahead of it is answered waits. Where no head of a request comes for as long as
+    uvicorn's `timeout_keep_alive` says, the connection is closed.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        if not config.loaded:
+            config.load()
+        self.app = config.loaded_app
+        self.loop = _loop or asyncio.get_running_loop()
+        self.server = server_state
+        self._app_state = app_state
+        self._parser = httptools.HttpRequestParser(self)
+        # What comes behind a request that says `connection: close` is not read, and no reason to refuse that one.
+        self._parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self._cycle: Cycle | None = None  # the one that is being answered
+        self._read: Cycle | None = None  # the one whose body is being read, or was read last
+        self._waiting: deque[Cycle] = deque()
+        self._keep_alive_s = config.timeout_keep_alive
+        self._idle_since = self.loop.time()
+        self._is_head = False
+        self._n_head_bytes = 0
+        self._is_over = False  # nothing more is read
+        self._is_paused = False  # we do not take what the client sends
+        self.is_blocked = False  # the client does not take what we send
+        self.unblocked = asyncio.Event()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keeps the transport."""
+        self.transport = cast(asyncio.Transport, transport)
+        self.server.connections.add(self)  # type: ignore[arg-type]  # what uvicorn makes here is of any class
+        is_tls = transport.get_extra_info("sslcontext") is not None
+        self._known = {  # what all its requests have in common
+            "type": "http",
+            "asgi": _ASGI,
+            "scheme": "https" if is_tls else "http",
+            "server": get_local_addr(self.transport),
+            "client": get_remote_addr(self.transport),
+            "root_path": "",
+        }
+        self._timer = self.loop.call_later(self._keep_alive_s, self._look)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tells the application that the client has gone."""
+        self.server.connections.discard(self)
+        self._waiting.clear()
+        for cycle in (self._cycle, self._read):
+            if cycle is not None:
+                cycle.end()
+        self.unblocked.set()
+        self._timer.cancel()
+        self._cycle = self._read = self._parser = None  # type: ignore[assignment]  # it knows us
+
+    def data_received(self, data: bytes) -> None:
+        """Reads on, up to the end of a head or its bound."""
+        if self._is_over:
+            return
+        was_head = self._is_head
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:  # to what we do not speak: answered as if it had not been asked for
+            if self._read is not None:
+                self._read.is_kept = False
+        except httptools.HttpParserError:
+            self._refuse(400, "the request is not HTTP/1.1")
+        if was_head and self._is_head:  # else most of it may have been the body of the request before
+            self._n_head_bytes += len(data)
+            if self._n_head_bytes > MAX_HEAD_BYTES:
+                self._refuse(431, f"the request line and headers are larger than {MAX_HEAD_BYTES} bytes")
+
+    def pause_writing(self) -> None:
+        """Has the application wait before it sends more."""
+        self.is_blocked = True
+        self.unblocked.clear()
+
+    def resume_writing(self) -> None:
+        """Lets it go on."""
+        self.is_blocked = False
+        self.unblocked.set()
+
+    def shutdown(self) -> None:
+        """Closes the connection, after the reply that is under way."""
+        if self._cycle is None:
+            self.transport.close()
+        else:
+            self._cycle.is_kept = False
+
+    def on_message_begin(self) -> None:
+        """Notes that a head begins."""
+        self._is_head, self._n_head_bytes = True, 0
+        self._url = b""
+        self._headers: list[tuple[bytes, bytes]] = []
+
+    def on_url(self, url: bytes) -> None:
+        """Keeps a part of the address."""
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keeps a header."""
+        self._headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        """Has the request answered, or wait for its turn."""
+        self._is_head = False
+        parser = self._parser
+        path, raw_path, query = _parts(self._url)
+        version = parser.get_http_version()
+        scope = self._known | {
+            "method": parser.get_method().decode("ascii"),
+            "http_version": version,
+            "path": path,
+            "raw_path": raw_path,
+            "query_string": query,
+            "headers": self._headers,
+            "state": self._app_state.copy(),
+        }
+        cycle = self._read = Cycle(self, scope, is_kept=version == "1.1" and parser.should_keep_alive())
+        if self._cycle is None:
+            self._begin(cycle)
+        else:
+            self._waiting.append(cycle)
+            self.pause()
+
+    def on_body(self, body: bytes) -> None:
+        """Keeps a piece of a body."""
+        if self._read is not None:
+            self._read.take(body)
+
+    def on_message_complete(self) -> None:
+        """Notes the end of a body."""
+        if self._read is not None:
+            self._read.take_end()
+
+    def pause(self) -> None:
+        """Has the client wait before it sends more."""
+        if not self._is_paused:
+            self._is_paused = True
+            self.transport.pause_reading()
+
+    def resume(self) -> None:
+        """Lets it go on."""
+        if self._is_paused and not self._waiting:
+            self._is_paused = False
+            self.transport.resume_reading()
+
+    def ended(self, cycle: Cycle) -> None:
+        """Goes on to the next request once one is answered."""
+        self.server.total_requests += 1
+        self._cycle = None
+        if not cycle.is_kept:
+            self.transport.close()
+            return
+        self._idle_since = self.loop.time()
+        if self._waiting:
+            self._begin(self._waiting.popleft())
+        self.resume()
+
+    def _begin(self, cycle: Cycle) -> None:
+        self._cycle = cycle
+        cycle.task = self.loop.create_task(cycle.run())
+        self.server.tasks.add(cycle.task)
+
+    def _look(self) -> None:
+        """Closes a connection on which nothing is asked. One timer for each, set anew when it is over: setting one for
+        every request would be a good part of all its work.
+        """
+        left_s = self._idle_since + self._keep_alive_s - self.loop.time()
+        if self._cycle is None and left_s <= 0:
+            self.transport.close()
+        else:
+            self._timer = self.loop.call_later(left_s if left_s > 0 else self._keep_alive_s, self._look)
+
+    def _refuse(self, status: int, message: str) -> None:
+        """Ends the connection with an error, after the reply to a request that was read whole."""
+        self._is_over = True
+        if self._waiting and not self._waiting[-1].is_read:
+            self._waiting.pop()
+        if self._cycle is not None and self._cycle.is_read:
+            last = self._waiting[-1] if self._waiting else self._cycle
+            last.is_kept = False
+            return
+        told = {"message": message, "type": "invalid_request_error", "param": None, "code": None}
+        body = encode_json({"error": told})
+        head = b"content-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(body)
+        self.transport.write(_STATUS_LINES[status] + head + body)
+        self.transport.close()
+
+
+class Cycle:
+    """One request and its reply: what an ASGI application receives, and what it sends."""
+
+    __slots__ = (
+        "_connection",
+        "_has_told_end",
+        "_head",
+        "_is_chunked",
+        "_is_invited",
+        "_pieces",
+        "_scope",
+        "_size",
+        "_waiter",
+        "is_ended",
+        "is_kept",
+        "is_read",
+        "task",
+    )
+    task: asyncio.Task[None]
+
+    def __init__(self, connection: Connection, scope: Scope, *, is_kept: bool) -> None:
+        self._connection = connection
+        self._scope = scope
+        self._pieces: list[bytes] = []  # of the body, that came and were not received
+        self._size = 0  # of these
+        self._has_told_end = False
+        self._waiter: asyncio.Future[None] | None = None
+        self._head: Event | None = None  # of the reply: it goes out with what comes first of the body, as ASGI asks
+        self._is_chunked = False
+        self._is_invited = False  # to send its body
+        self.is_read = False  # all of the request came
+        self.is_ended = False  # all of it did, or the client has gone
+        self.is_kept = is_kept  # whether the connection may be used again
+
+    async def run(self) -> None:
+        """Has the request answered."""
+        connection = self._connection
+        try:
+            await connection.app(self._scope, self.receive, self.send)
+        except Exception:  # an outer edge: what the application lets through must not end the others
+            logger.exception("the application failed")
+        finally:
+            connection.server.tasks.discard(self.task)
+            if not self.is_ended:
+                connection.transport.close()
+
+    async def receive(self) -> Event:
+        """Returns what came next: a piece of the body, or that the client has gone."""
+        while not (self.is_ended or self._pieces or self.is_read != self._has_told_end):
+            await self._next()
+        if self.is_ended:
+            return {"type": "http.disconnect"}
+        pieces, self._pieces, self._size = self._pieces, [], 0
+        self._has_told_end = self.is_read
+        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        return {"type": "http.request", "body": body, "more_body": not self.is_read}
+
+    async def send(self, message: Event) -> None:
+        """Sends what comes next; nothing where the client has gone."""
+        connection = self._connection
+        if connection.is_blocked:
+            await connection.unblocked.wait()
+        if self.is_ended:
+            return
+        if message["type"] == "http.response.start":
+            self._head = message
+            return
+        body, has_more = message.get("body", b""), message.get("more_body", False)
+        head, self._head = b"" if self._head is None else self._encoded(self._head), None
+        if self._scope["method"] == "HEAD":
+            body = b""
+        elif self._is_chunked:
+            body = b"%b%b" % (b"%x\r\n%b\r\n" % (len(body), body) if body else b"", b"" if has_more else b"0\r\n\r\n")
+        if len(body) > _PIECE_BYTES:
+            connection.transport.write(head)
+            head = b""
+        connection.transport.write(head + body if head else body)
+        if not has_more:
+            self.end()
+            connection.ended(self)
+
+    def take(self, body: bytes) -> None:
+        """Takes a piece of the body."""
+        if self.is_ended:
+            return
+        self._pieces.append(body)
+        self._size += len(body)
+        if self._size > _PIECE_BYTES:
+            self._connection.pause()
+        self._wake()
+
+    def take_end(self) -> None:
+        """Takes the end of the body."""
+        self.is_read = True
+        self._wake()
+
+    def end(self) -> None:
+        """Notes that nothing more is to be sent or received."""
+        self.is_ended = True
+        self._wake()
+
+    async def _next(self) -> None:
+        """Waits until something has happened."""
+        connection = self._connection
+        connection.resume()
+        if not self.is_read and not self._is_invited:
+            self._is_invited = True
+            if any(name == b"expect" and value.lower() == b"100-continue" for name, value in self._scope["headers"]):
+                connection.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        waiter = self._waiter = connection.loop.create_future()
+        try:
+            await waiter
+        finally:
+            self._waiter = None
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _encoded(self, head: Event) -> bytes:
+        """Returns the head of the reply."""
+        status: int = head["status"]
+        headers: Headers = (*self._connection.server.default_headers, *head["headers"])
+        lines = [_STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status]
+        is_sized = False
+        for name, value in headers:
+            lines.append(b"%b: %b\r\n" % (name, value))
+            if name == b"content-length":
+                is_sized = True
+        if not self.is_kept:
+            lines.append(b"connection: close\r\n")
+        if not is_sized and self._scope["http_version"] != "1.0":  # which ends with the connection
+            self._is_chunked = True
+            lines.append(b"transfer-encoding: chunked\r\n")
+        lines.append(b"\r\n")
+        encoded = b"".join(lines)
+        if encoded.count(b"\r") + encoded.count(b"\n") > 2 * len(lines):
+            raise ValueError("a header holds a line break")
+        return encoded
+
+
+@lru_cache(maxsize=64)
+def _parts(url: bytes) -> tuple[str, bytes, bytes]:
+    """Returns the path of an address, as it is meant and as it was written, and what stands behind its question mark.
+
+    >>> _parts(b"/v1/models/a%20b?after=1")
+    ('/v1/models/a b', b'/v1/models/a%20b', b'after=1')
+    """
+    parsed = httptools.parse_url(url)
+    return unquote(parsed.path.decode("ascii")), parsed.path, parsed.query or b""

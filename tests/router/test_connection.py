@@ -1,0 +1,255 @@
+"""HTTP/1.1 as the sidecar's server speaks it, over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from penstock.router.connection import MAX_HEAD_BYTES
+from penstock.router.server import Sidecar
+
+from .serving import PATIENCE_S, make_router, serving
+
+BEGINNING = b"GET /healthz HTTP/1.1\r\nhost: a\r\n"
+
+
+@contextmanager
+def connected(app: Any, **options: Any) -> Iterator[socket.socket]:
+    """Yields a connection to an application."""
+    with serving(app, **options) as url:
+        parts = urlsplit(url)
+        with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=PATIENCE_S) as made:
+            yield made
+
+
+@pytest.fixture
+def connection(tmp_path: Path) -> Iterator[socket.socket]:
+    with connected(Sidecar(make_router(tmp_path))) as made:
+        yield made
+
+
+class App:
+    """An ASGI application that answers with what came: the method, the path and the body."""
+
+    def __init__(self, *, pieces: int = 1, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
+        self.pieces = pieces
+        self.headers = headers
+        self.events: list[Any] = []  # all that were received
+        self.n_sent = 0
+        self.wait: Callable[[], Any] | None = None  # before it answers
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serves one request, or its own life."""
+        if scope["type"] == "lifespan":
+            for word in ("startup", "shutdown"):
+                await receive()
+                await send({"type": f"lifespan.{word}.complete"})
+            return
+        body, has_more = b"", True
+        while has_more:
+            event = await receive()
+            self.events.append(event)
+            if event["type"] == "http.disconnect":
+                return
+            body += event["body"]
+            has_more = event["more_body"]
+        if self.wait is not None:
+            await self.wait()
+        told = b"%b %b %b" % (scope["method"].encode(), scope["path"].encode(), body)
+        await send({"type": "http.response.start", "status": 200, "headers": list(self.headers)})
+        for left in reversed(range(self.pieces)):
+            await send({"type": "http.response.body", "body": told, "more_body": left > 0})
+            self.n_sent += 1
+
+
+def read_until(connection: socket.socket, end: bytes) -> bytes:
+    """Returns what comes up to `end`, or until the other side closes."""
+    read = bytearray()
+    while not read.endswith(end) and (piece := connection.recv(1 << 16)):
+        read += piece
+    return bytes(read)
+
+
+@pytest.mark.parametrize("sent", [b"x: %s\r\n" % (b"y" * 1000), b"x: " + b"y" * 1000], ids=["many", "one"])
+def test_a_head_without_end_is_refused_and_its_connection_ended(connection: socket.socket, sent: bytes) -> None:
+    connection.sendall(BEGINNING)
+    try:
+        for _ in range(50 * MAX_HEAD_BYTES // 1000):
+            connection.sendall(sent)
+    except OSError:  # it has ended
+        return
+    assert connection.recv(100).startswith(b"HTTP/1.1 431 ")
+
+
+def test_every_head_on_a_connection_may_be_that_large(connection: socket.socket) -> None:
+    large = BEGINNING + b"x: " + b"y" * (MAX_HEAD_BYTES * 3 // 4) + b"\r\n\r\n"
+    for _ in range(3):
+        connection.sendall(large[:100])
+        connection.sendall(large[100:])
+        assert connection.recv(1000).startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_head_that_begins_behind_a_large_body_is_as_large_as_it_is(connection: socket.socket) -> None:
+    body = b"y" * 2 * MAX_HEAD_BYTES
+    head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: %d\r\n\r\n" % len(body)
+    connection.sendall(head + body + BEGINNING)
+    assert connection.recv(10_000).startswith(b"HTTP/1.1 400 ")
+    connection.sendall(b"\r\n")
+    assert connection.recv(10_000).startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_large_body_is_none_of_its_business(connection: socket.socket) -> None:
+    body = b'{"model": "auto", "messages": "%s"}' % (b"y" * 10 * MAX_HEAD_BYTES)
+    connection.sendall(
+        b"POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: %d\r\n\r\n" % len(body)
+    )
+    connection.sendall(body)
+    assert connection.recv(1000).startswith(b"HTTP/1.1 400 ")
+
+
+def test_what_is_no_http_is_told_so_and_its_connection_ended(connection: socket.socket) -> None:
+    connection.sendall(b"\x16\x03\x01 hello\r\n\r\n")
+    read = read_until(connection, b"no end")
+    assert read.startswith(b"HTTP/1.1 400 ")
+    assert b"connection: close" in read
+
+
+def test_a_body_that_breaks_off_in_nonsense_is_refused_and_the_application_told() -> None:
+    app = App()
+    with connected(app) as connection:
+        connection.sendall(b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\nnonsense\r\n")
+        assert read_until(connection, b"no end").startswith(b"HTTP/1.1 400 ")
+    assert app.events[-1]["type"] == "http.disconnect"
+
+
+def test_a_request_before_nonsense_is_answered() -> None:
+    app = App()
+    app.wait = lambda: asyncio.sleep(0.05)
+    with connected(app) as connection:
+        connection.sendall(b"GET /one HTTP/1.1\r\nhost: a\r\n\r\n\x16\x03\x01 hello\r\n\r\n")
+        read = read_until(connection, b"no end")
+    assert read.count(b"HTTP/1.1 200 ") == 1
+    assert b"GET /one " in read
+    assert b"HTTP/1.1 400" not in read
+
+
+def test_requests_that_come_together_are_answered_in_their_order() -> None:
+    app = App()
+    app.wait = lambda: asyncio.sleep(0.02)
+    sent = b"".join(
+        b"POST /%d HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\nbody%d" % (number, number) for number in range(5)
+    )
+    with connected(app) as connection:
+        connection.sendall(sent)
+        read = read_until(connection, b"body4\r\n0\r\n\r\n")
+    places = [read.index(b"POST /%d body%d" % (number, number)) for number in range(5)]
+    assert places == sorted(places)
+
+
+def test_what_comes_behind_the_last_request_of_a_connection_is_not_answered() -> None:
+    with connected(App()) as connection:
+        connection.sendall(b"GET /a HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\nGET /b HTTP/1.1\r\nhost: a\r\n\r\n")
+        read = read_until(connection, b"no end")
+    assert b"GET /a" in read
+    assert b"GET /b" not in read
+
+
+def test_a_body_in_pieces_is_one_body() -> None:
+    with connected(App()) as connection:
+        connection.sendall(b"POST /a%20b?c=d HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n")
+        time.sleep(0.02)
+        connection.sendall(b"3\r\ndef\r\n0\r\n\r\n")
+        assert b"POST /a b abcdef" in read_until(connection, b"0\r\n\r\n")
+
+
+def test_a_client_that_asks_is_told_to_send_its_body() -> None:
+    with connected(App()) as connection:
+        connection.sendall(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\nexpect: 100-continue\r\n\r\n")
+        assert connection.recv(1000) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.sendall(b"abc")
+        assert b"POST / abc" in read_until(connection, b"0\r\n\r\n")
+
+
+def test_no_body_answers_head() -> None:
+    with connected(App(headers=((b"content-length", b"7"),))) as connection:
+        connection.sendall(b"HEAD / HTTP/1.1\r\nhost: a\r\n\r\n" + BEGINNING + b"\r\n")
+        read = read_until(connection, b"GET /healthz ")
+    assert read.count(b"HTTP/1.1 200 ") == 2
+    assert b"HEAD / " not in read
+
+
+def test_a_client_of_http_1_0_gets_a_reply_that_ends_with_the_connection() -> None:
+    with connected(App(pieces=2)) as connection:
+        connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        head, _, body = read_until(connection, b"no end").partition(b"\r\n\r\n")
+    assert b"chunked" not in head
+    assert body == b"GET / GET / "
+
+
+def test_an_upgrade_is_passed_over() -> None:
+    with connected(App()) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n")
+        assert read_until(connection, b"no end").startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_header_with_a_line_break_is_never_sent() -> None:
+    with connected(App(headers=((b"x-a", b"b\r\nset-cookie: c=d"),))) as connection:
+        connection.sendall(BEGINNING + b"\r\n")
+        assert read_until(connection, b"no end") == b""
+
+
+def test_a_client_that_does_not_read_holds_the_application_back() -> None:
+    app = App(pieces=300)
+    with connected(app) as connection:
+        body = b"x" * 60_000
+        connection.sendall(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+        time.sleep(0.2)
+        n_sent = app.n_sent
+        read = read_until(connection, b"\r\n0\r\n\r\n")
+    assert n_sent < 300
+    assert read.count(b"POST / ") == 300
+
+
+def test_a_large_reply_comes_whole() -> None:
+    with connected(App()) as connection:
+        body = b"x" * 500_000
+        connection.sendall(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+        assert body in read_until(connection, b"\r\n0\r\n\r\n")
+
+
+def test_a_connection_on_which_nothing_is_asked_is_closed() -> None:
+    with connected(App(), timeout_keep_alive=0.1) as connection:
+        for _ in range(3):  # as long as something is, it stays
+            connection.sendall(BEGINNING + b"\r\n")
+            read_until(connection, b"0\r\n\r\n")
+            time.sleep(0.05)
+        assert connection.recv(100) == b""
+
+
+def test_a_reply_that_takes_longer_than_connections_are_kept_comes() -> None:
+    app = App()
+    app.wait = lambda: asyncio.sleep(0.3)
+    with connected(app, timeout_keep_alive=0.1) as connection:
+        connection.sendall(BEGINNING + b"\r\n")
+        assert b"GET /healthz" in read_until(connection, b"0\r\n\r\n")
+
+
+def test_a_client_that_leaves_is_told_of() -> None:
+    app = App()
+    with connected(app) as connection:
+        connection.sendall(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\na")
+        while not app.events:
+            time.sleep(0.01)
+        connection.close()
+        end = time.monotonic() + PATIENCE_S
+        while len(app.events) < 2 and time.monotonic() < end:
+            time.sleep(0.01)
+    assert app.events[-1] == {"type": "http.disconnect"}
