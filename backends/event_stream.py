@@ -64,6 +64,10 @@ class EventStream:
         """Returns the chunks that are to go out by now."""
         reader, wording = self._reader, self._wording
         chunks: list[Chunk] = []
+        if not self._is_over and (text := reader.text_of(events)) is not None:  # mostly
+            if (chunk := reader.assembly.add(text)) is not None:
+                chunks.append(chunk)
+            return chunks if wording is None else wording.put(events, chunks)
         n_read = 0
         try:
             for event in events:

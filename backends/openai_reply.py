@@ -46,18 +46,35 @@ class OpenAIReader(ReplyReader):
         self.is_complete = True
         return self._read_choice(choice, choice["message"])
 
+    def text_of(self, events: Sequence[Event]) -> str | None:
+        """Returns the text of events that differ in it alone from one that was read; None where one does not."""
+        head, tail = self._head, self._tail
+        if not head:
+            return None
+        n_head, n_around = len(head), len(head) + len(tail)
+        texts = []
+        for name, data in events:
+            if not (data.startswith(head) and data.endswith(tail)) or len(data) < n_around or name == "error":
+                return None
+            text = data[n_head : -len(tail)]
+            if text.endswith(b"\\"):  # the quotation mark behind it may be part of the text
+                return None
+            texts.append(text)
+        joined = b"".join(texts)
+        if b'"' in joined:
+            return None
+        try:
+            found: str = orjson.loads(b'"%b"' % joined)
+        except ValueError:  # whoever reads all of each will say of which
+            return None
+        return found
+
     def read_event(self, event: Event) -> Chunk | None:
         """Returns the chunk that an event brings."""
         if event.data == b"[DONE]":
             self.is_over = self.is_complete = True
             return None
-        data, head, tail = event.data, self._head, self._tail
-        if head and data.startswith(head) and data.endswith(tail) and event.name != "error":
-            text = data[len(head) : -len(tail)]
-            is_whole = len(head) + len(text) + len(tail) == len(data)
-            if is_whole and b'"' not in text and not text.endswith(b"\\"):
-                return self.assembly.add(orjson.loads(b'"%b"' % text))
-        body = orjson.loads(data)
+        body = orjson.loads(event.data)
         if event.name == "error":
             raise ReportedFailure(body)
         _check(body)
@@ -67,7 +84,7 @@ class OpenAIReader(ReplyReader):
             return None
         delta = choice.get("delta") or {}
         if self._n_looks:
-            self._see_around(data, body, choice, delta)
+            self._see_around(event.data, body, choice, delta)
         return self._read_choice(choice, delta)
 
     def _see_around(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -44,6 +44,10 @@ class ReplyReader(ABC):
     @abstractmethod
     def read_whole(self, body: Mapping[str, Any]) -> Chunk | None:
         """Returns the chunk of a whole reply."""
+
+    def text_of(self, events: Sequence[Event]) -> str | None:
+        """Returns what events bring that bring text and nothing else; None where one brings more, or may."""
+        return None
 
     @abstractmethod
     def read_event(self, event: Event) -> Chunk | None:

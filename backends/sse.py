@@ -34,10 +34,11 @@ class EventParser:
 
     def feed(self, piece: bytes) -> list[Event]:
         """Returns the events that `piece` completes."""
-        is_simple = self._is_between and piece.startswith(b"data: ") and piece.endswith(b"\n\n")
-        if is_simple and piece.count(b"\n") == 2 and b"\r" not in piece:  # one event, as most servers send them
-            self._is_first = False
-            return [tuple.__new__(Event, ("message", piece[6:-2]))]  # what `Event` comes to in the end
+        if self._is_between and piece.startswith(b"data: ") and piece.endswith(b"\n\n") and b"\r" not in piece:
+            found = piece[6:-2].split(b"\n\ndata: ")
+            if piece.count(b"\n") == 2 * len(found):  # whole events of one line each, as most servers send them
+                self._is_first = False
+                return [tuple.__new__(Event, ("message", data)) for data in found]  # what `Event` comes to in the end
         if b"\n" not in piece and b"\r" not in piece and not (self._pieces and self._pieces[-1].endswith(b"\r")):
             self._pieces.append(piece)
             self._is_between = False

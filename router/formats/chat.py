@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
 
 from ...backends import Completion, Usage
+from ...backends.sse import Event
 from ..answer import Answer, AnswerChunk
 from ..http_error import HttpError
 from .events import COMMENT, encode_event
@@ -104,9 +105,8 @@ class ChatWriter:
     def piece(self, chunk: AnswerChunk) -> bytes:
         """Returns the events that one piece comes to."""
         if chunk.events:
-            if len(chunk.events) == 1:
-                return self._passed_on(chunk.events[0].data, chunk.backend)
-            return b"".join([self._passed_on(event.data, chunk.backend) for event in chunk.events])
+            renamed = self._renamed(chunk.events, chunk.backend)
+            return renamed or b"".join([self._passed_on(event, chunk.backend) for event in chunk.events])
         events = b"".join(encode_event(body) for body in self.bodies(chunk))
         return events + DONE if chunk.answer is not None else events
 
@@ -126,15 +126,14 @@ class ChatWriter:
             body["model"] = chunk.backend
         return bodies
 
-    def _passed_on(self, data: bytes, backend: str) -> bytes:
+    def _passed_on(self, event: Event, backend: str) -> bytes:
         """Returns the event for a chunk of the provider's; one that may be its last is held back."""
-        if data == b"[DONE]":
+        if event.data == b"[DONE]":
             return b""
         self._is_first = False
-        renamed = self._renamed(data, backend)
-        if renamed:
-            return encode_event(renamed)
-        body = self._as_told(orjson.loads(data))
+        if renamed := self._renamed((event,), backend):
+            return renamed
+        body = self._as_told(orjson.loads(event.data))
         self._model, self._backend = _named(body.get("model")), backend
         self._renames = _named(backend)
         choices = body.get("choices")
@@ -145,16 +144,21 @@ class ChatWriter:
         (self._held if is_end else sent).append(body)
         return b"".join(encode_event(one | {"model": backend}) for one in sent)
 
-    def _renamed(self, data: bytes, backend: str) -> bytes:
-        """Returns a chunk with nothing but the model's name changed, without reading it; empty where that is not all.
+    def _renamed(self, events: Sequence[Event], backend: str) -> bytes:
+        """Returns events with nothing but the model's name changed, without reading them; empty where that is not all.
 
         Within a text of JSON quotes are escaped, so that what is found here is structure.
         """
-        has_more = self._held or backend != self._backend or (b'"logprobs":{' in data and not self._with_logprobs)
-        n_open = data.count(b'"finish_reason":null')
-        if has_more or not n_open or n_open != data.count(b'"finish_reason":') or data.count(self._model) != 1:
+        if self._held or backend != self._backend:
             return b""
-        return data.replace(self._model, self._renames)
+        n_events = len(events)
+        data = b"\n\ndata: ".join([data for _, data in events])
+        n_open = data.count(b'"finish_reason":null')
+        has_more = b'"choices":[]' in data or (b'"logprobs":{' in data and not self._with_logprobs)
+        is_like_ours = data.count(b"\n") == 2 * n_events - 2 and data.count(self._model) == n_events <= n_open
+        if has_more or not is_like_ours or n_open != data.count(b'"finish_reason":'):
+            return b""
+        return b"data: %b\n\n" % data.replace(self._model, self._renames)
 
     def _unrolled(self, body: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Returns a whole reply of the provider as the chunks of a stream."""

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from penstock.backends.assembly import Assembly
 from penstock.backends.openai_reply import OpenAIReader
 from penstock.backends.sse import Event
-from penstock.backends.types import Chunk
 
 DELTAS = st.one_of(
     st.fixed_dictionaries({"content": st.text(max_size=6)}),
@@ -24,27 +23,39 @@ DELTAS = st.one_of(
 )
 
 
-class SlowReader(OpenAIReader):
-    """Reads all of every event."""
-
-    _n_looks = 0
-
-
 def event_of(delta: dict[str, Any], **more: Any) -> Event:
     choice = {"index": 0, "delta": delta, "finish_reason": None, **more}
     body = {"id": "c", "object": "chat.completion.chunk", "model": "m", "choices": [choice]}
     return Event("message", json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace"))
 
 
-def read(reader: OpenAIReader, events: list[Event]) -> tuple[list[Chunk | None], Any]:
-    chunks = [reader.read_event(event) for event in events]
-    return chunks, (reader.assembly._text, reader.assembly._reasoning, reader.assembly.is_refusal, reader.is_complete)
+def read(batches: list[list[Event]], *, by_what_differs: bool) -> tuple[Any, ...]:
+    """Returns what comes of events that came in batches; where not `by_what_differs`, all of each is read."""
+    reader = OpenAIReader(Assembly())
+    assembly = reader.assembly
+    for events in batches:
+        text = reader.text_of(events) if by_what_differs else None
+        if text is not None:
+            assembly.add(text)
+        else:
+            for event in events:
+                reader.read_event(event)
+    told = "".join(assembly._text), "".join(assembly._reasoning), assembly.is_refusal, reader.is_complete
+    return *told, assembly.usage, assembly._logprobs
 
 
-@given(st.lists(DELTAS, max_size=8))
-def test_a_stream_reads_the_same_event_by_event_and_by_what_differs(deltas: list[dict[str, Any]]) -> None:
-    events = [event_of(delta) for delta in deltas]
-    assert read(OpenAIReader(Assembly()), events) == read(SlowReader(Assembly()), events)
+@given(st.lists(st.lists(DELTAS, max_size=4), max_size=8))
+def test_a_stream_reads_the_same_event_by_event_and_by_what_differs(batches: list[list[dict[str, Any]]]) -> None:
+    events = [[event_of(delta) for delta in batch] for batch in batches]
+    assert read(events, by_what_differs=True) == read(events, by_what_differs=False)
+
+
+def test_events_that_differ_in_their_text_alone_are_read_together() -> None:
+    reader = OpenAIReader(Assembly())
+    reader.read_event(event_of({"content": "a"}))
+    assert (
+        reader.text_of([event_of({"content": "b\n"}), event_of({"content": ""}), event_of({"content": "ü"})]) == "b\nü"
+    )
 
 
 @pytest.mark.parametrize(
@@ -60,15 +71,20 @@ def test_a_stream_reads_the_same_event_by_event_and_by_what_differs(deltas: list
     ],
 )
 def test_an_event_that_brings_anything_else_is_read_all_of_it(other: Event) -> None:
-    events = [event_of({"content": "a"}), event_of({"content": "a"}), other, event_of({"content": "c"})]
-    fast, slow = OpenAIReader(Assembly()), SlowReader(Assembly())
-    assert read(fast, events) == read(slow, events)
-    assert (fast.assembly.usage, fast.assembly._logprobs) == (slow.assembly.usage, slow.assembly._logprobs)
+    first, more = event_of({"content": "a"}), event_of({"content": "c"})
+    reader = OpenAIReader(Assembly())
+    reader.read_event(first)
+    assert reader.text_of([more]) == "c"
+    assert reader.text_of([more, other]) is None
+    batches = [[first], [first], [other], [more, other, more]]
+    assert read(batches, by_what_differs=True) == read(batches, by_what_differs=False)
 
 
 @pytest.mark.parametrize("damage", [(b'"content":"b"', b'"content":"'), (b'"b"', b'"b'), (b'"b"', b'"\x01"')])
 def test_an_event_that_is_no_json_is_not_taken_for_one_that_is(damage: tuple[bytes, bytes]) -> None:
     reader = OpenAIReader(Assembly())
     reader.read_event(event_of({"content": "a"}))
+    damaged = Event("message", event_of({"content": "b"}).data.replace(*damage))
+    assert reader.text_of([event_of({"content": "b"}), damaged]) is None
     with pytest.raises(ValueError, match=r"JSON|unexpected|invalid|control"):
-        reader.read_event(Event("message", event_of({"content": "b"}).data.replace(*damage)))
+        reader.read_event(damaged)
