@@ -13,6 +13,8 @@ from typing import cast
 
 import httptools
 
+from .in_turn import InTurn
+
 _PIECE_BYTES = 1 << 18  # of a large request, after which others get their turn; and of a reply that nobody reads yet
 _MAX_HEAD_BYTES = 1 << 16
 _TICK_S = 0.001  # by which a timer may be early
@@ -35,10 +37,11 @@ class Cut(WireError):
 class Wire(asyncio.Protocol):
     """A connection. The reply to a request is read to its end before the next one is sent, or the connection closed.
 
-    The parser calls the methods `on_...`.
+    The parser calls the methods `on_...`. Who has read the beginning of a reply reads on `in_turn`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, in_turn: InTurn) -> None:
+        self._in_turn = in_turn
         self._loop = asyncio.get_running_loop()
         self._parser: httptools.HttpResponseParser | None = None  # None: nothing was asked
         self._waiter: asyncio.Future[None] | None = None
@@ -49,6 +52,7 @@ class Wire(asyncio.Protocol):
         self._is_paused = False  # we do not take what the other end writes
         self._is_open = True
         self._is_used = False  # for an earlier request
+        self._is_begun = False  # whether some of the reply's body was read
         self.idle_since = 0.0
 
     async def ask(self, head: bytes, body: bytes, *, deadline: float) -> None:
@@ -61,7 +65,7 @@ class Wire(asyncio.Protocol):
         """
         self.status = 0
         self.headers: Headers = []
-        self.has_head = self.is_complete = False
+        self.has_head = self.is_complete = self._is_begun = False
         self._is_sent = True  # all of the request
         self._n_received = self._n_kept = 0
         self._pieces: list[bytes] = []
@@ -87,7 +91,7 @@ class Wire(asyncio.Protocol):
                 return b""
             await self._wait(deadline)
         pieces, self._pieces = self._pieces, []
-        self._n_kept = 0
+        self._n_kept, self._is_begun = 0, True
         if self._is_paused and self._is_open:
             self._is_paused = False
             self._transport.resume_reading()
@@ -246,8 +250,13 @@ class Wire(asyncio.Protocol):
             raise self._error
 
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        waiter, self._waiter = self._waiter, None
+        if waiter is None or waiter.done():
+            return
+        if self._is_begun:
+            self._in_turn.wake(waiter)
+        else:
+            waiter.set_result(None)
 
     def _look_at(self, when: float) -> None:
         """Looks at a time whether a deadline has passed. A connection has one timer, set anew only for one that comes

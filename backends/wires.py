@@ -16,10 +16,12 @@ from urllib.parse import unquote, urlsplit
 
 import aiohappyeyeballs
 
+from .in_turn import InTurn
 from .wire import Wire, WireError
 
 CONNECT_S = 10.0  # at most; a machine that is there answers sooner
 _IDLE_S = 15.0  # less than servers wait before they close a connection, perhaps just as we use it again
+_PIECES_A_TURN = 2  # of streams that have begun: new requests and first pieces wait for no more than these
 _NEXT_ADDRESS_S = 0.25  # after which the next address of a host is tried beside the first (RFC 8305, section 5)
 
 
@@ -45,6 +47,7 @@ class Wires:
         self._idle: deque[Wire] = deque()
         self._in_use: set[Wire] = set()
         self._is_closed = False
+        self._in_turn = InTurn(_PIECES_A_TURN)
         host = parts.netloc.rpartition("@")[2]
         self.head = f"host: {host}\r\n"  # what every request says
         self._origin = ""
@@ -118,7 +121,7 @@ class Wires:
         try:
             is_secured_here = self._is_secure and proxy is None
             security: dict[str, Any] = {"ssl": _tls(), "server_hostname": self._host} if is_secured_here else {}
-            _, wire = await loop.create_connection(Wire, sock=sock, **security)
+            _, wire = await loop.create_connection(lambda: Wire(self._in_turn), sock=sock, **security)
         except BaseException:
             sock.close()
             raise
@@ -133,7 +136,7 @@ class Wires:
             await wire.ask(head.encode("latin-1"), b"", deadline=loop.time() + self._connect_s)
             if wire.status != 200:
                 raise NoConnection(f"the proxy {proxy.host} refuses: HTTP {wire.status}")
-            inner = Wire()
+            inner = Wire(self._in_turn)
             transport = await loop.start_tls(wire.transport, inner, _tls(), server_hostname=self._host)
             assert transport is not None  # it raises where there is none
             inner.connection_made(transport)

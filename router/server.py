@@ -11,6 +11,7 @@ from contextlib import aclosing
 from typing import Any
 
 from ..backends import PenstockError
+from ..backends.in_turn import InTurn
 from ..backends.usage import estimated_tokens
 from . import page
 from .asgi import UNWATCHED_S, ClientGone, Receive, Scope, Send, UntilGone, read_body, taken_within
@@ -23,7 +24,6 @@ from .formats import FORMATS, Format, Request, read_request
 from .formats.events import encode_json
 from .headers import answer_headers, encode_headers, first_headers
 from .http_error import HttpError, http_error_of
-from .in_turn import InTurn
 from .keep_alive import KeepAlive
 from .keys import (
     ANYONE,
@@ -94,7 +94,7 @@ class Sidecar:
         self._clock = clock
         self._created = int(clock())
         self._soon = Soon(after_s=UNWATCHED_S)
-        self._in_turn = InTurn()
+        self._begins = InTurn(1)  # so that those that came together do not wait for each other
         self.is_ready = False
         self.is_stopping = False  # to be set when no new requests come any more: a call that is cancelled says so
         self._routes: dict[str, tuple[str, _Handler]] = {
@@ -118,7 +118,7 @@ class Sidecar:
             return
         if scope["type"] != "http":
             raise ValueError(f"expected an ASGI scope of type http or lifespan, got {scope['type']!r}")
-        await self._in_turn.wait()
+        await self._begins.wait()
         path = self._path(scope["path"])
         exchange = Exchange(method=scope["method"], path=path, began_at=self._clock())
         reply = Reply(send, _format_of(scope), exchange)

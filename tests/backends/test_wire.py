@@ -27,6 +27,8 @@ from penstock.backends import (
 )
 from penstock.backends import wires as penstock_wires
 from penstock.backends.http import CallClock, Connections
+from penstock.backends.in_turn import InTurn
+from penstock.backends.wire import Wire
 from penstock.backends.wires import NoConnection, Wires
 
 from .shapes import OPENAI
@@ -552,3 +554,42 @@ def test_a_connection_that_is_opened_while_the_others_are_closed_is_closed_too()
         assert isinstance(outcome, NoConnection)
 
     asyncio.run(run())
+
+
+class DeafTransport(asyncio.Transport):
+    """Takes what is written, and passes it on to nobody."""
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Takes it."""
+
+
+def test_replies_that_have_begun_are_read_on_a_few_at_a_time() -> None:
+    """What came for another stream as its first piece would have to wait for all of them."""
+    read_at: list[list[int]] = []  # by connection: in which turns of the loop a piece was read
+
+    async def main() -> None:
+        n_turns, in_turn = 0, InTurn(2)
+        wires = [Wire(in_turn) for _ in range(6)]
+
+        async def stream(wire: Wire, turns: list[int]) -> None:
+            deadline = asyncio.get_running_loop().time() + 10
+            await wire.ask(b"GET / HTTP/1.1\r\n\r\n", b"", deadline=deadline)
+            while await wire.read(deadline=deadline):
+                turns.append(n_turns)
+
+        for wire in wires:
+            wire.connection_made(DeafTransport())
+            read_at.append([])
+        streams = asyncio.gather(*map(stream, wires, read_at))
+        await asyncio.sleep(0)
+        for data in (b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\none", b"two", b"end"):
+            for wire in wires:
+                wire.data_received(data)
+            for _ in range(9):
+                n_turns += 1
+                await asyncio.sleep(0)
+        await streams
+
+    asyncio.run(main())
+    pieces = list(zip(*read_at, strict=True))
+    assert [sorted(turns.count(turn) for turn in set(turns)) for turns in pieces] == [[6], [2, 2, 2], [2, 2, 2]]

@@ -19,6 +19,7 @@ from penstock.backends import (
     ContextTooLong,
     FakeBackend,
     InvalidRequest,
+    Query,
     RateLimited,
     ServerFailed,
 )
@@ -513,3 +514,26 @@ def test_a_call_that_outlives_the_server_is_told_that_it_stops(tmp_path: Path) -
 
     assert asyncio.run(run()) == (503, "the sidecar is being stopped")
     assert small.was_left.is_set()
+
+
+def test_of_requests_that_came_together_the_first_is_answered_before_the_last_begins(tmp_path: Path) -> None:
+    n_begun, n_begun_at_end = 0, []
+
+    class PromptBackend(FakeBackend):
+        async def complete(self, query: Query) -> Completion:
+            nonlocal n_begun
+            n_begun += 1
+            await asyncio.sleep(0)
+            return await super().complete(query)
+
+    app = Sidecar(make_router(tmp_path, small=PromptBackend(answer="391")))
+
+    async def ask() -> None:
+        await acall(app, "/v1/chat/completions", {"model": "small", "messages": HELLO})
+        n_begun_at_end.append(n_begun)
+
+    async def main() -> None:
+        await asyncio.gather(*(ask() for _ in range(30)))
+
+    asyncio.run(main())
+    assert n_begun_at_end[0] < 10
