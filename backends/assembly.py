@@ -71,7 +71,7 @@ class Assembly:
     ) -> Completion:
         """Returns the completion, with the usage estimated where the provider did not report it."""
         text = "".join(self._text)
-        calls = tuple([self._calls[index].as_message() for index in sorted(self._calls)])
+        calls = tuple([self._calls[index].as_message() for index in sorted(self._calls)]) if self._calls else ()
         tokens = align(self._logprobs, text) if self._logprobs else None
         entropies, margins = alternatives_of(tokens or ()) or (None, None)
         reason = "content_filter" if self.is_refusal else self.finish_reason or "stop"

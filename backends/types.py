@@ -76,17 +76,18 @@ class Query:
         Raises:
             InvalidRequest: there is no message, or one is not an object with a `role` and content of a known kind.
         """
-        if isinstance(messages, str | bytes) or not isinstance(messages, Sequence) or not messages:
+        # A list, mostly; to ask for a protocol takes several times as long, here and below.
+        is_list = type(messages) is list or (isinstance(messages, Sequence) and not isinstance(messages, (str, bytes)))
+        if not is_list or not messages:
             raise InvalidRequest("messages: expected a list of at least one chat message")
         for position, message in enumerate(messages):
-            # A dict, mostly; to ask for a protocol takes several times as long.
             is_object = type(message) is dict or isinstance(message, Mapping)
             if not is_object or not isinstance(message.get("role"), str):
                 raise InvalidRequest(f"messages[{position}]: expected an object with a `role`")
             content = message.get("content")
             if content is None or isinstance(content, str):
                 continue
-            if not isinstance(content, list | tuple):
+            if not isinstance(content, (list, tuple)):
                 raise InvalidRequest(f"messages[{position}].content: expected text or a list of parts")
             for place, part in enumerate(content):
                 if not isinstance(part, str | Mapping):

@@ -178,7 +178,7 @@ def cascade(decision: Decision, *, assess: Assess, charge: Charge, read: Read = 
     place: int | None = outlook.backends.index(decision.backend)
     while place is not None:
         name = outlook.names[place]
-        draft = _draft(outlook, tried, place, steps)
+        draft = _draft(outlook, tried, place, steps) if outlook.checks is not None else None
         draft_of = draft.backend if draft else None
         reply = yield Call(backend=name, outlook=outlook, policy=policy, tried=tried, draft=draft)
         if isinstance(reply, Stopped):
@@ -201,7 +201,6 @@ def cascade(decision: Decision, *, assess: Assess, charge: Charge, read: Read = 
             else:
                 confidence = assess(name, completion, draft.estimate if draft else None)
             cost = charge(name, completion)
-            answer = read(name, completion) if is_compared and not is_given_up else None
             steps.append(
                 Step(
                     backend=name,
@@ -213,6 +212,9 @@ def cascade(decision: Decision, *, assess: Assess, charge: Charge, read: Read = 
                     draft_of=draft_of,
                 )
             )
+            if outlook.max_calls <= 1 and not is_given_up:  # nothing else may become of it
+                return Outcome(steps=tuple(steps), chosen=len(steps) - 1)
+            answer = read(name, completion) if is_compared and not is_given_up else None
             tried = (
                 *(tried if is_given_up else _checked(tried, draft)),
                 Tried(place=place, confidence=confidence, cost_usd=cost, answer=answer, is_given_up=is_given_up),

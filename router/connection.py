@@ -7,10 +7,8 @@ of that one, and the head of a request is bounded.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import deque
 from functools import lru_cache
-from http import HTTPStatus
 from typing import Any, cast
 from urllib.parse import unquote
 
@@ -19,15 +17,11 @@ from uvicorn.config import Config
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr
 from uvicorn.server import ServerState
 
-from .asgi import Event, Headers, Scope
+from .cycle import Cycle, status_line
 from .formats.events import encode_json
 
 MAX_HEAD_BYTES = 64 << 10  # of the request line and headers; real ones have one or two KiB
-_PIECE_BYTES = 64 << 10  # of a body that nobody has read yet, after which the client waits
 _ASGI = {"version": "3.0", "spec_version": "2.3"}
-_STATUS_LINES = {status.value: b"HTTP/1.1 %d %b\r\n" % (status, status.phrase.encode()) for status in HTTPStatus}
-
-logger = logging.getLogger(__name__)
 
 
 class Connection(asyncio.Protocol):
@@ -222,149 +216,8 @@ class Connection(asyncio.Protocol):
         told = {"message": message, "type": "invalid_request_error", "param": None, "code": None}
         body = encode_json({"error": told})
         head = b"content-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(body)
-        self.transport.write(_STATUS_LINES[status] + head + body)
+        self.transport.write(status_line(status) + head + body)
         self.transport.close()
-
-
-class Cycle:
-    """One request and its reply: what an ASGI application receives, and what it sends."""
-
-    __slots__ = (
-        "_connection",
-        "_has_told_end",
-        "_head",
-        "_is_chunked",
-        "_is_invited",
-        "_pieces",
-        "_scope",
-        "_size",
-        "_waiter",
-        "is_ended",
-        "is_kept",
-        "is_read",
-        "task",
-    )
-    task: asyncio.Task[None]
-
-    def __init__(self, connection: Connection, scope: Scope, *, is_kept: bool) -> None:
-        self._connection = connection
-        self._scope = scope
-        self._pieces: list[bytes] = []  # of the body, that came and were not received
-        self._size = 0  # of these
-        self._has_told_end = False
-        self._waiter: asyncio.Future[None] | None = None
-        self._head: Event | None = None  # of the reply: it goes out with what comes first of the body, as ASGI asks
-        self._is_chunked = False
-        self._is_invited = False  # to send its body
-        self.is_read = False  # all of the request came
-        self.is_ended = False  # all of it did, or the client has gone
-        self.is_kept = is_kept  # whether the connection may be used again
-
-    async def run(self) -> None:
-        """Has the request answered."""
-        connection = self._connection
-        try:
-            await connection.app(self._scope, self.receive, self.send)
-        except Exception:  # an outer edge: what the application lets through must not end the others
-            logger.exception("the application failed")
-        finally:
-            connection.server.tasks.discard(self.task)
-            if not self.is_ended:
-                connection.transport.close()
-
-    async def receive(self) -> Event:
-        """Returns what came next: a piece of the body, or that the client has gone."""
-        while not (self.is_ended or self._pieces or self.is_read != self._has_told_end):
-            await self._next()
-        if self.is_ended:
-            return {"type": "http.disconnect"}
-        pieces, self._pieces, self._size = self._pieces, [], 0
-        self._has_told_end = self.is_read
-        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        return {"type": "http.request", "body": body, "more_body": not self.is_read}
-
-    async def send(self, message: Event) -> None:
-        """Sends what comes next; nothing where the client has gone."""
-        connection = self._connection
-        if connection.is_blocked:
-            await connection.unblocked.wait()
-        if self.is_ended:
-            return
-        if message["type"] == "http.response.start":
-            self._head = message
-            return
-        body, has_more = message.get("body", b""), message.get("more_body", False)
-        head, self._head = b"" if self._head is None else self._encoded(self._head), None
-        if self._scope["method"] == "HEAD":
-            body = b""
-        elif self._is_chunked:
-            body = b"%b%b" % (b"%x\r\n%b\r\n" % (len(body), body) if body else b"", b"" if has_more else b"0\r\n\r\n")
-        if len(body) > _PIECE_BYTES:
-            connection.transport.write(head)
-            head = b""
-        connection.transport.write(head + body if head else body)
-        if not has_more:
-            self.end()
-            connection.ended(self)
-
-    def take(self, body: bytes) -> None:
-        """Takes a piece of the body."""
-        if self.is_ended:
-            return
-        self._pieces.append(body)
-        self._size += len(body)
-        if self._size > _PIECE_BYTES:
-            self._connection.pause()
-        self._wake()
-
-    def take_end(self) -> None:
-        """Takes the end of the body."""
-        self.is_read = True
-        self._wake()
-
-    def end(self) -> None:
-        """Notes that nothing more is to be sent or received."""
-        self.is_ended = True
-        self._wake()
-
-    async def _next(self) -> None:
-        """Waits until something has happened."""
-        connection = self._connection
-        connection.resume()
-        if not self.is_read and not self._is_invited:
-            self._is_invited = True
-            if any(name == b"expect" and value.lower() == b"100-continue" for name, value in self._scope["headers"]):
-                connection.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        waiter = self._waiter = connection.loop.create_future()
-        try:
-            await waiter
-        finally:
-            self._waiter = None
-
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-
-    def _encoded(self, head: Event) -> bytes:
-        """Returns the head of the reply."""
-        status: int = head["status"]
-        headers: Headers = (*self._connection.server.default_headers, *head["headers"])
-        lines = [_STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status]
-        is_sized = False
-        for name, value in headers:
-            lines.append(b"%b: %b\r\n" % (name, value))
-            if name == b"content-length":
-                is_sized = True
-        if not self.is_kept:
-            lines.append(b"connection: close\r\n")
-        if not is_sized and self._scope["http_version"] != "1.0":  # which ends with the connection
-            self._is_chunked = True
-            lines.append(b"transfer-encoding: chunked\r\n")
-        lines.append(b"\r\n")
-        encoded = b"".join(lines)
-        if encoded.count(b"\r") + encoded.count(b"\n") > 2 * len(lines):
-            raise ValueError("a header holds a line break")
-        return encoded
 
 
 @lru_cache(maxsize=64)

@@ -202,7 +202,7 @@ def outlook_of(estimates: Estimates, escalation: Escalation, policy: Policy, exc
         cost_usd=with_greatest(cost),
         escalation=escalation,
         max_calls=policy.max_calls,
-        budget_usd=float("inf") if policy.max_cost_usd is None else policy.max_cost_usd,
+        budget_usd=math.inf if policy.max_cost_usd is None else policy.max_cost_usd,
     )
 
 

@@ -9,6 +9,8 @@ from ..backends import TIERS, BackendSpec, Original, Query
 from ..classifiers import Estimates
 from .policy import NOBODY, Policy
 
+_NOTHING: frozenset[str] = frozenset()
+
 
 def needed_capabilities(query: Query) -> frozenset[str]:
     """Returns the capabilities without which a backend cannot answer this query."""
@@ -16,7 +18,11 @@ def needed_capabilities(query: Query) -> frozenset[str]:
     if query.params.get("tools"):
         needed.add("tools")
     response_format = query.params.get("response_format")
-    if isinstance(response_format, Mapping) and response_format.get("type") in ("json_schema", "json_object"):
+    if (
+        response_format is not None
+        and isinstance(response_format, Mapping)
+        and response_format.get("type") in ("json_schema", "json_object")
+    ):
         needed.add("json_schema")
     for message in query.messages:
         content = message.get("content")
@@ -27,7 +33,7 @@ def needed_capabilities(query: Query) -> frozenset[str]:
         needed.add("logprobs")
     if query.params.get("n") not in (None, 1):
         needed.add("n")
-    return frozenset(needed)
+    return frozenset(needed) if needed else _NOTHING
 
 
 def wanted_tokens(query: Query) -> int:

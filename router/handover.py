@@ -97,6 +97,8 @@ def excluded_checkers(
     """
     learned = escalation.handover.checkers if escalation.handover else ()
     names = [name for name in backends if name in learned or (name in specs and specs[name].checks_draft)]
+    if not names:
+        return {}
     return {
         name: UNTOLD if name not in learned else why_not_handed_over(query) or CHECKS_ONLY
         for name in names

@@ -9,7 +9,7 @@ from typing import Any
 from .decision import Decision
 from .policy import NO_WISHES, Wishes, read_wishes
 
-_PREFIX = b"x-penstock-"
+WISH_PREFIX = b"x-penstock-"
 
 
 def wishes_in(headers: Iterable[tuple[bytes, bytes]]) -> Wishes:
@@ -19,9 +19,9 @@ def wishes_in(headers: Iterable[tuple[bytes, bytes]]) -> Wishes:
         ConfigError: an unknown wish or a value of the wrong kind.
     """
     found = {
-        name[len(_PREFIX) :].decode("latin-1").replace("-", "_"): value.decode("utf-8", "replace")
+        name[len(WISH_PREFIX) :].decode("latin-1").replace("-", "_"): value.decode("utf-8", "replace")
         for name, value in headers
-        if name.startswith(_PREFIX)
+        if name.startswith(WISH_PREFIX)
     }
     return read_wishes(found, where="headers x-penstock-*") if found else NO_WISHES
 

@@ -92,7 +92,7 @@ class Tally:
 
     def hedges(self) -> tuple[Step, ...]:
         """Returns the calls beside others that were enough."""
-        return tuple([self.lost(entry) for entry in self._entries() if entry.is_hedge])
+        return tuple([self.lost(second) for entry in self._begun for second in entry.beside if second.is_sent])
 
     def lost(self, entry: Entry) -> Step:
         """Returns a call whose answer is not needed, with what it has used until it was broken off."""
@@ -136,7 +136,8 @@ class Tally:
         """Yields every call that counts, each with those beside it."""
         for entry in self._begun:
             yield entry
-            yield from (second for second in entry.beside if second.is_sent)
+            if entry.beside:
+                yield from (second for second in entry.beside if second.is_sent)
 
     def _used(self, entry: Entry) -> tuple[int, float]:
         if entry.completion is not None:

@@ -63,8 +63,8 @@ class ChatFormat:
     def read(self, body: Mapping[str, Any]) -> Reading:
         """Returns the messages and the other fields as they came."""
         wants_usage(body)
-        messages = body.get("messages")
-        params = {field: value for field, value in body.items() if field != "messages"}
+        params = dict(body)
+        messages = params.pop("messages", None)
         return Reading(messages=() if messages is None else messages, params=params)
 
     def writer(self, request: Request, *, created: int) -> ChatWriter:
@@ -254,7 +254,7 @@ def wants_usage(params: Mapping[str, Any]) -> bool:
     Raises:
         InvalidRequest: `stream_options` is no object.
     """
-    return bool(object_in(params, "stream_options").get("include_usage"))
+    return "stream_options" in params and bool(object_in(params, "stream_options").get("include_usage"))
 
 
 def usage_body(usage: Usage) -> dict[str, Any]:

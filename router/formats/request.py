@@ -9,13 +9,14 @@ import orjson
 
 from ...backends import InvalidRequest, Original, Query
 from ..asgi import Headers
-from ..headers import wishes_in
+from ..headers import WISH_PREFIX, wishes_in
 from ..http_error import HttpError
 from ..policy import read_wishes
 from .format import Format, Request
 
 # The beginnings of headers that are part of a request, and no secret. W3C Trace Context names the trace that it is in.
 _FORWARDED = (b"anthropic-", b"traceparent", b"tracestate")
+_TELLING = (WISH_PREFIX, *_FORWARDED)
 
 
 def read_request(format: Format, body: bytes, headers: Headers, *, trace_id: str) -> Request:
@@ -30,11 +31,12 @@ def read_request(format: Format, body: bytes, headers: Headers, *, trace_id: str
         raise InvalidRequest(f"model: expected the name of a policy or a backend, got {model!r:.80}")
     if is_stream is not None and not isinstance(is_stream, bool):
         raise InvalidRequest(f"stream: expected true or false, got {is_stream!r:.80}")
-    wishes = wishes_in(headers)
+    telling = [header for header in headers if header[0].startswith(_TELLING)]  # mostly none
+    wishes = wishes_in(telling)
     if wished := given.pop("penstock", None):
         wishes = read_wishes(wished, where="penstock").over(wishes)
     reading = format.read(given)
-    original = Original(format=format.name, body=given, headers=_forwarded(headers), unsayable=reading.unsayable)
+    original = Original(format=format.name, body=given, headers=_forwarded(telling), unsayable=reading.unsayable)
     query = Query.from_messages(reading.messages, params=reading.params, id=trace_id, original=original)
     return Request(query=query, model=model, wishes=wishes, is_stream=bool(is_stream))
 
