@@ -26,6 +26,7 @@ from penstock.backends import Query, create_backend
 from penstock.backends.embedded import embedded_folder
 from penstock.classifiers.verdict import read_verdict, verdict_query
 from penstock.router import Pool, read_config
+from penstock.router.promise import settled
 from penstock.training import Replayer, Trace, build_dataset, fit, read_traces, split_queries
 from penstock.training.embedded.example import Example
 from penstock.training.embedded.tokens import END, prompt_text
@@ -45,7 +46,6 @@ def main() -> int:
     options = parser.parse_args()
     config = read_config(options.demo / "models.yaml")
     rows = read_traces([options.demo / "traces.jsonl"]).rows
-    policy = replace(config.policies[config.default_policy], judge="")
     print(HEADER, flush=True)
     for judge, effort in JUDGES.items():
         clear = asyncio.run(clear_share(config.backends[judge], rows[:: max(len(rows) // options.asked, 1)]))
@@ -59,6 +59,8 @@ def main() -> int:
         fitted = fit(dataset, split, seed=0)
         (worth,) = (each for each in fitted.signals if each.name == f"judge {judge}")
         replayer = Replayer(Pool({}, fitted.trained), dataset.take(split.test))
+        default = config.policies[config.default_policy]
+        policy = settled(replace(default, judge=""), fitted.trained, {})
         utilities = []
         for each in (policy, replace(policy, judge=judge)):
             outcome = replayer.outcome(each)

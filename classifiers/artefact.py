@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .early import EarlyConfidence
     from .escalation import Escalation
     from .model import QueryModel
+    from .trade_offs import TradeOffs
 
 SCHEMA = 9  # raise it with every change of what is stored
 _MANIFEST = "manifest.json"
@@ -46,6 +47,7 @@ class Trained:
     escalation: Escalation
     certificates: tuple[Certificate, ...] = ()  # one for each margin and risk
     early: EarlyConfidence | None = None  # of answers that have only begun
+    trade_offs: TradeOffs | None = None  # None: the best backend costs nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

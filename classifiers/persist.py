@@ -45,6 +45,7 @@ FITTED = {
     "Jury": "penstock.classifiers.verdict:Jury",
     "Meaning": "penstock.classifiers.meaning:Meaning",
     "Certificate": "penstock.classifiers.certificate:Certificate",
+    "TradeOffs": "penstock.classifiers.trade_offs:TradeOffs",
     "Trained": "penstock.classifiers.artefact:Trained",
 }
 

@@ -17,6 +17,7 @@ ON_HOLD = ("buffer", "release")
 DEFAULT_LAM = 20.0  # quality per US dollar
 MAX_CALLS = 5
 _MOST_TOKENS = 10_000_000
+NEAR_BEST = "near_best"  # the objective that is `utility` at a lam which training found
 NOBODY = "*"  # in `deny`: every backend
 
 
@@ -44,8 +45,8 @@ class Policy:
     on_hold: str = "buffer"  # of a streamed answer that may still be replaced: held back, or passed on unchecked
     judge: str = ""  # the backend that may be asked whether an answer is right
     speculate: bool = False  # begin the likely next call before the first has ended, to keep to `max_latency_s`
-    margin: float = 0.02  # what `within_of_best` may lose, on average,
-    risk: float = 0.05  # with at most this chance that it loses more
+    margin: float = 0.02  # what `near_best` and `within_of_best` may lose, on average,
+    risk: float = 0.05  # and `within_of_best` with at most this chance that it loses more
     certificate: Certificate | None = field(default=None, compare=False)  # of `within_of_best`, see `promise`
     options: Mapping[str, Any] = field(default_factory=dict)
 
@@ -56,6 +57,10 @@ class Policy:
             return None
         is_free = self.min_quality is None and self.max_cost_usd is None
         return self.name if is_free and self.max_latency_s is None and self.budget is None else None
+
+    def at(self, lam: float) -> Policy:
+        """Returns the policy with this lam, which it does not leave to training then."""
+        return replace(self, lam=lam, objective="utility" if self.objective == NEAR_BEST else self.objective)
 
     def above(self, tier: Tier, *, rule: str) -> Policy:
         """Returns the policy with its floor raised to a tier by a rule; where it is as high already, as it is."""
@@ -113,7 +118,7 @@ class Wishes:
         """Returns the policy with these wishes in it; of two limits the tighter holds."""
         changes: dict[str, Any] = {}
         if self.lam is not None:
-            changes["lam"] = self.lam
+            policy = policy.at(self.lam)
         if self.effort is not None:
             changes["effort"] = self.effort
         for name, tighter in _TIGHTER.items():

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from ..backends import TIERS, BackendSpec
 from .document import Section
 from .objectives import OBJECTIVE_METHODS, OBJECTIVES
-from .policy import ON_HOLD, WHEN_UNSURE, Policy
+from .policy import NEAR_BEST, ON_HOLD, WHEN_UNSURE, Policy
 from .targets import resolve_in
 
 POLICY_KEYS = (
@@ -38,6 +38,8 @@ def read_policy(name: str, section: Section, backends: Mapping[str, BackendSpec]
         for key in _UNCERTIFIED:
             if section.has(key):
                 raise section.error(key, "does not go with within_of_best, whose certificate holds without it only")
+    if objective == NEAR_BEST and section.has("lam"):
+        raise section.error("lam", "does not go with near_best, whose lam is found in training; expected margin")
     base = Policy(name=name)
     return Policy(
         name=name,
@@ -69,6 +71,6 @@ def _read_judge(section: Section, objective: str, backends: Mapping[str, Backend
     name = section.text("judge")
     if name and (name not in backends or backends[name].checks_draft):
         raise section.error("judge", f"unknown backend {name!r}; expected one of {', '.join(backends)}")
-    if name and objective != "utility":
-        raise section.error("judge", f"does not go with {objective}; expected objective utility")
+    if name and objective not in ("utility", NEAR_BEST):
+        raise section.error("judge", f"does not go with {objective}; expected objective utility or {NEAR_BEST}")
     return name

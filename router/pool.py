@@ -20,7 +20,7 @@ from .forecast import Forecast
 from .handover import Drafts
 from .hold import Hold, Judge
 from .policy import Policy
-from .promise import with_certificate
+from .promise import settled
 from .views import median_estimates, views_of
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ class Pool:
 
         Raises:
             NoFeasibleBackend: the wishes exclude every backend.
-            ConfigError: the policy asks for a promise that the artefact does not make.
+            ConfigError: the policy asks for what the artefact does not know.
         """
         floor = self._floors.of_query(query)
         if floor is not None:
@@ -129,7 +129,7 @@ class Pool:
         return decide(
             query,
             estimates or self.estimate_query(query, robust=policy.robust),
-            with_certificate(policy, self._trained, self.specs),
+            settled(policy, self._trained, self.specs),
             specs=self.specs,
             escalation=escalation,
             unavailable=unavailable,
@@ -138,11 +138,11 @@ class Pool:
         )
 
     def unkept(self, policies: Iterable[Policy]) -> dict[str, str]:
-        """Returns of the policies that ask for a promise the artefact does not make, by name, what is wrong."""
+        """Returns of the policies that ask for what the artefact does not know, by name, what is wrong."""
         found = {}
         for policy in policies:
             try:
-                with_certificate(policy, self._trained, self.specs)
+                settled(policy, self._trained, self.specs)
             except ConfigError as error:
                 found[policy.name] = str(error)
         return found

@@ -1,4 +1,4 @@
-"""The certificate behind a policy of the objective `within_of_best`."""
+"""What a policy leaves to the artefact: the certificate of `within_of_best`, and the lam of `near_best`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from ..backends import BackendSpec, ConfigError
-from .policy import Policy
+from .policy import NEAR_BEST, Policy
 
 if TYPE_CHECKING:
     from ..classifiers import Trained
@@ -18,14 +18,30 @@ if TYPE_CHECKING:
 PROMISED = "within_of_best"
 
 
-def with_certificate(policy: Policy, trained: Trained | None, specs: Mapping[str, BackendSpec]) -> Policy:
-    """Returns the policy with the artefact's certificate for its margin and risk; others as they are.
+def settled(policy: Policy, trained: Trained | None, specs: Mapping[str, BackendSpec]) -> Policy:
+    """Returns the policy with what the artefact knows for its margin; one that leaves nothing to it as it is.
 
     Raises:
-        ConfigError: there is none, or it was given for other backends or prices.
+        ConfigError: the artefact does not know it.
     """
-    if policy.objective != PROMISED or policy.certificate is not None:
-        return policy
+    if policy.objective == NEAR_BEST:
+        return _with_lam(policy, trained)
+    if policy.objective == PROMISED and policy.certificate is None:
+        return _with_certificate(policy, trained, specs)
+    return policy
+
+
+def _with_lam(policy: Policy, trained: Trained | None) -> Policy:
+    """Returns the policy as one of `utility`, with the lam that stayed within its margin."""
+    if trained is None or trained.trade_offs is None:
+        raise ConfigError(
+            f"policy {policy.name}: no artefact tells which lam stays within {policy.margin:g} of the best backend;"
+            " run `penstock train`, or use objective utility"
+        )
+    return replace(policy, objective="utility", lam=trained.trade_offs.lam_within(policy.margin))
+
+
+def _with_certificate(policy: Policy, trained: Trained | None, specs: Mapping[str, BackendSpec]) -> Policy:
     where = f"policy {policy.name}: margin {policy.margin:g}, risk {policy.risk:g}"
     known = trained.certificates if trained else ()
     for certificate in known:

@@ -31,8 +31,10 @@ from .drafts import fit_drafts
 from .evaluation import EffortCurve, FloatArray, IntArray, SignalWorth, Trial
 from .fit_answers import fit_answers
 from .fit_efforts import fit_efforts
+from .fit_trade_offs import fit_trade_offs
 from .probability_metrics import auroc, brier, ece
 from .progress import Progress, Silent
+from .replay import HeldOut
 from .split import Split, find_families
 
 N_FOLDS = 5
@@ -172,13 +174,17 @@ def _fit(
         notes.append("No confidence is learned: the traces hold too few graded answers (column `response`).")
     if learned.checks and handover is None:
         notes.append(f"No hand-over is learned: it takes {MIN_SEEN} graded answers to one backend's drafts.")
+    trained = Trained(
+        model=model,
+        confidence=answers.confidence,
+        escalation=replace(answers.escalation, handover=handover),
+        early=answers.early,
+    )
+    progress.stage("replaying the training queries at several trade-offs")
+    held_out = HeldOut(quality=shaped.quality, cost_usd=expected[:, 0], confidences=answers.confidences)
+    trade_offs = fit_trade_offs(trained, learned, held_out, progress)
     return Fitted(
-        trained=Trained(
-            model=model,
-            confidence=answers.confidence,
-            escalation=replace(answers.escalation, handover=handover),
-            early=answers.early,
-        ),
+        trained=replace(trained, trade_offs=trade_offs),
         estimates=shaped.quality,
         folds=folds,
         trials=tuple(trials),

@@ -16,7 +16,7 @@ from ..router import Decision, NoFeasibleBackend, Outcome, Policy, Pool
 from ..router.cascade import Call, Released, Reply, Said, Step
 from ..router.hold import Verdict
 from .dataset import Dataset, completion_of, recorded_verdict
-from .evaluation import Confidences, Curve, FloatArray, PolicyOutcome
+from .evaluation import Confidences, Curve, FloatArray, IntArray, PolicyOutcome
 from .progress import Progress
 
 
@@ -28,6 +28,21 @@ class Replayed:
     outcome: Outcome
     released_after: int | None = None  # signs of a streamed answer that was passed on before its end; None: none was
     n_held: int = 0  # streamed answers that could not be passed on as they came
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldOut:
+    """What is thought of queries and their answers by fits that did not see them; (n_queries, n_backends) each, with
+    the columns of the dataset. NaN is a confidence in no answer.
+    """
+
+    quality: FloatArray
+    cost_usd: FloatArray
+    confidences: FloatArray
+
+    def take(self, rows: IntArray) -> HeldOut:
+        """Returns what is thought of the chosen queries."""
+        return HeldOut(quality=self.quality[rows], cost_usd=self.cost_usd[rows], confidences=self.confidences[rows])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,13 +63,25 @@ class _Listener:
 
 
 class Replayer:
-    """Replays policies over a dataset; estimates and confidences are computed once and used by all."""
+    """Replays policies over a dataset; estimates and confidences are computed once and used by all.
 
-    def __init__(self, pool: Pool, dataset: Dataset, *, robust: bool = False) -> None:
+    With `held_out`, they are these and not those of the pool, which learned from the queries.
+    """
+
+    def __init__(self, pool: Pool, dataset: Dataset, *, robust: bool = False, held_out: HeldOut | None = None) -> None:
         self.pool = pool
         self.dataset = dataset = dataset.as_answered()
         self.estimates = pool.estimate_queries(dataset.queries, robust=robust)
         self._columns = {name: column for column, name in enumerate(dataset.backends)}
+        self._held_out = held_out
+        if held_out is not None:
+            columns = [self._columns[name] for name in pool.backends]
+            self.estimates = [
+                replace(each, quality=quality, cost_usd=cost_usd)
+                for each, quality, cost_usd in zip(
+                    self.estimates, held_out.quality[:, columns], held_out.cost_usd[:, columns], strict=True
+                )
+            ]
         unrecorded = tuple(name for name in pool.askable if name not in self._columns)
         self._missing = [
             unrecorded + tuple(name for name, column in self._columns.items() if np.isnan(dataset.quality[row, column]))
@@ -106,7 +133,7 @@ class Replayer:
         Query by query, since what is thought about one query is much the same at every lam.
         """
         labels = tuple(lam_label(float(lam)) for lam in lams)
-        swept = [replace(policy, name=label, lam=float(lam)) for label, lam in zip(labels, lams, strict=True)]
+        swept = [replace(policy.at(float(lam)), name=label) for label, lam in zip(labels, lams, strict=True)]
         n = self.dataset.n_queries
         cost, score = np.full((len(swept), n), np.nan), np.full((len(swept), n), np.nan)
         for row in progress.over(range(n), name=f"replaying {name}", total=n):
@@ -255,8 +282,10 @@ class Replayer:
             completion = replace(found or Completion(text=""), cost_usd=float(self.dataset.cost_usd[row, column]))
             confidence = float(estimates.quality[estimates.backends.index(name)])
             query = self.dataset.queries[row]
-            if found is not None:
+            if found is not None and self._held_out is None:
                 confidence = self.pool.confidence(query, completion, backend=name, estimate=confidence)
+            elif self._held_out is not None and np.isfinite(self._held_out.confidences[row, column]):
+                confidence = float(self._held_out.confidences[row, column])
             answer = self.pool.read(query, completion)
             self._replies[key] = _Reply(completion=completion, confidence=confidence, answer=answer)
         return self._replies[key]

@@ -11,6 +11,7 @@ from ..policy import Policy
 
 OBJECTIVES = {
     "utility": "penstock.router.objectives.utility:Utility",
+    "near_best": "penstock.router.objectives.utility:Utility",  # with the lam that training found, see `promise`
     "cheapest_above": "penstock.router.objectives.cheapest_above:CheapestAbove",
     "within_of_best": "penstock.router.objectives.within_of_best:WithinOfBest",
 }

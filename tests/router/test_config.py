@@ -521,7 +521,7 @@ def test_more_backends_than_anybody_has_are_refused(tmp_path: Path) -> None:
     [
         (
             "{objective: best}",
-            "objective: unknown 'best'; expected one of utility, cheapest_above, within_of_best, "
+            "objective: unknown 'best'; expected one of utility, near_best, cheapest_above, within_of_best, "
             "or package.module:Class",
         ),
         ("{objective: 'json:dumps'}", "objective: 'json:dumps' is not a class with `start`, `escalate`"),

@@ -97,7 +97,8 @@ def test_one_backend_is_asked_once(name: str) -> None:
 
 def test_an_unknown_objective_is_refused_with_those_allowed() -> None:
     with pytest.raises(
-        ConfigError, match="objective: unknown 'best'; expected one of utility, cheapest_above, within_of_best, or"
+        ConfigError,
+        match="objective: unknown 'best'; expected one of utility, near_best, cheapest_above, within_of_best, or",
     ):
         create_objective("best")
 

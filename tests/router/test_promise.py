@@ -1,4 +1,4 @@
-"""`objective: within_of_best`: what it asks, and that it promises only what the artefact proves."""
+"""What policies leave to the artefact: the certificate of `within_of_best`, the lam of `near_best`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import pytest
 from penstock.backends import ConfigError, Query
 from penstock.classifiers import Trained, no_escalation
 from penstock.classifiers.certificate import Certificate
-from penstock.router import Policy, Pool, read_config
+from penstock.classifiers.trade_offs import TradeOffs
+from penstock.router import Policy, Pool, Wishes, read_config
 from penstock.router.objectives import create_objective
 from penstock.router.promise import terms_of
 
@@ -107,4 +108,36 @@ def test_what_a_certificate_knows_nothing_of_is_refused_beside_it(tmp_path: Path
 def test_an_unknown_word_for_when_unsure_is_refused(tmp_path: Path) -> None:
     text = "policies: {p: {when_unsure: bold}}\nbackends: {one: {type: fake}}"
     with pytest.raises(ConfigError, match="when_unsure: unknown 'bold'; expected one of safe, cheap"):
+        read_config(write_models(tmp_path, text))
+
+
+# near_best
+
+NEAR = Policy(name="near", objective="near_best", margin=0.01)
+LAGS = TradeOffs(lams=np.array([5.0, 50.0]), lag=np.array([0.0, 0.1]), lag_error=np.zeros(2), cost=np.array([0.5, 0.1]))
+
+
+@pytest.mark.parametrize(("margin", "lam"), [(0.01, 5.0), (0.2, 50.0)])
+def test_a_pool_decides_at_the_lam_that_stayed_within_the_margin(margin: float, lam: float) -> None:
+    pool = Pool({}, replace(trained_with(), trade_offs=LAGS))
+    policy = pool.decide(Query.from_text("hello"), replace(NEAR, margin=margin)).policy
+    assert (policy.name, policy.objective, policy.lam) == ("near", "utility", lam)
+
+
+def test_a_wish_for_a_lam_is_kept() -> None:
+    pool = Pool({}, replace(trained_with(), trade_offs=LAGS))
+    assert pool.decide(Query.from_text("hello"), Wishes(lam=7.0).on(NEAR)).policy.lam == 7.0
+
+
+@pytest.mark.parametrize("trained", [None, trained_with()])
+def test_without_trade_offs_no_lam_is_known(trained: Trained | None) -> None:
+    pool = Pool({} if trained else {"small": spec("small")}, trained)
+    with pytest.raises(ConfigError, match=r"policy near: no artefact tells which lam stays within 0\.01"):
+        pool.decide(Query.from_text("hello"), NEAR)
+    assert "penstock train" in pool.unkept([NEAR])["near"]
+
+
+def test_a_lam_beside_near_best_is_refused(tmp_path: Path) -> None:
+    text = "policies: {p: {objective: near_best, lam: 3}}\nbackends: {one: {type: fake}}"
+    with pytest.raises(ConfigError, match=r"policies\.p\.lam: does not go with near_best"):
         read_config(write_models(tmp_path, text))

@@ -31,8 +31,6 @@ from .shared import add_quiet, seed
 
 _N_SHOWN = 6
 _N_TEST = 400
-_WORTH_OF_BEST = 0.2  # quality that one call of the best backend may cost: sets lam at the scale of the prices
-_EMBEDDED_LAM = 220  # found on questions of other seeds than the default one
 _FIRST_LINE = "# Written by `penstock demo`"
 _MODELS = """\
 # Written by `penstock demo`: {about}.
@@ -40,7 +38,7 @@ version: 1
 artefact: artefact
 default_policy: auto
 policies:
-  auto:   {{objective: utility, lam: {lam:g}}}
+  auto:   {{objective: near_best, margin: 0.005}}
   frugal: {{objective: cheapest_above, quality: 0.8}}
   best:   {{objective: utility, lam: 0}}
 backends:
@@ -110,7 +108,7 @@ class DemoCommand:
 def _collect(options: argparse.Namespace, models: Path, questions: Path, traces: Path, progress: Progress) -> bool:
     """Writes the embedded models.yaml and the answers of its backends; returns whether it was interrupted."""
     about = "three embedded models, five backends"
-    models.write_text(_MODELS.format(about=about, lam=_EMBEDDED_LAM, backends=BACKENDS_YAML), encoding="utf-8")
+    models.write_text(_MODELS.format(about=about, backends=BACKENDS_YAML), encoding="utf-8")
     progress.stage(f"asking five backends {options.n + options.n_test} questions")
     return collect_answers(
         models,
@@ -183,9 +181,7 @@ def _refuse_foreign(out: Path) -> None:
 
 
 def _replaying(dataset: Dataset, traces: Path) -> str:
-    """Returns a models.yaml whose backends replay the traces, with lam at the scale of their prices."""
-    single = single_backends(dataset.quality, dataset.cost_usd)
-    best_cost = float(single.mean_cost_usd[single.best])
+    """Returns a models.yaml whose backends replay the traces."""
     efforts: dict[str, list[str]] = {}
     for name in dataset.backends:
         model, _, effort = name.partition("@")
@@ -201,7 +197,6 @@ def _replaying(dataset: Dataset, traces: Path) -> str:
     ]
     return _MODELS.format(
         about="backends that answer from recorded traces",
-        lam=float(f"{_WORTH_OF_BEST / best_cost:.2g}") if best_cost else 20.0,
         backends="\n".join(lines),
     )
 

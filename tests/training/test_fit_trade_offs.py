@@ -1,0 +1,61 @@
+"""Trade-offs: what the training queries lost and saved, and the policy that lives on it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from penstock.classifiers import load_artefact, save_artefact
+from penstock.router import Policy, Pool
+from penstock.training import Dataset, Replayer
+from penstock.training.fit_trade_offs import fit_trade_offs
+from penstock.training.progress import Silent
+from penstock.training.replay import HeldOut
+
+NEAR = Policy(name="near", objective="near_best", margin=0.05)
+
+
+def told(dataset: Dataset, quality: np.ndarray, confidences: np.ndarray) -> HeldOut:
+    """Returns what is thought of these queries."""
+    return HeldOut(quality=quality, cost_usd=dataset.cost_usd, confidences=confidences)
+
+
+def test_the_greater_lam_the_more_is_saved_and_lost(demo) -> None:  # type: ignore[no-untyped-def]
+    found = demo.fitted.trained.trade_offs
+    assert (np.diff(found.lams) > 0).all()
+    assert found.cost[-1] < 0.5 * found.cost[0]
+    assert found.lag[-1] > found.lag[0] + 0.05
+    assert (found.lag_error > 0).any()
+
+
+def test_near_best_saves_and_stays_near_the_best_on_unseen_queries(demo) -> None:  # type: ignore[no-untyped-def]
+    outcome = Replayer(Pool({}, demo.fitted.trained), demo.test).outcome(NEAR)
+    best = int(demo.test.quality.mean(axis=0).argmax())
+    assert outcome.score.mean() > demo.test.quality[:, best].mean() - 2 * NEAR.margin
+    assert outcome.cost_usd.mean() < demo.test.cost_usd[:, best].mean()
+
+
+def test_what_is_thought_of_held_out_queries_is_what_decides(demo) -> None:  # type: ignore[no-untyped-def]
+    test, trained = demo.test, demo.fitted.trained
+    known = fit_trade_offs(trained, test, told(test, test.quality, test.quality), Silent())
+    nothing = np.full(test.quality.shape, test.quality.mean())
+    unknown = fit_trade_offs(trained, test, told(test, nothing, nothing), Silent())
+    assert known.lag[0] <= 0
+    assert known.cost[0] < 0.7
+    assert unknown.lam_within(0.02) < known.lam_within(0.02)
+
+
+def test_where_the_best_backend_is_free_there_is_nothing_to_trade(demo) -> None:  # type: ignore[no-untyped-def]
+    free = replace(demo.test, cost_usd=np.zeros_like(demo.test.cost_usd))
+    found = fit_trade_offs(demo.fitted.trained, free, told(free, free.quality, free.quality), Silent())
+    assert found.lam_within(0.5) == 0
+
+
+def test_an_artefact_keeps_its_trade_offs(demo, tmp_path) -> None:  # type: ignore[no-untyped-def]
+    trained = demo.fitted.trained
+    save_artefact(trained, tmp_path / "a", training_data_sha256="", seed=0, metrics={})
+    again, _ = load_artefact(tmp_path / "a")
+    assert again.trade_offs is not None
+    assert again.trade_offs.lam_within(0.02) == pytest.approx(trained.trade_offs.lam_within(0.02))
