@@ -3,25 +3,39 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from math import isfinite
-from operator import mul
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..backends import Completion, Query
+from .addresses import Addresses, addresses_of
 from .signals import Signal, create_signals, values_of
 
 if TYPE_CHECKING:
-    from .boosting import TreeSum
     from .confidence import ConfidenceModel
     from .ridge import FloatArray
 
 CLIP = 4.0  # standard deviations that a signal counts for at most
 LEAST_ESTIMATE = 1e-3  # an estimate counts as at least this far from 0 and 1
 LEAST_SCORE = 0.01  # and what the trees say as this far
+
+
+# Of one number of a signal: mean, scale and weight, what it counts that it is there, and what its ladder says: bounds,
+# answers where it is there, answer where it is absent.
+_Number = tuple[float, float, float, float, Sequence[float], Sequence[int], int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Line:
+    """The logistic part of one backend."""
+
+    constant: float  # of an answer to which no signal applies
+    estimate: float  # the weight of the estimate's log-odds
+    numbers: Sequence[_Number]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,31 +46,29 @@ class Glance:
     """
 
     signals: tuple[Signal, ...]
-    # Of each of their numbers: mean and scale, and what it counts that it is there, and that it is absent.
-    scales: tuple[tuple[float, float, float, float], ...]
-    weights: Mapping[str, tuple[float, ...]]  # by backend: of the estimate, the numbers, their absences; the constant
-    shared: tuple[float, ...]  # the weights for any other backend
-    trees: TreeSum | None
+    lines: Mapping[str, _Line]  # by backend
+    shared: _Line  # of any other
+    trees: Addresses | None
 
     def chance(self, query: Query, completion: Completion, *, backend: str, estimate: float, run_code: bool) -> float:
         """Returns P(correct), not yet calibrated."""
-        inputs = [_log_odds(0.5 if math.isnan(estimate) else estimate, LEAST_ESTIMATE)]
-        absences = []
+        line, trees = self.lines.get(backend, self.shared), self.trees
+        expected = _log_odds(0.5 if math.isnan(estimate) else estimate, LEAST_ESTIMATE)
+        logit = line.constant + line.estimate * expected
+        address = trees.start | trees.ladders[0].answer(expected) if trees is not None else 0
         values = values_of(self.signals, query, completion, run_code=run_code)
-        for value, (mean, scale, if_known, if_absent) in zip(values, self.scales, strict=True):
+        for value, number in zip(values, line.numbers, strict=True):
+            mean, scale, weight, if_known, bounds, answers, if_absent = number
             if isfinite(value):
                 size = (value - mean) * scale
-                inputs.append(size if -CLIP < size < CLIP else CLIP if size > 0 else -CLIP)
-                absences.append(if_known)
+                if not -CLIP < size < CLIP:
+                    size = CLIP if size > 0 else -CLIP
+                logit += weight * size + if_known
+                address |= answers[bisect_left(bounds, size)]
             else:
-                inputs.append(0.0)
-                absences.append(if_absent)
-        inputs += absences
-        weights = self.weights.get(backend, self.shared)
-        logit = sum(map(mul, inputs, weights), weights[-1])
-        if self.trees is not None:
-            score = self.trees.predict_one(np.array(inputs, dtype=np.float32))[0]
-            logit = (logit + _log_odds(float(score), LEAST_SCORE)) / 2
+                address |= if_absent
+        if trees is not None:
+            logit = (logit + _log_odds(trees.score(address), LEAST_SCORE)) / 2
         return 0.5 * (1 + math.tanh(0.5 * logit))
 
 
@@ -69,23 +81,44 @@ def glance_of(model: ConfidenceModel) -> Glance:
     tells = tells[1 : n_numbers + 1] | tells[n_numbers + 1 : -1]
     kind_of = [name.partition(".")[0] for name in model.signals]
     kept_kinds = {kind for kind, is_telling in zip(kind_of, tells.tolist(), strict=True) if is_telling}
-    kept = np.array([place for place, kind in enumerate(kind_of) if kind in kept_kinds], dtype=np.int64)
-    columns = np.concatenate([[0], 1 + kept, 1 + n_numbers + kept, [2 * n_numbers + 1]])
+    kept = [place for place, kind in enumerate(kind_of) if kind in kept_kinds]
+    trees = addresses_of(model.trees, 2 * n_numbers + 1) if model.trees is not None else None
+    scales = np.stack([model.mean, model.scale, model.absence], axis=1).tolist()
+    climbs = [_climb(trees, 1 + place, 1 + n_numbers + place, scales[place][2]) for place in kept]
 
-    def brief(weights: FloatArray) -> tuple[float, ...]:
-        return tuple(weights[columns].tolist())
+    def line(weights: FloatArray) -> _Line:
+        known, absent = weights[1 : n_numbers + 1].tolist(), weights[n_numbers + 1 : -1].tolist()
+        return _Line(
+            # That a signal is absent is a feature whose mean over the training answers is 0.
+            constant=float(weights[-1]) + sum(absent[place] * (1 - scales[place][2]) for place in kept),
+            estimate=float(weights[0]),
+            numbers=[
+                (*scales[place][:2], known[place], -absent[place], *climb)
+                for place, climb in zip(kept, climbs, strict=True)
+            ],
+        )
 
-    trees = model.trees
-    if trees is not None:
-        trees = replace(trees, columns=columns[:-1].searchsorted(trees.columns))
-    scales = np.stack([model.mean, model.scale, model.absence], axis=1)[kept]
     return Glance(
         signals=tuple(create_signals()[kind] for kind in dict.fromkeys(kind_of) if kind in kept_kinds),
-        scales=tuple((mean, scale, -absence, 1 - absence) for mean, scale, absence in scales.tolist()),
-        weights={name: brief(model.shared + own) for name, own in zip(model.backends, model.own, strict=True)},
-        shared=brief(model.shared),
+        lines={name: line(model.shared + own) for name, own in zip(model.backends, model.own, strict=True)},
+        shared=line(model.shared),
         trees=trees,
     )
+
+
+def _climb(
+    trees: Addresses | None, column: int, absence: int, share_absent: float
+) -> tuple[Sequence[float], Sequence[int], int]:
+    """Returns the bounds of a number, what it answers to the trees between them, and what it does where it is absent.
+
+    `column` is that of the number, and `absence` that of its absence.
+    """
+    if trees is None:
+        return (), (0,), 0
+    ladder, also = trees.ladders[column], trees.ladders[absence]
+    if_known = also.answer(-share_absent)
+    answers = [answer | if_known for answer in ladder.answers]
+    return ladder.bounds, answers, ladder.answer(0.0) | also.answer(1 - share_absent)
 
 
 def _log_odds(chance: float, least: float) -> float:

@@ -18,9 +18,9 @@ class FinalNumberSignal:
 
     def read(self, query: Query, completion: Completion) -> tuple[float, ...]:
         """Returns the numbers in the order of `names`; NaN where question or answer have none."""
-        written = [*map(float, kept_numbers(completion.text[-_MAX_CHARACTERS:]))]
-        given = set(map(float, kept_numbers(query.text[:_MAX_CHARACTERS])))
-        used = len(given & set(written)) / len(given) if given else math.nan
+        written = kept_numbers(completion.text[-_MAX_CHARACTERS:])
+        given = set(kept_numbers(query.text[:_MAX_CHARACTERS]))
+        used = len(given.intersection(written)) / len(given) if given else math.nan
         if not written:
             return 0.0, math.nan, math.nan, math.nan, math.nan, used, 0.0
         final = written[-1]

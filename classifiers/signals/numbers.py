@@ -19,6 +19,6 @@ def numbers_in(text: str) -> list[str]:
 
 
 @lru_cache(maxsize=16)  # several signals ask, and of a question every answer to it
-def kept_numbers(text: str) -> tuple[str, ...]:
-    """Returns the numbers of a question or an answer."""
-    return tuple(numbers_in(text))
+def kept_numbers(text: str) -> tuple[float, ...]:
+    """Returns the numbers of a question or an answer; infinity for those of more digits than a float can hold."""
+    return tuple(map(float, numbers_in(text)))

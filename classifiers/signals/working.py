@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 
 from ...backends import Completion, Query
 from ..final_answer import final_answer
@@ -11,8 +10,8 @@ from .arithmetic import written_equations
 from .numbers import kept_numbers, numbers_in
 
 _MAX_CHARACTERS = 20_000
+_TOO_LARGE = (math.inf, -math.inf)
 _MAX_EQUATIONS = 60
-_MAX_DIGITS = 300
 
 
 class WorkingSignal:
@@ -37,31 +36,31 @@ class WorkingSignal:
     def read(self, query: Query, completion: Completion) -> tuple[float, ...]:
         """Returns the numbers in the order of `names`; NaN where there are no equations, or no final number."""
         asked, text = query.text[:_MAX_CHARACTERS], completion.text[-_MAX_CHARACTERS:]
-        given = set(_sizes(kept_numbers(asked)))
-        operands: set[float] = set()
-        results: list[float] = []
-        for left, right, _ in written_equations(text)[:_MAX_EQUATIONS]:
-            operands.update(_sizes(numbers_in(left)))
-            results.extend(_sizes([right]))
+        # Sizes alone: what is in front of a number may be a minus or a dash.
+        given = {abs(number) for number in kept_numbers(asked) if number not in _TOO_LARGE}
+        equations = written_equations(text)[:_MAX_EQUATIONS]
+        results = [abs(float(right)) for _, right, _ in equations]
         answer = final_answer(completion)
         final = float(answer.value) if answer is not None and answer.kind == "number" else math.nan
-        is_final = [abs(result - final) <= 1e-6 * max(1.0, abs(final)) for result in results]
-        has_both = bool(results) and math.isfinite(final)
-        unused = [r for r, is_same in zip(results, is_final, strict=True) if r not in operands and not is_same]
+        has_final = math.isfinite(final)
+        ends_in_it = holds_it = dangling = broken = used = math.nan
+        if results:
+            operands = {abs(float(number)) for left, _, _ in equations for number in numbers_in(left)}
+            reach = 1e-6 * max(1.0, abs(final))
+            others = [result for result in results if not abs(result - final) <= reach]
+            if has_final:
+                ends_in_it = float(abs(results[-1] - final) <= reach)
+                holds_it = float(len(others) < len(results))
+            dangling = sum([result not in operands for result in others]) / len(results)
+            broken = sum([result % 1 > 0 for result in results]) / len(results)
+            used = len(given & operands) / len(given) if given else math.nan
         return (
-            float(is_final[-1]) if has_both else math.nan,
-            float(any(is_final)) if has_both else math.nan,
-            len(unused) / len(results) if results else math.nan,
-            sum(result != math.floor(result) for result in results) / len(results) if results else math.nan,
-            len(given & operands) / len(given) if given and results else math.nan,
-            math.log((min(abs(final), 1e12) + 1) / (min(max(given), 1e12) + 1))
-            if given and math.isfinite(final)
-            else math.nan,
+            ends_in_it,
+            holds_it,
+            dangling,
+            broken,
+            used,
+            math.log((min(abs(final), 1e12) + 1) / (min(max(given), 1e12) + 1)) if given and has_final else math.nan,
             math.log((len(completion.text) + 1) / (len(asked) + 1)),
             math.log((len(results) + 1) / (len(given) + 1)),
         )
-
-
-def _sizes(numbers: Iterable[str]) -> list[float]:
-    """Returns the numbers without their signs, as what is in front of one may be a minus or a dash."""
-    return [abs(float(number)) for number in numbers if len(number) <= _MAX_DIGITS]

@@ -7,7 +7,6 @@ without which there is nothing to find.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from functools import lru_cache
 
@@ -19,6 +18,7 @@ from .right import Right
 from .steps import end_of_steps
 from .sums import value_of_asked_sum
 from .weekdays import weekday_reached
+from .wording import words_in
 
 SOLVERS: tuple[Callable[[str], Right | None], ...] = (
     value_of_asked_sum,
@@ -31,7 +31,7 @@ SOLVERS: tuple[Callable[[str], Right | None], ...] = (
 )
 
 _MAX_CHARACTERS = 300  # what is longer asks for more than these do
-_WANTS_CODE = re.compile(r"\b(?:function|program|script|python)\b")
+_OF_CODE = frozenset(("function", "program", "script", "python"))
 
 
 @lru_cache(maxsize=16)  # every answer to a question asks
@@ -42,7 +42,7 @@ def right_answer(question: str) -> Right | None:
     (Value(number=23.0), None)
     """
     lowered = question[: _MAX_CHARACTERS + 1].lower()
-    if len(question) > _MAX_CHARACTERS or _WANTS_CODE.search(lowered):
+    if len(question) > _MAX_CHARACTERS or not words_in(lowered).isdisjoint(_OF_CODE):
         return None
     found = [right for solve in SOLVERS if (right := solve(lowered)) is not None]
     return found[0] if len(found) == 1 else None

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 
 from .right import Choice
-from .wording import BEGINS, ENDS, NUMBER, in_digits
+from .wording import BEGINS, ENDS, NUMBER, in_digits, words_in
 
-_LARGER = re.compile(r"\b(?:larger|bigger|greater|higher|largest|biggest|greatest|highest)\b")
-_SMALLER = re.compile(r"\b(?:smaller|lower|lesser|smallest|lowest|least)\b")
+_LARGER = frozenset(("larger", "bigger", "greater", "higher", "largest", "biggest", "greatest", "highest"))
+_SMALLER = frozenset(("smaller", "lower", "lesser", "smallest", "lowest", "least"))
 _ASKED = re.compile(r"\b(?:which|what|is|tell)\b")
 _PAIR = re.compile(rf"{BEGINS}{NUMBER} (?:or|and) {NUMBER}{ENDS}", re.ASCII)
 _EACH = re.compile(NUMBER, re.ASCII)
@@ -21,7 +21,8 @@ def greater_or_smaller(question: str) -> Choice | None:
     >>> greater_or_smaller("which is larger, 9.11 or 9.9?").right
     '9.9'
     """
-    is_larger, is_smaller = bool(_LARGER.search(question)), bool(_SMALLER.search(question))
+    words = words_in(question)
+    is_larger, is_smaller = not words.isdisjoint(_LARGER), not words.isdisjoint(_SMALLER)
     if is_larger == is_smaller or not _ASKED.search(question) or _OTHERWISE.search(question):
         return None
     pairs = _PAIR.findall(in_digits(question))

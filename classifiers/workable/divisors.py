@@ -6,7 +6,7 @@ import math
 import re
 
 from .right import Value
-from .wording import in_digits, runs_of_numbers
+from .wording import in_digits, runs_of_numbers, words_in
 
 _DIVISOR = re.compile(
     r"\b(?:greatest|highest|largest|biggest) common (?:divisor|factor)|\bgcd\b|\bgcf\b|\bhcf\b"
@@ -16,7 +16,7 @@ _MULTIPLE = re.compile(
     r"\b(?:least|lowest|smallest) common multiple|\blcm\b"
     r"|\b(?:least|lowest|smallest) (?:positive |whole )*(?:number|integer) (?:that is )?divisible by (?:both|all)?\b"
 )
-_WORDS = ("common", "divi", "gcd", "gcf", "hcf", "lcm")
+_WORDS = frozenset(("common", "divides", "divisible", "gcd", "gcf", "hcf", "lcm"))
 _MOST_DIGITS = 15
 
 
@@ -26,7 +26,7 @@ def common_divisor(question: str) -> Value | None:
     >>> common_divisor("find gcd(12, 18)."), common_divisor("what is the least common multiple of 4 and 6?")
     (Value(number=6.0), Value(number=12.0))
     """
-    if not any(word in question for word in _WORDS):
+    if words_in(question).isdisjoint(_WORDS):
         return None
     is_divisor, is_multiple = bool(_DIVISOR.search(question)), bool(_MULTIPLE.search(question))
     if is_divisor == is_multiple:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from .right import Value
+from .wording import words_in
 
 _QUOTE = "[\"'`“”‘’]?"
 _LETTER = rf"(?:the )?(?:letters? )?{_QUOTE}(?P<letter>[a-z]){_QUOTE}(?:['’]?s\b)?{_QUOTE}"
@@ -17,7 +18,7 @@ _FORMS = (
     re.compile(rf"\bin {_WORD},? {_HOW_MANY}{_FILLING} {_LETTER}(?={_VERBS} ?[?.!,;]|{_VERBS} ?$)"),
     re.compile(rf"{_HOW_MANY} {_LETTER} (?:does|do) {_WORD} (?:have|contain)(?= ?[?.!,;]| ?$)"),
 )
-_WORDS = ("how many", "how often", "count", "number of", "occurrences of")
+_WORDS = frozenset(("many", "often", "count", "number", "occurrences"))
 _NO_WORD = re.compile(r"(?:the|my|your|this|that|his|her|its|our|their|all|total)\b")
 
 
@@ -27,7 +28,7 @@ def count_of_letter(question: str) -> Value | None:
     >>> count_of_letter("how many r's are in strawberry?")
     Value(number=3.0)
     """
-    if not any(word in question for word in _WORDS):
+    if words_in(question).isdisjoint(_WORDS):
         return None
     for form in _FORMS:
         found = form.search(question)

@@ -6,7 +6,7 @@ import re
 
 from ..signals.arithmetic import plain_notation, value_of_sum
 from .right import Value
-from .wording import in_digits
+from .wording import in_digits, words_in
 
 _MAX_CHARACTERS = 200  # what is longer asks more than a sum
 _MAX_SUM = 200  # characters
@@ -37,6 +37,7 @@ _SAID = tuple(
         (("divide", "quotient"), rf"(?:divide|quotient of) {_NUMBER} (?:by|and) {_NUMBER}", r"\1 / \2"),
     )
 )
+_ANY_WORD = frozenset(word.split()[0] for words, *_ in _SAID for word in words)
 _SIGNS = "-+*/×÷·"
 _SIGN = re.compile(f"[{_SIGNS}]")  # one of these, or of the words, is in every sum
 _ATOM = rf"(?:\d+(?:,\d+)*(?:\.\d+)?|[{_SIGNS}()])"
@@ -59,12 +60,16 @@ def value_of_asked_sum(question: str) -> Value | None:
     text = plain_notation(question)
     if "x" in text:
         text = _TIMES.sub(" * ", text)
-    said = [(form, meant) for words, form, meant in _SAID if words[0] in text or words[-1] in text]
-    if not said and not _SIGN.search(text):
+    is_said = not words_in(question).isdisjoint(_ANY_WORD)
+    if not is_said and not _SIGN.search(text):
         return None
     text = in_digits(text)
-    for form, meant in said:
-        text = form.sub(meant, text)
+    if is_said:
+        for words, form, meant in _SAID:
+            if words[0] in text or words[-1] in text:
+                text = form.sub(meant, text)
+    if not _IS_SUM.search(text):
+        return None
     sums = []
     for run in _RUN.finditer(text):
         before = text[: run.start()]

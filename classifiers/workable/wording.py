@@ -21,6 +21,17 @@ _EACH = re.compile(NUMBER, re.ASCII)
 _THOUSANDS = re.compile(r"\d,\d{3}\b")
 
 
+@lru_cache(maxsize=4)  # all solvers ask of the same question
+def words_in(question: str) -> frozenset[str]:
+    """Returns the words of a question in small letters: where none of those is there that a kind of question is asked
+    with, nothing else need be looked for.
+
+    >>> sorted(words_in("which is larger, 12 or x2?"))
+    ['is', 'larger', 'or', 'which', 'x']
+    """
+    return frozenset(_LETTERS.findall(question))
+
+
 @lru_cache(maxsize=4)  # several solvers ask of the same question
 def in_digits(question: str) -> str:
     """Returns a question in small letters with its numbers below 100 in digits.
@@ -28,7 +39,7 @@ def in_digits(question: str) -> str:
     >>> in_digits("take twelve from ninety-one")
     'take 12 from 91'
     """
-    return question if _WORDS.keys().isdisjoint(_LETTERS.findall(question)) else _WORD.sub(_digits, question)
+    return question if words_in(question).isdisjoint(_WORDS) else _WORD.sub(_digits, question)
 
 
 def runs_of_numbers(text: str) -> list[tuple[float, ...]]:
