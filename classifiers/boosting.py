@@ -74,8 +74,6 @@ class TreeSum:
 
     def predict(self, inputs: Float32Array) -> FloatArray:
         """Returns scores, (n_rows, n_outputs)."""
-        if len(inputs) == 1:
-            return self.predict_one(inputs[0])[None]
         leaves = np.packbits(inputs.take(self._asked, axis=1) > self._bounds, bitorder="little")
         reached = leaves.reshape(len(inputs), len(self._first)) + self._first  # (n_rows, n_trees)
         scores: FloatArray = self.base + self._flat[reached].sum(1)
