@@ -50,9 +50,14 @@ class CallClock:
         self.deadline = self._end
 
     @property
+    def now(self) -> float:
+        """The event loop's time."""
+        return self._loop.time()
+
+    @property
     def elapsed_s(self) -> float:
         """Seconds since the call began."""
-        return self._loop.time() - self._start
+        return self.now - self._start
 
     def timeout(self, backend: str) -> BackendTimeout:
         """Returns the error for a deadline that has passed."""
@@ -94,10 +99,7 @@ class Reply:
                 piece = await self._inflated(self._inflate, piece)
         except _BROKEN as error:
             raise connections.broken(error, clock, has_begun=True) from error
-        self._size += len(piece)
-        if self._size > connections.most_bytes:
-            raise MalformedReply(f"the reply is larger than {connections.most_mb:g} MB", backend=connections.backend)
-        return piece
+        return self._counted(piece)
 
     async def drain(self) -> None:
         """Reads what little follows the last event, so that the connection can serve another call."""
@@ -113,13 +115,20 @@ class Reply:
         Raises:
             BackendError: as for `read`.
         """
-        piece = await self.read()
-        if self._wire.is_at_end:  # as a small reply is, which comes with its head
-            return piece
-        pieces = [piece]
+        if self._wire.is_complete and self._inflate is None:  # as a small reply is, which comes with its head
+            return self._counted(self._wire.taken())
+        pieces = []
         while piece := await self.read():
             pieces.append(piece)
         return b"".join(pieces)
+
+    def _counted(self, piece: bytes) -> bytes:
+        """Returns a piece of a body that is not too large with it."""
+        self._size += len(piece)
+        connections = self._connections
+        if self._size > connections.most_bytes:
+            raise MalformedReply(f"the reply is larger than {connections.most_mb:g} MB", backend=connections.backend)
+        return piece
 
     async def _inflated(self, inflate: zlib._Decompress, piece: bytes) -> bytes:
         """Returns a piece as it was before it was compressed, and not much more than is allowed of a reply."""
@@ -261,7 +270,7 @@ class _Posted:
         wires = self._wires = connections.opened()
         wire: Wire | None = None
         try:
-            wire = self._wire = await wires.take(deadline=clock.deadline)
+            wire = self._wire = wires.kept(clock.now) or await wires.open(deadline=clock.deadline)
             asked = time.monotonic()
             try:
                 await wire.ask(self._head, self._body, deadline=clock.deadline)

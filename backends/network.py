@@ -57,7 +57,14 @@ class NetworkBackend(ABC):
             await slots.take()
         try:
             clock = CallClock(self.spec.timeout, waits_for_first_token=False)
-            received = await self._ask(query, clock)
+            while True:
+                payload = self._checked_payload(query, is_stream=False)
+                try:
+                    async with self._post(query, payload, clock) as reply:
+                        received = await reply.body()
+                        break
+                except BackendError as error:
+                    query = self._asked_again(error, query, payload)
         finally:
             slots.give()
         reader = self._reader()
@@ -89,10 +96,9 @@ class NetworkBackend(ABC):
                         yield Chunk(completion=self._completion(reader, query, clock))
                         await reply.drain()
                 except BackendError as error:
-                    adapted = self._adapted(error, query, payload) if is_unanswered else None
-                    if adapted is None:
+                    if not is_unanswered:
                         raise
-                    query = adapted
+                    query = self._asked_again(error, query, payload)
 
     async def aclose(self) -> None:
         """Closes the connections; may be called twice."""
@@ -122,18 +128,12 @@ class NetworkBackend(ABC):
         logger.warning("%s: %s is refused and left out from now on: %s", self.spec.name, field, error.provider_message)
         self._refused.add(field)
 
-    async def _ask(self, query: Query, clock: CallClock) -> bytes:
-        """Returns the body of a whole reply, asking again where something refused can be left out."""
-        while True:
-            payload = self._checked_payload(query, is_stream=False)
-            try:
-                async with self._post(query, payload, clock) as reply:
-                    return await reply.body()
-            except BackendError as error:
-                adapted = self._adapted(error, query, payload)
-                if adapted is None:
-                    raise
-                query = adapted
+    def _asked_again(self, error: BackendError, query: Query, payload: Mapping[str, Any]) -> Query:
+        """Returns the query to ask with instead; raises the error where there is none."""
+        adapted = self._adapted(error, query, payload)
+        if adapted is None:
+            raise error
+        return adapted
 
     def _checked_payload(self, query: Query, *, is_stream: bool) -> dict[str, Any]:
         try:

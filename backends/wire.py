@@ -90,6 +90,10 @@ class Wire(asyncio.Protocol):
             if self.is_complete:
                 return b""
             await self._wait(deadline)
+        return self.taken()
+
+    def taken(self) -> bytes:
+        """Returns what has come of the body since the last time, without waiting."""
         pieces, self._pieces = self._pieces, []
         self._n_kept, self._is_begun = 0, True
         if self._is_paused and self._is_open:
@@ -110,11 +114,6 @@ class Wire(asyncio.Protocol):
         if not self._is_open or self._parser is None:
             return self._is_open
         return self.is_complete and self._is_kept and self._is_sent and not self._pieces
-
-    @property
-    def is_at_end(self) -> bool:
-        """Whether all of the reply was read."""
-        return self.is_complete and not self._pieces
 
     @property
     def was_left(self) -> bool:

@@ -59,15 +59,12 @@ class Wires:
         """Returns what a request's first line names: all of the address where a proxy is asked to pass it on."""
         return self._origin + path
 
-    async def take(self, *, deadline: float = math.inf) -> Wire:
-        """Returns a connection that is nobody else's, to be given back.
+    def kept(self, now: float) -> Wire | None:
+        """Returns a connection that was kept and is nobody else's, to be given back; None where one has to be opened.
 
-        Raises:
-            NoConnection: none could be opened, or not in time.
-            TimeoutError: `deadline`, in the time of the event loop, has passed.
+        `now` is the time of the event loop.
         """
-        loop = asyncio.get_running_loop()
-        oldest = loop.time() - _IDLE_S
+        oldest = now - _IDLE_S
         while self._idle and (self._idle[0].idle_since < oldest or not self._idle[0].is_reusable):
             self._idle.popleft().close()
         while self._idle:
@@ -75,10 +72,15 @@ class Wires:
             if wire.is_reusable:
                 self._in_use.add(wire)
                 return wire
-        return await self.open(deadline=deadline)
+        return None
 
     async def open(self, *, deadline: float = math.inf) -> Wire:
-        """Returns a new connection, as `take` does."""
+        """Returns a new connection that is nobody else's, to be given back.
+
+        Raises:
+            NoConnection: none could be opened, or not in time.
+            TimeoutError: `deadline`, in the time of the event loop, has passed.
+        """
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout_at(min(loop.time() + self._connect_s, deadline)):

@@ -78,12 +78,13 @@ class UntilGone:
         self._timer: asyncio.TimerHandle | None = None
 
     async def __aenter__(self) -> Self:
-        task = asyncio.current_task()
+        # Asked for once: to see whether the process was forked, each time takes a system call.
+        loop = self._loop = asyncio.get_running_loop()
+        task = asyncio.current_task(loop)
         assert task is not None  # coroutines run in tasks
         self._task = task
         self._n_cancels = task.cancelling()
-        self._loop = asyncio.get_running_loop()
-        self._soon.put(self, self._begin)
+        self._soon.put(self, self._begin, loop=loop)
         return self
 
     async def __aexit__(

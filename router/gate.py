@@ -107,13 +107,19 @@ class LocalGate:
             with contextlib.suppress(ValueError):  # it was made to give way
                 self._guests.remove(give_way)
 
-    async def enter(self, wait_s: float) -> int:
-        """Waits for a turn; returns the ticket of the circuit."""
+    def take_now(self) -> bool:
+        """Returns whether there was a slot, which is the caller's then.
+
+        Raises:
+            BackendBusy: no call is let through.
+        """
         refusal = self.refusal()
         if refusal is not None:
             raise refusal
-        if not self._slots.take_now():
-            await self._wait(wait_s)
+        return self._slots.take_now()
+
+    def enter(self) -> int:
+        """Notes that a call begins, in a slot of its own; returns the ticket of the circuit."""
         self._n_inside += 1
         return self._circuit.begin()
 
@@ -126,7 +132,7 @@ class LocalGate:
         else:
             self._circuit.forget(ticket)
 
-    async def _wait(self, wait_s: float) -> None:
+    async def take(self, wait_s: float) -> None:
         """Waits until there is a slot, which is the caller's then."""
         if self._guests:
             self._guests.pop()()
@@ -158,7 +164,10 @@ class _Passage:
         self._wait_s = wait_s
 
     async def __aenter__(self) -> None:
-        self._ticket = await self._gate.enter(self._wait_s)
+        gate = self._gate
+        if not gate.take_now():
+            await gate.take(self._wait_s)
+        self._ticket = gate.enter()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

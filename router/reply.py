@@ -32,14 +32,14 @@ class Reply:
         self.status = 0  # 0: none was sent
         self.trace_id = "-"  # of the request, where it has one; errors tell it
 
-    async def json(self, body: Any, *, status: int = 200, headers: Headers = ()) -> None:
-        """Sends the whole reply."""
+    def json(self, body: Any, *, status: int = 200, headers: Headers = ()) -> Awaitable[None]:
+        """Returns what sends the whole reply."""
         content = body if isinstance(body, bytes) else encode_json(body)
-        await self._whole(content, _JSON, status=status, headers=headers)
+        return self._whole(content, _JSON, status=status, headers=headers)
 
-    async def text(self, content: bytes, *, content_type: bytes, headers: Headers = ()) -> None:
-        """Sends the whole reply."""
-        await self._whole(content, (b"content-type", content_type), status=200, headers=headers)
+    def text(self, content: bytes, *, content_type: bytes, headers: Headers = ()) -> Awaitable[None]:
+        """Returns what sends the whole reply."""
+        return self._whole(content, (b"content-type", content_type), status=200, headers=headers)
 
     async def begin_events(self, headers: Headers, writer: Writer) -> None:
         """Sends what goes before the first event; `writer` puts an error that comes later."""
@@ -70,6 +70,7 @@ class Reply:
         await self._start(status, [kind, *headers, (b"content-length", b"%d" % len(content))])
         await self._send({"type": "http.response.body", "body": content})
 
-    async def _start(self, status: int, headers: Headers) -> None:
+    def _start(self, status: int, headers: Headers) -> Awaitable[None]:
+        """Returns what sends the head."""
         self.is_started, self.status = True, status
-        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+        return self._send({"type": "http.response.start", "status": status, "headers": headers})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -202,8 +202,8 @@ class Run:
             entry.reply = error
         return entry.reply
 
-    async def _complete(self, backend: str, entry: Entry, draft: Draft | None = None) -> Completion:
-        return await self.callers[backend].complete(self._asked(draft), deadline=self._deadline(), entry=entry)
+    def _complete(self, backend: str, entry: Entry, draft: Draft | None = None) -> Awaitable[Completion]:
+        return self.callers[backend].complete(self._asked(draft), deadline=self._deadline(), entry=entry)
 
     def _asked(self, draft: Draft | None) -> Query:
         """Returns the query, with the answer of another backend where that is to be checked."""

@@ -21,10 +21,9 @@ class Soon:
         self._new: dict[object, Task] = {}
         self._loop: asyncio.AbstractEventLoop | None = None  # that has a timer; None: there is none
 
-    def put(self, key: object, task: Task) -> None:
-        """Puts something in."""
+    def put(self, key: object, task: Task, *, loop: asyncio.AbstractEventLoop) -> None:
+        """Puts something in; `loop` is the one that runs."""
         self._new[key] = task
-        loop = asyncio.get_running_loop()
         if self._loop is not loop:
             self._loop = loop
             loop.call_later(self._after_s, self._call)

@@ -208,7 +208,7 @@ def test_a_server_that_is_not_read_from_is_held_back() -> None:
     async def run() -> None:
         async with serving(speak) as port:
             wires = Wires(f"http://127.0.0.1:{port}", connect_s=5)
-            wire = await wires.take()
+            wire = await wires.open()
             end = asyncio.get_running_loop().time() + 10
             await wire.ask(b"POST / HTTP/1.1\r\ncontent-length: 0\r\n\r\n", b"", deadline=end)
             await asyncio.sleep(0.5)
@@ -350,7 +350,7 @@ def test_a_wire_takes_no_request_once_it_is_closed() -> None:
     async def run() -> None:
         async with serving(hang_up) as port:
             wires = Wires(f"http://127.0.0.1:{port}", connect_s=5)
-            wire = await wires.take()
+            wire = await wires.open()
             await asyncio.sleep(0.05)
             assert not wire.is_reusable
             with pytest.raises(ConnectionResetError):
@@ -546,10 +546,10 @@ def test_a_connection_that_is_opened_while_the_others_are_closed_is_closed_too()
     async def run() -> None:
         async with serving(wait) as port:
             wires = Wires(f"http://127.0.0.1:{port}", connect_s=5)
-            taking = asyncio.create_task(wires.take())
+            opening = asyncio.create_task(wires.open())
             await asyncio.sleep(0)
             await wires.aclose()
-            (outcome,) = await asyncio.gather(taking, return_exceptions=True)
+            (outcome,) = await asyncio.gather(opening, return_exceptions=True)
             await wires.aclose()
         assert isinstance(outcome, NoConnection)
 
