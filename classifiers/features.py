@@ -152,13 +152,16 @@ class Featurizer:
         )
         surface = self._surface.read(short.encode(), tokens, len(text))
         columns, weights = self._vocabulary.weigh(term_keys(tokens))
-        dense = np.concatenate([embedding, self._standardize(surface)])
+        n_embedding = len(embedding)
+        dense = np.empty(n_embedding + len(surface), dtype=np.float32)
+        dense[:n_embedding] = embedding
+        dense[n_embedding:] = self._standardize(surface)
         return QueryFeatures(
             dense=dense,
             columns=columns,
             weights=weights,
             n_tokens=_in_proportion(len(tokens), short, text),
-            embedding_dim=len(embedding),
+            embedding_dim=n_embedding,
             text=short,
         )
 

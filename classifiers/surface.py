@@ -54,19 +54,15 @@ _CUES: dict[str, str] = {
 }
 
 _RATIOS = ("digits", "operators", "non_ascii", "spaces")
-# Counts: how many figures, sentences and options there are tells how much there is to keep in mind.
-_STRUCTURE: dict[str, re.Pattern[bytes]] = {
-    "numbers": re.compile(rb"[0-9]+"),
-    "sentences": re.compile(rb"[.?!](?=\s|\Z)"),
-    "options": re.compile(rb"(?:\A|\s)\(?(?:[0-9]+|[a-h])[.)](?=\s)"),
-}
-_DISTINCT = ("numbers",)  # of which those that differ are counted too
 
 _PLAIN = (
     "characters",
     "tokens",
-    *_STRUCTURE,
-    *(f"distinct_{name}" for name in _DISTINCT),
+    # How many figures, sentences and options there are tells how much there is to keep in mind.
+    "numbers",
+    "sentences",
+    "options",
+    "distinct_numbers",
     "characters_per_token",
     "distinct_tokens",
     "split_words",
@@ -85,9 +81,16 @@ _N_COUNTS = _N_BYTES + len(_CUES)
 _CLASS_OF_BYTE = np.full(256, len(_BYTE_CLASSES), dtype=np.int64)  # the last class: everything else
 for _place, _members in enumerate(_BYTE_CLASSES.values()):
     _CLASS_OF_BYTE[list(_members)] = _place
+_NO_CUE, _SPLIT = len(_CUES), len(_CUES) + 1  # of tokens: any other word, and a part of a word
 _N_BYTE_CLASSES = len(_BYTE_CLASSES) + 1
-_RATIO_PLACES = np.array([list(_BYTE_CLASSES).index(name) for name in _RATIOS])
+_RATIO_PLACES = [list(_BYTE_CLASSES).index(name) for name in _RATIOS]
 _ENGLISH = list(_CUES).index("english")
+
+_ONLY_DIGITS = bytes(sign if 48 <= sign < 58 else 32 for sign in range(256))
+_SHAPE = bytearray(range(256))  # letters that may name an option as `a`, digits as `0`, white space as a space
+_SHAPE[48:58], _SHAPE[97:105], _SHAPE[9:14] = b"0" * 10, b"a" * 8, b" " * 5
+_OPTION = re.compile(rb"(?<!\S)\(?(?:[0-9]+|[a-h])[.)](?=\s)")
+_OPTION_ENDS = (b"0. ", b"0) ", b" a. ", b" a) ", b"(a. ", b"(a) ")  # of its shape
 
 
 class SurfaceReader:
@@ -95,14 +98,14 @@ class SurfaceReader:
 
     def __init__(self, vocabulary: Mapping[str, int]) -> None:
         size = max(vocabulary.values(), default=-1) + 1
-        self._cue_of_token = np.full(size, len(_CUES), dtype=np.int64)
+        self._cue_of_token = np.full(size, _NO_CUE, dtype=np.int64)
         for place, words in enumerate(_CUES.values()):
             for word in words.split():
                 if word in vocabulary:
                     self._cue_of_token[vocabulary[word]] = place
-        self._is_split = np.zeros(size, dtype=bool)
         for piece, token in vocabulary.items():
-            self._is_split[token] = piece.startswith("##")
+            if piece.startswith("##"):
+                self._cue_of_token[token] = _SPLIT
 
     def read(self, text: bytes, tokens: IntArray, n_characters: int) -> Float32Array:
         """Returns the features named by SURFACE_NAMES, (n_features,), counts as log(1 + count).
@@ -112,25 +115,31 @@ class SurfaceReader:
         out = np.empty(len(SURFACE_NAMES), dtype=np.float32)
         classes = _CLASS_OF_BYTE.take(np.frombuffer(text, dtype=np.uint8))
         counts = np.bincount(classes, minlength=_N_BYTE_CLASSES)[:-1]
-        cues = np.bincount(self._cue_of_token.take(tokens), minlength=len(_CUES) + 1)[:-1]
+        cues = np.bincount(self._cue_of_token.take(tokens), minlength=_SPLIT + 1)
         n_tokens = len(tokens)
-        found = {name: pattern.findall(text) if _may_have(name, text) else [] for name, pattern in _STRUCTURE.items()}
-        n_distinct = [len(set(found[name])) for name in _DISTINCT]
-        out[:_N_PLAIN] = [n_characters, n_tokens, *map(len, found.values()), *n_distinct, 0, 0, 0]
+        numbers = text.translate(_ONLY_DIGITS).split()
+        shape = (b" " + text).translate(_SHAPE)
+        structure = len(numbers), _n_sentences(shape), _n_options(text, shape), len(set(numbers))
+        out[:_N_PLAIN] = (n_characters, n_tokens, *structure, 0, 0, 0)
         out[_N_PLAIN:_N_BYTES] = counts
-        out[_N_BYTES:_N_COUNTS] = cues
+        out[_N_BYTES:_N_COUNTS] = cues[:_NO_CUE]
         np.log1p(out[:_N_COUNTS], out=out[:_N_COUNTS])
         out[_N_LOGS] = n_characters / (n_tokens + 1)
         out[_N_LOGS + 1] = len(set(tokens.tolist())) / (n_tokens + 1)
-        out[_N_LOGS + 2] = np.count_nonzero(self._is_split.take(tokens)) / (n_tokens + 1)
-        out[_N_COUNTS:-1] = counts.take(_RATIO_PLACES) / (len(text) + 1)
-        out[-1] = cues[_ENGLISH] / (n_tokens + 1)
+        out[_N_LOGS + 2] = cues.item(_SPLIT) / (n_tokens + 1)
+        shares = [counts.item(place) / (len(text) + 1) for place in _RATIO_PLACES]
+        out[_N_COUNTS:] = (*shares, cues.item(_ENGLISH) / (n_tokens + 1))
         return out
 
 
-def _may_have(name: str, text: bytes) -> bool:
-    """Returns whether to look for options at all: few texts have any, and to look for them takes long."""
-    return name != "options" or b". " in text or b") " in text or b"\n" in text
+def _n_sentences(shape: bytes) -> int:
+    """Returns the number of full stops, question marks and exclamation marks at the end of a word."""
+    return shape.count(b". ") + shape.count(b"? ") + shape.count(b"! ") + shape.endswith((b".", b"?", b"!"))
+
+
+def _n_options(text: bytes, shape: bytes) -> int:
+    """Returns the number of options such as `1.`, `(b)` and `c)`; few texts have any, and to look for them is slow."""
+    return len(_OPTION.findall(text)) if any(end in shape for end in _OPTION_ENDS) else 0
 
 
 @cache

@@ -105,7 +105,7 @@ class TermVocabulary:
             weights = ((1 + np.log(counts)) * self.idf.take(columns)).astype(np.float32)
         else:
             weights = self.idf.take(columns)
-        weights /= np.float32(math.sqrt(weights @ weights))
+        weights /= np.float32(math.sqrt(weights.dot(weights)))
         return columns, weights
 
     def matrix(self, queries: Sequence[KeyArray]) -> CsrMatrix:

@@ -58,8 +58,8 @@ class StaticEncoder:
         """Returns the unit-length vector of one tokenised text, (dim,); zeros where it has no tokens."""
         if not len(tokens):
             return np.zeros(self.dim, dtype=np.float32)
-        vector: Float32Array = self._scales[tokens] @ self._codes.take(tokens, axis=0)
-        norm = math.sqrt(vector @ vector)
+        vector: Float32Array = self._scales.take(tokens).dot(self._codes.take(tokens, axis=0))
+        norm = math.sqrt(vector.dot(vector))
         if norm > 0:
             vector /= np.float32(norm)
         return vector

@@ -12,7 +12,7 @@ _MAX_LENGTH = 32  # of a word that is kept
 
 
 class WordTokens:
-    """Remembers the token ids of words.
+    """Remembers the token ids of words, and of what stands between two spaces.
 
     An uncased BERT tokenizer cuts ASCII text into runs of letters and digits and single punctuation marks, and then
     cuts each of these on its own; so the ids of a text are those of its words, one after the other.
@@ -30,14 +30,19 @@ class WordTokens:
             return self._encode(text)
         known = self._known
         ids: list[int] = []
-        for word in _WORD.findall(lowered):
-            ids += known.get(word) or self._learn(word)
+        for piece in lowered.split():
+            ids += known.get(piece) or self._learn(piece)
         return ids
 
-    def _learn(self, word: str) -> Sequence[int]:
-        ids = self._encode(word)
-        if len(word) <= _MAX_LENGTH:
+    def _learn(self, piece: str) -> Sequence[int]:
+        ids: Sequence[int]
+        words = _WORD.findall(piece)
+        if len(words) == 1:
+            ids = self._encode(piece)
+        else:
+            ids = [token for word in words for token in self._known.get(word) or self._learn(word)]
+        if len(piece) <= _MAX_LENGTH:
             if len(self._known) >= _MAX_WORDS:
                 self._known.clear()
-            self._known[word] = ids
+            self._known[piece] = ids
         return ids
