@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..backends.quick import quick
 from ..classifiers.final_answer import FinalAnswer
 from ..classifiers.latent import (
     at_nodes,
     difficulty_nodes,
     dispersion_at_nodes,
+    few_at_nodes,
     likelihood_ratio,
     shared_evidence,
 )
@@ -22,9 +24,11 @@ if TYPE_CHECKING:
     from ..classifiers.meaning import Meaning
 
 NOBODY = -1
+_FEW = 6  # backends, up to which arrays are slower than one number after the other
 KEPT = 64  # of the latest beliefs: a query is thought about several times, and a sweep of lam asks the same again
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """What a belief rests on. Two that are equal lead to the same, whatever is asked for, so it is worked out once."""
@@ -77,7 +81,8 @@ def evidence_of(outlook: Outlook, tried: tuple[Tried, ...]) -> Evidence:
 
 @lru_cache(maxsize=KEPT)
 def _chances(quality: tuple[float, ...], loading: tuple[float, ...]) -> FloatArray:
-    chances = at_nodes(np.array(quality), np.array(loading))
+    is_few = len(quality) <= _FEW
+    chances = few_at_nodes(quality, loading) if is_few else at_nodes(np.array(quality), np.array(loading))
     chances.setflags(write=False)  # it is shared
     return chances
 

@@ -16,6 +16,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from ..backends.quick import quick
 from ..classifiers.latent import dispersion_at_nodes
 from .belief import KEPT, Belief, Evidence, belief_before, belief_of, evidence_of
 from .outcomes import Outcomes, Sets, outcomes_of, sets_of
@@ -32,12 +33,12 @@ def gains(outlook: Outlook, tried: tuple[Tried, ...], *, lam: float, price: floa
 
     In quality, less `lam` times cost, and less `price` for every call but the first. Before that, stopping is worth 0.
     """
-    net = np.full(len(outlook.backends), -np.inf)
+    n = len(outlook.backends)
     places = _candidates(outlook, tried, lam)
     depth = min(outlook.max_calls - len(tried), len(places), LATER_DEPTH if tried else DEPTH)
     if depth < 1:
-        return net
-    cost = outlook.cost_usd[places]
+        return np.full(n, -np.inf)
+    cost = outlook.cost_usd if len(places) == n else outlook.cost_usd[places]
     stakes = _Stakes(
         cost_usd=cost,
         charge=lam * cost + price,
@@ -47,6 +48,9 @@ def gains(outlook: Outlook, tried: tuple[Tried, ...], *, lam: float, price: floa
     for reading in readings_of(evidence_of(outlook, tried)):
         plan = _plan(reading.evidence, tuple(places), depth, reading.is_compared)
         gain = gain + reading.share * plan.value(stakes)
+    if len(places) == n:
+        return gain
+    net = np.full(n, -np.inf)
     net[places] = gain
     return net
 
@@ -57,7 +61,7 @@ def _candidates(outlook: Outlook, tried: tuple[Tried, ...], lam: float) -> list[
     budget = outlook.budget_usd - sum(call.cost_usd for call in tried)
     if not tried:
         budget = np.inf  # whether a first call fits it was settled by the wishes
-    places = [p for p in range(len(outlook.backends)) if p not in asked and outlook.cost_usd[p] <= budget]
+    places = [p for p, cost in enumerate(outlook.cost_usd.tolist()) if p not in asked and cost <= budget]
     if len(places) <= WIDTH:
         return places
     utility = outlook.quality - lam * outlook.cost_usd
@@ -66,6 +70,7 @@ def _candidates(outlook: Outlook, tried: tuple[Tried, ...], lam: float) -> list[
     return sorted((*promising, *cheap[: WIDTH - len(promising)]))
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Stakes:
     """What calls cost; a column a candidate."""
@@ -75,6 +80,7 @@ class _Stakes:
     budget_usd: float
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Stage:
     """All states of one number of new answers, as far as they do not depend on what calls cost."""
@@ -86,7 +92,7 @@ class _Stage:
 
     def one_less(self, value: FloatArray) -> FloatArray:
         """Returns the value summed over what one answer says, (n_sets * size, n_states of the smaller sets)."""
-        summed = value.reshape(len(value), -1) @ self.outcomes.shrink
+        summed: FloatArray = value.reshape(len(value), -1).dot(self.outcomes.shrink)
         return summed.reshape(len(value) * self.outcomes.size, -1)
 
     def ask(self, after: FloatArray, stakes: _Stakes) -> FloatArray:
@@ -100,7 +106,7 @@ class _Stage:
         if stakes.budget_usd < np.inf:
             spent = stakes.cost_usd[self.sets.members].sum(axis=1)[:, None] + stakes.cost_usd[self.sets.others]
             values[spent > stakes.budget_usd] = -np.inf
-        best: FloatArray = values.max(axis=1).reshape(self.chance.shape)
+        best: FloatArray = np.maximum.reduce(values, axis=1).reshape(self.chance.shape)
         return best
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from penstock.classifiers import fit_escalation, no_escalation
 from penstock.classifiers.escalation import NO_ANSWER
-from penstock.classifiers.latent import at_nodes, difficulty_nodes, dispersion_at_nodes
+from penstock.classifiers.latent import at_nodes, difficulty_nodes, dispersion_at_nodes, few_at_nodes
 from penstock.classifiers.ridge import FloatArray
 from penstock.classifiers.sparse import IntArray
 
@@ -127,3 +127,10 @@ def test_what_is_known_of_some_backends_is_taken_and_the_defaults_for_others() -
     assert taken.loading.tolist() == [learned.loading[2], no_escalation(1).loading[0]]
     assert taken.power.tolist() == [learned.power[2], 0.0]
     assert taken.comparable == learned.comparable
+
+
+@pytest.mark.parametrize("loading", [0.0, 1.5, 4.0])
+def test_a_few_estimates_are_spread_over_difficulties_as_many_are(loading: float) -> None:
+    quality = [0.0, 0.001, 0.3, 0.5, 0.95, 1.0]
+    loadings = [loading] * len(quality)
+    assert few_at_nodes(quality, loadings) == pytest.approx(at_nodes(np.array(quality), np.array(loadings)), abs=1e-9)

@@ -192,10 +192,24 @@ def test_surface_features_are_counted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "n_options"), [("(a) 1 b. 2 c", 2), ("1. cat\n2) eel", 2), ("3.5 a.b", 0), ("a.\nb", 1)]
+    ("text", "n_options"),
+    [("(a) 1 b. 2 c", 2), ("1. cat\n2) eel", 2), ("3.5 a.b", 0), ("a.\nb", 1), ("a) b) 17) (c. d", 4)],
 )
 def test_options_are_counted_wherever_they_begin(text: str, n_options: int) -> None:
     assert surface(text)["options"] == pytest.approx(np.log1p(n_options))
+
+
+@pytest.mark.parametrize(
+    ("text", "n"), [("so. and 3.5 so?! (who) asks", 2), ("yes", 0), ("no.\nyes!", 2), ("what?", 1)]
+)
+def test_sentences_end_where_a_stop_ends_a_word(text: str, n: int) -> None:
+    assert surface(text)["sentences"] == pytest.approx(np.log1p(n))
+
+
+def test_a_number_that_comes_twice_counts_twice_and_is_one_of_the_distinct() -> None:
+    seen = surface("12 x12 3.5")
+    assert seen["numbers"] == pytest.approx(np.log1p(4))
+    assert seen["distinct_numbers"] == pytest.approx(np.log1p(3))
 
 
 def test_surface_features_of_nothing_are_zero() -> None:
