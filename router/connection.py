@@ -7,6 +7,7 @@ of that one, and the head of a request is bounded.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from functools import lru_cache
 from typing import Any, cast
@@ -21,6 +22,8 @@ from .cycle import Cycle, status_line
 from .formats.events import encode_json
 
 MAX_HEAD_BYTES = 64 << 10  # of the request line and headers; real ones have one or two KiB
+PATIENCE_S = 30.0  # for all of a request to come,
+SLOWEST = 8 << 10  # and for a large body a second more for so many bytes
 _ASGI = {"version": "3.0", "spec_version": "2.3"}
 
 
@@ -28,7 +31,8 @@ class Connection(asyncio.Protocol):
     """Reads requests, and has the ASGI application answer them in their order. The parser calls the methods `on_...`.
 
     A request that comes before the one ahead of it is answered waits. Where no head of a request comes for as long as
-    uvicorn's `timeout_keep_alive` says, the connection is closed.
+    uvicorn's `timeout_keep_alive` says, the connection is closed. A request that comes drop by drop is refused: to have
+    thousands of them waited for would cost their sender nothing.
     """
 
     def __init__(
@@ -54,6 +58,7 @@ class Connection(asyncio.Protocol):
         self._idle_since = self.loop.time()
         self._is_head = False
         self._n_head_bytes = 0
+        self._due = math.inf  # when the request that is being read has to be there
         self._is_over = False  # nothing more is read
         self._is_paused = False  # we do not take what the client sends
         self.is_blocked = False  # the client does not take what we send
@@ -72,7 +77,7 @@ class Connection(asyncio.Protocol):
             "client": get_remote_addr(self.transport),
             "root_path": "",
         }
-        self._timer = self.loop.call_later(self._keep_alive_s, self._look)
+        self._look()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tells the application that the client has gone."""
@@ -122,6 +127,7 @@ class Connection(asyncio.Protocol):
     def on_message_begin(self) -> None:
         """Notes that a head begins."""
         self._is_head, self._n_head_bytes = True, 0
+        self._due = self.loop.time() + PATIENCE_S
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
 
@@ -157,11 +163,13 @@ class Connection(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         """Keeps a piece of a body."""
+        self._due += len(body) / SLOWEST
         if self._read is not None:
             self._read.take(body)
 
     def on_message_complete(self) -> None:
         """Notes the end of a body."""
+        self._due = math.inf
         if self._read is not None:
             self._read.take_end()
 
@@ -175,6 +183,8 @@ class Connection(asyncio.Protocol):
         """Lets it go on."""
         if self._is_paused and not self._waiting:
             self._is_paused = False
+            if self._due < math.inf:
+                self._due = max(self._due, self.loop.time() + PATIENCE_S)
             self.transport.resume_reading()
 
     def ended(self, cycle: Cycle) -> None:
@@ -195,14 +205,23 @@ class Connection(asyncio.Protocol):
         self.server.tasks.add(cycle.task)
 
     def _look(self) -> None:
-        """Closes a connection on which nothing is asked. One timer for each, set anew when it is over: setting one for
-        every request would be a good part of all its work.
+        """Closes a connection on which nothing is asked, and refuses a request that takes too long to come.
+
+        One timer for each connection, set anew when it is over: setting one for every request would be a good part of
+        all its work.
         """
-        left_s = self._idle_since + self._keep_alive_s - self.loop.time()
-        if self._cycle is None and left_s <= 0:
-            self.transport.close()
+        now, left_s = self.loop.time(), PATIENCE_S
+        is_reading = self._due < math.inf
+        if is_reading and not self._is_paused:
+            left_s = self._due - now
+        elif not is_reading and self._cycle is None:
+            left_s = min(left_s, self._idle_since + self._keep_alive_s - now)
+        if left_s > 0:
+            self._timer = self.loop.call_later(left_s, self._look)
+        elif is_reading:
+            self._refuse(408, f"not all of the request came within {PATIENCE_S:g} s, and a second for {SLOWEST} bytes")
         else:
-            self._timer = self.loop.call_later(left_s if left_s > 0 else self._keep_alive_s, self._look)
+            self.transport.close()
 
     def _refuse(self, status: int, message: str) -> None:
         """Ends the connection with an error, after the reply to a request that was read whole."""
@@ -212,6 +231,9 @@ class Connection(asyncio.Protocol):
         if self._cycle is not None and self._cycle.is_read:
             last = self._waiting[-1] if self._waiting else self._cycle
             last.is_kept = False
+            return
+        if self._read is not None and self._read.is_ended and not self._read.is_read:  # it was answered all the same
+            self.transport.close()
             return
         told = {"message": message, "type": "invalid_request_error", "param": None, "code": None}
         body = encode_json({"error": told})

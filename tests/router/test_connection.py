@@ -253,3 +253,74 @@ def test_a_client_that_leaves_is_told_of() -> None:
         while len(app.events) < 2 and time.monotonic() < end:
             time.sleep(0.01)
     assert app.events[-1] == {"type": "http.disconnect"}
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes a request slow that takes half a second, and another for every 1,000 bytes of its body."""
+    monkeypatch.setattr("penstock.router.connection.PATIENCE_S", 0.5)
+    monkeypatch.setattr("penstock.router.connection.SLOWEST", 2000)
+
+
+def drip(connection: socket.socket) -> bytes:
+    """Returns what comes of sending one sign after the other for longer than a request may take."""
+    for _ in range(8):
+        try:
+            connection.sendall(b"x")
+        except OSError:  # it has ended
+            break
+        time.sleep(0.08)
+    return read_until(connection, b"no end")
+
+
+POST = b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: %d\r\n\r\n"
+
+
+def test_a_head_that_comes_drop_by_drop_is_refused_and_its_connection_ended(impatient: None) -> None:
+    app = App()
+    with connected(app) as connection:
+        connection.sendall(BEGINNING + b"\r\n")  # the one before was quick
+        assert read_until(connection, b"0\r\n\r\n").startswith(b"HTTP/1.1 200 ")
+        connection.sendall(BEGINNING)
+        assert drip(connection).startswith(b"HTTP/1.1 408 ")
+    assert len(app.events) == 1
+
+
+def test_a_body_that_comes_drop_by_drop_is_refused_and_the_application_told(impatient: None) -> None:
+    app = App()
+    with connected(app) as connection:
+        connection.sendall(POST % 20)
+        read = drip(connection)
+    assert read.startswith(b"HTTP/1.1 408 ")
+    assert b"connection: close" in read
+    assert app.events[-1]["type"] == "http.disconnect"
+
+
+def test_a_large_body_may_take_longer(impatient: None) -> None:
+    with connected(App()) as connection:
+        connection.sendall(POST % 6000)
+        for _ in range(12):
+            connection.sendall(b"x" * 500)
+            time.sleep(0.06)
+        assert b"x" * 6000 in read_until(connection, b"0\r\n\r\n")
+
+
+def test_the_rest_of_a_body_that_was_answered_all_the_same_is_not_waited_for_and_not_answered_again(
+    tmp_path: Path, impatient: None
+) -> None:
+    app = Sidecar(make_router(tmp_path), max_body_bytes=10)
+    with connected(app) as connection:
+        connection.sendall((POST % 1000).replace(b"/ ", b"/v1/chat/completions ", 1).replace(b": a", b": 127.0.0.1"))
+        read = drip(connection)
+    assert read.startswith(b"HTTP/1.1 413 ")
+    assert read.count(b"HTTP/1.1") == 1
+
+
+def test_a_request_that_we_do_not_read_yet_is_not_slow(impatient: None) -> None:
+    app = App()
+    app.wait = lambda: asyncio.sleep(0.7)
+    with connected(app) as connection:
+        connection.sendall(POST % 1 + b"a" + POST % 2 + b"b")
+        read_until(connection, b"POST / a\r\n0\r\n\r\n")
+        connection.sendall(b"c")
+        assert b"POST / bc" in read_until(connection, b"POST / bc\r\n0\r\n\r\n")
