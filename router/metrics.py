@@ -159,16 +159,17 @@ class Metrics:
         if call.error is not None:
             return
         self.call.see(call.latency_s, backend)
-        usage = call.usage
-        for kind, count in (
-            ("input", usage.input_tokens),
-            ("cached_input", usage.cached_input_tokens),
-            ("cache_write", usage.cache_write_tokens),
-            ("output", usage.output_tokens),
-            ("reasoning", usage.reasoning_tokens),
-        ):
-            if count:
-                self.tokens.totals[backend, kind] += count
+        usage, tokens = call.usage, self.tokens.totals
+        if usage.input_tokens:
+            tokens[backend, "input"] += usage.input_tokens
+        if usage.cached_input_tokens:
+            tokens[backend, "cached_input"] += usage.cached_input_tokens
+        if usage.cache_write_tokens:
+            tokens[backend, "cache_write"] += usage.cache_write_tokens
+        if usage.output_tokens:
+            tokens[backend, "output"] += usage.output_tokens
+        if usage.reasoning_tokens:
+            tokens[backend, "reasoning"] += usage.reasoning_tokens
 
     def text(self) -> bytes:
         """Returns everything, as `GET /metrics` replies."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -83,11 +83,12 @@ class Settings:
     ) -> Decision:
         """Returns the decision for a query; `Router.decide` says more."""
         wanted = self.policy(policy, wishes)
-        past = NO_PAST
-        if wanted.name in self.config.policies:  # else there is nothing to decide
+        if wanted.name in self.config.policies:
             refuse_rerouting(query, why="ask for a backend by its name")
             past = self.conversations.past_of(query, asker=asker, conversation=wishes.conversation)
-        refusals = self.refusals()
+            refusals = self.refusals()
+        else:  # there is nothing to decide, and nobody else to ask
+            past, refusals = NO_PAST, self.refusals(wanted.allow)
         if not refusals:
             return self.pool.decide(query, wanted, estimates, past=past)
         unavailable = {name: refusal.reason for name, refusal in refusals.items()}
@@ -141,9 +142,10 @@ class Settings:
             notes=notes,
         )
 
-    def refusals(self) -> Mapping[str, BackendBusy]:
-        """Returns the backends that no call would be let through to now, and why."""
-        return {name: refusal for name, gate in self.gates.items() if (refusal := gate.refusal()) is not None}
+    def refusals(self, backends: Iterable[str] = ()) -> Mapping[str, BackendBusy]:
+        """Returns those of these backends, or of all, that no call would be let through to now, and why."""
+        gates = self.gates
+        return {name: refusal for name in backends or gates if (refusal := gates[name].refusal()) is not None}
 
     def mind_of(self, backend: str) -> str:
         """Returns what thinks in a backend; "" where models.yaml does not know it any more."""
