@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .latent import COLLISION, LOADING, fit_latent, fit_overlap
 
@@ -29,7 +30,9 @@ class Escalation:
     `loading[a]` is how strongly a's success hangs on the hidden difficulty that all share (see `latent`); `collision`
     are intercept and slope, in the difficulty, of the log-odds that two wrong answers are the same; `comparable` is the
     share of the queries whose answers come to something that can be compared. `power[a]` in [0, 1] is the share of the
-    variance left by the estimate that confidence in a's answer explains: 0 where looking at the answer tells nothing.
+    variance left by the estimate that confidence in a's answer explains: 0 where looking at the answer tells nothing;
+    `power_workable` is the same for queries whose right answer can be worked out (see `workable`), where looking tells
+    almost all, and `power` then that of the others. None: that makes no difference that is known.
     `overlap` in [0, 1] is how much of what is seen in several answers is the same (see `shared_evidence`). `meaning`
     tells whether answers in words mean the same, None where that was not learned.
     """
@@ -39,6 +42,7 @@ class Escalation:
     collision: FloatArray  # (2,)
     comparable: float
     overlap: float
+    power_workable: FloatArray | None = None  # (n_backends,)
     handover: HandOver | None = None  # what comes of having an answer checked; None: no trace tells
     meaning: Meaning | None = None
     jury: Jury | None = None  # what judges tell of answers; None: no trace says
@@ -54,7 +58,15 @@ class Escalation:
         loading, power = np.full(len(chosen), LOADING), np.zeros(len(chosen))
         is_known = chosen >= 0
         loading[is_known], power[is_known] = self.loading[chosen[is_known]], self.power[chosen[is_known]]
-        return replace(self, loading=loading, power=power)
+        workable = self.power_workable
+        if workable is not None:
+            workable, learned = np.zeros(len(chosen)), workable
+            workable[is_known] = learned[chosen[is_known]]
+        return replace(self, loading=loading, power=power, power_workable=workable)
+
+    def if_workable(self) -> Escalation:
+        """Returns what is known where the right answer to the query can be worked out."""
+        return self if self.power_workable is None else replace(self, power=self.power_workable, power_workable=None)
 
 
 def no_escalation(n_backends: int) -> Escalation:
@@ -69,33 +81,46 @@ def no_escalation(n_backends: int) -> Escalation:
 
 
 def fit_escalation(
-    quality: FloatArray, estimates: FloatArray, confidences: FloatArray, answers: IntArray | None = None
+    quality: FloatArray,
+    estimates: FloatArray,
+    confidences: FloatArray,
+    answers: IntArray | None = None,
+    is_workable: NDArray[np.bool_] | None = None,
 ) -> Escalation:
     """Returns what matrices (n_queries, n_backends) teach: observed scores, estimates, confidences, NaN = unknown.
 
     Equal numbers in a row of `answers` stand for the same final answer, NO_ANSWER for one that cannot be compared.
+    `is_workable` (n_queries,) tells of which queries the right answer can be worked out.
     """
     if answers is None:
         answers = np.full(quality.shape, NO_ANSWER, dtype=np.int64)
     loading, collision = fit_latent(quality, estimates, answers)
-    power = [_power(*columns) for columns in zip(quality.T, estimates.T, confidences.T, strict=True)]
+    power, power_workable = _powers(quality, estimates, confidences), None
+    if is_workable is not None and min(is_workable.sum(), (~is_workable).sum()) >= _MIN_SEEN:
+        power, power_workable = (
+            _powers(quality[rows], estimates[rows], confidences[rows], otherwise=power)
+            for rows in (~is_workable, is_workable)
+        )
     return Escalation(
         loading=loading,
-        power=np.array(power),
+        power=power,
+        power_workable=power_workable,
         collision=collision,
         comparable=_comparable(quality, answers),
         overlap=fit_overlap(quality, estimates, confidences, loading),
     )
 
 
-def _power(scores: FloatArray, estimates: FloatArray, confidences: FloatArray) -> float:
-    """Returns the share of the squared error of the estimates that the confidences do away with."""
+def _powers(
+    scores: FloatArray, estimates: FloatArray, confidences: FloatArray, otherwise: FloatArray | float = 0.0
+) -> FloatArray:
+    """Returns of each backend the share of the squared error of the estimates that the confidences do away with,
+    (n_backends,); `otherwise` where too few answers were seen.
+    """
     seen = np.isfinite(confidences) & np.isfinite(scores) & np.isfinite(estimates)
-    if seen.sum() < _MIN_SEEN:
-        return 0.0
-    before = float(np.mean((scores[seen] - estimates[seen]) ** 2))
-    after = float(np.mean((scores[seen] - confidences[seen]) ** 2))
-    return min(max(1 - after / before, 0.0), 1.0) if before > 1e-9 else 0.0
+    before, after = (np.where(seen, (scores - chance) ** 2, 0.0).sum(axis=0) for chance in (estimates, confidences))
+    left = np.divide(after, before, out=np.ones_like(after), where=before > 1e-9 * seen.sum(axis=0))
+    return np.where(seen.sum(axis=0) < _MIN_SEEN, otherwise, np.clip(1 - left, 0.0, 1.0))
 
 
 def _comparable(quality: FloatArray, answers: IntArray) -> float:

@@ -87,7 +87,9 @@ class Forecast:
         places = np.full(len(self.backends), -1, dtype=np.int64)
         places[self._places] = self._columns
         learned = self._trained.escalation.take(places)
-        return learned if self._trained.confidence is not None else replace(learned, power=np.zeros(len(places)))
+        if self._trained.confidence is None:
+            return replace(learned, power=np.zeros(len(places)), power_workable=None)
+        return learned
 
     def spread(self, values: FloatArray) -> FloatArray:
         """Returns learned columns at the places of these backends, NaN at the others."""

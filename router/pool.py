@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ..backends import BackendSpec, Completion, ConfigError, Query, cost_usd
 from ..classifiers import Estimates, question_of
 from ..classifiers.final_answer import final_answer
+from ..classifiers.workable import right_answer
 from .by_name import ByName
 from .cascade import Assess, Call, Flow, Read, Said, cascade
 from .conversations import NO_PAST, Past
@@ -55,6 +56,7 @@ class Pool:
         self.askable = self._forecast.askable  # the others
         self.untrained = self._forecast.untrained  # those of these that the artefact does not know
         self.escalation = self._forecast.escalation()
+        self._if_workable = self.escalation.if_workable()
         self.named = {name: Policy(name=name, allow=(name,), max_calls=1) for name in self.backends}  # just that one
         self._by_name: Mapping[str | None, ByName] = {name: ByName(spec) for name, spec in self.specs.items()}
 
@@ -121,7 +123,8 @@ class Pool:
         floor = self._floors.of_query(query)
         if floor is not None:
             policy = policy.above(floor.tier, rule=floor.rule)
-        escalation = self.escalation
+        is_workable = self._if_workable is not self.escalation and right_answer(query.text) is not None
+        escalation = self._if_workable if is_workable else self.escalation
         if estimates is None and (named := self._by_name.get(policy.names_backend)):
             # Roughly, where nothing hangs on it but a guess of the cost.
             n_tokens = self._forecast.count_tokens(query.text, roughly=not named.has_window)

@@ -13,6 +13,7 @@ from ..classifiers.confidence import N_TREES
 from ..classifiers.early import EarlyConfidence
 from ..classifiers.escalation import NO_ANSWER
 from ..classifiers.final_answer import FinalAnswer, final_answer
+from ..classifiers.workable import right_answer
 from .dataset import Dataset
 from .evaluation import FloatArray, IntArray, SignalWorth
 from .fit_early import fit_early
@@ -60,7 +61,8 @@ def fit_answers(
     """
     confidence, confidences, signals = _fit_confidence(dataset, estimates, folds, run_code)
     answers = final_answers(dataset)
-    escalation = fit_escalation(dataset.as_answered().quality, estimates, confidences, answers)
+    is_workable = np.array([right_answer(query.text) is not None for query in dataset.queries])
+    escalation = fit_escalation(dataset.as_answered().quality, estimates, confidences, answers, is_workable)
     is_compared = (answers != NO_ANSWER) & (escalation.comparable > 0)
     expected = np.where(np.isfinite(confidences), confidences, estimates)
     jury, worth = fit_jury(dataset, expected, folds)

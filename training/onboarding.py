@@ -81,8 +81,10 @@ def _cost_of(estimates: Sequence[Estimates]) -> FloatArray:
 
 def _with_newcomer(escalation: Escalation) -> Escalation:
     """Returns what is known of asking again, the newcomer being like the others on average."""
+    workable = escalation.power_workable
     return replace(
         escalation,
         loading=np.append(escalation.loading, escalation.loading.mean()),
         power=np.append(escalation.power, escalation.power.mean()),
+        power_workable=None if workable is None else np.append(workable, workable.mean()),
     )

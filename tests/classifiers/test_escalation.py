@@ -134,3 +134,20 @@ def test_a_few_estimates_are_spread_over_difficulties_as_many_are(loading: float
     quality = [0.0, 0.001, 0.3, 0.5, 0.95, 1.0]
     loadings = [loading] * len(quality)
     assert few_at_nodes(quality, loadings) == pytest.approx(at_nodes(np.array(quality), np.array(loadings)), abs=1e-9)
+
+
+def test_looking_tells_more_where_the_right_answer_can_be_worked_out() -> None:
+    scores, estimates, _ = world(1.5, (-1.0, 0.0), n=400)
+    is_workable = np.arange(400) % 2 == 0
+    confidences = np.where(is_workable[:, None], scores, estimates)
+    found = fit_escalation(scores, estimates, confidences, is_workable=is_workable)
+    assert found.power == pytest.approx(0.0, abs=1e-9)
+    assert found.if_workable().power == pytest.approx(1.0)
+    assert found.take([2, -1]).if_workable().power == pytest.approx([1.0, 0.0])
+
+
+def test_few_workable_queries_are_not_told_apart() -> None:
+    scores, estimates, _ = world(1.5, (-1.0, 0.0), n=400)
+    found = fit_escalation(scores, estimates, scores, is_workable=np.arange(400) < 5)
+    assert found.power_workable is None
+    assert found.if_workable() is found

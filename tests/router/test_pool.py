@@ -258,6 +258,14 @@ def test_an_artefact_without_confidence_lets_no_answer_be_checked() -> None:
     assert pool.confidence(Query.from_text(TEXT), Completion(text="a b"), backend="mid", estimate=0.7) == 0.7
 
 
+def test_a_decision_counts_on_noticing_slips_where_the_right_answer_can_be_worked_out() -> None:
+    learned = trained()
+    known = replace(learned.escalation, power_workable=np.array([0.7, 0.8, 0.9]))
+    pool = Pool(specs("lrm", "small"), replace(learned, escalation=known))
+    for text, power in (("What is 17 * 23?", [0.9, 0.7]), ("Who wrote Faust?", [0.3, 0.1])):
+        assert_same(pool.decide(Query.from_text(text), Policy(name="auto")).outlook.escalation.power, power)
+
+
 def test_the_flow_judges_each_answer_by_the_estimate_of_its_backend() -> None:
     pool, query = Pool(specs("lrm", "small", "mid"), trained()), Query.from_text(TEXT)
     assert pool.can_check
