@@ -20,8 +20,8 @@ from .surface import SURFACE_NAMES
 class Contribution:
     """How much higher the estimated quality of every backend is than without one thing."""
 
-    kind: str  # `feature`: a surface feature, set to its mean; `words`: all terms; `head`: a part of the blend
-    name: str
+    kind: str  # `feature`: a surface feature, set to its mean; `words`: terms; `head`: a part of the blend
+    name: str  # of the feature or head; `words` or `frame`: whose terms
     quality: FloatArray  # (n_backends,)
 
 
@@ -43,8 +43,9 @@ def ablations(predictor: Predictor, query: QueryFeatures) -> Iterator[tuple[str,
             dense[place] = 0.0  # standardised
             yield "feature", name, predictor, query.but(dense=dense)
     if len(query.columns):
-        wordless = query.but(columns=query.columns[:0], weights=query.weights[:0])
-        yield "words", "words", predictor, wordless
+        n = query.n_words
+        yield "words", "words", predictor, query.but(columns=query.columns[n:], weights=query.weights[n:], n_words=0)
+        yield "words", "frame", predictor, query.but(columns=query.columns[:n], weights=query.weights[:n])
     for name, without in _without_heads(predictor):
         yield "head", name, without, query
 

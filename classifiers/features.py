@@ -13,6 +13,7 @@ from .canonical import canonical
 from .encoders import Encoder, create_encoder
 from .encoders.static import StaticEncoder, load_static, shorten
 from .errors import FitError
+from .frame import FrameReader, common_words, load_frame_reader
 from .meaning import InWords, read_words
 from .sparse import CsrMatrix, Float32Array, IntArray
 from .surface import SURFACE_NAMES, SURFACE_SCALE, SurfaceReader, load_reader, standardize
@@ -24,7 +25,8 @@ class Features:
     """What heads read of n queries."""
 
     dense: Float32Array  # (n_queries, embedding_dim + n_surface), the embedding first
-    terms: CsrMatrix  # (n_queries, n_terms), rows of unit length
+    terms: CsrMatrix  # (n_queries, n_terms), those of the words first, then those of the frames, each of unit length
+    n_words: int  # terms that are of the words
     embedding_dim: int
     surface_scale: Float32Array  # (n_surface,) of the surface features; 0 for one that did not vary in training
     texts: tuple[str, ...]  # (n_queries,) canonical and shortened, as encoders are given them
@@ -41,13 +43,16 @@ class Features:
 
     def take(self, rows: IntArray) -> Features:
         """Returns the features of the chosen queries."""
-        return Features(
+        return replace(
+            self,
             dense=self.dense[rows],
             terms=self.terms.take(rows),
-            embedding_dim=self.embedding_dim,
-            surface_scale=self.surface_scale,
             texts=tuple(self.texts[row] for row in rows),
         )
+
+    def wordless(self) -> Features:
+        """Returns the same features without the terms of the words: of all terms, those of the frames."""
+        return replace(self, terms=self.terms.from_column(self.n_words))
 
 
 @quick
@@ -56,8 +61,9 @@ class QueryFeatures:
     """What heads read of one query."""
 
     dense: Float32Array  # (embedding_dim + n_surface,)
-    columns: IntArray  # its known terms
+    columns: IntArray  # its known terms, ascending, those of the words first
     weights: Float32Array
+    n_words: int  # how many of these are of the words
     n_tokens: int  # by the static encoder's tokenizer
     embedding_dim: int
     text: str  # canonical and shortened
@@ -86,17 +92,20 @@ class Featurizer:
     encoder: str = "static"
     surface_mean_: Float32Array = field(default_factory=lambda: np.empty(0, dtype=np.float32))
     surface_scale_: Float32Array = field(default_factory=lambda: np.empty(0, dtype=np.float32))
+    common_words_: KeyArray = field(default_factory=lambda: np.empty(0, dtype=np.uint64))
     term_keys_: KeyArray = field(default_factory=lambda: np.empty(0, dtype=np.uint64))
     term_idf_: Float32Array = field(default_factory=lambda: np.empty(0, dtype=np.float32))
     _encoder: Encoder = field(init=False, repr=False)
     _tokenizer: StaticEncoder = field(init=False, repr=False)
     _surface: SurfaceReader = field(init=False, repr=False)
+    _frame: FrameReader = field(init=False, repr=False)
     _vocabulary: TermVocabulary = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         self._tokenizer = load_static()
         self._encoder = create_encoder(self.encoder)
         self._surface = load_reader()
+        self._frame = load_frame_reader()
         self._vocabulary = TermVocabulary(keys=self.term_keys_, idf=self.term_idf_)
 
     @property
@@ -122,7 +131,8 @@ class Featurizer:
         self.surface_mean_ = surface.mean(0)
         spread = surface.std(0)
         self.surface_scale_ = np.where(spread > 1e-6, SURFACE_SCALE / np.maximum(spread, 1e-6), 0).astype(np.float32)
-        keys = [term_keys(tokens) for tokens in tokenized]
+        self.common_words_ = common_words([self._frame.words(tokens) for tokens in tokenized])
+        keys = [self._keys(tokens) for tokens in tokenized]
         self._vocabulary = TermVocabulary.learn(keys)
         self.term_keys_, self.term_idf_ = self._vocabulary.keys, self._vocabulary.idf
         return self, self._assemble(texts, embedding, surface, self._vocabulary.matrix(keys))
@@ -136,7 +146,7 @@ class Featurizer:
         """Returns the features of many texts and the tokens of each, as `count_tokens` has them."""
         texts = [canonical(text) for text in texts]
         tokenized, embedding, surface = self._read(texts)
-        terms = self._vocabulary.matrix([term_keys(tokens) for tokens in tokenized])
+        terms = self._vocabulary.matrix([self._keys(tokens) for tokens in tokenized])
         counts = [_in_proportion(len(tokens), shorten(t), t) for tokens, t in zip(tokenized, texts, strict=True)]
         return self._assemble(texts, embedding, surface, terms), counts
 
@@ -151,7 +161,7 @@ class Featurizer:
             else self._encoder.encode([short])[0]
         )
         surface = self._surface.read(short.encode(), tokens, len(text))
-        columns, weights = self._vocabulary.weigh(term_keys(tokens))
+        columns, weights, n_words = self._vocabulary.weigh(self._keys(tokens))
         n_embedding = len(embedding)
         dense = np.empty(n_embedding + len(surface), dtype=np.float32)
         dense[:n_embedding] = embedding
@@ -160,6 +170,7 @@ class Featurizer:
             dense=dense,
             columns=columns,
             weights=weights,
+            n_words=n_words,
             n_tokens=_in_proportion(len(tokens), short, text),
             embedding_dim=n_embedding,
             text=short,
@@ -191,6 +202,9 @@ class Featurizer:
         )
         return tokenized, embedding, surface
 
+    def _keys(self, tokens: IntArray) -> KeyArray:
+        return np.concatenate([term_keys(tokens), self._frame.keys(tokens, self.common_words_)])
+
     def _standardize(self, surface: Float32Array) -> Float32Array:
         return standardize(surface, self.surface_mean_, self.surface_scale_)
 
@@ -202,6 +216,7 @@ class Featurizer:
         return Features(
             dense=dense,
             terms=terms,
+            n_words=self._vocabulary.n_words,
             embedding_dim=embedding.shape[1],
             surface_scale=self.surface_scale_,
             texts=short,

@@ -34,6 +34,7 @@ class QueryModel:
     encoder_id: str
     surface_mean: Float32Array
     surface_scale: Float32Array
+    common_words: KeyArray
     term_keys: KeyArray
     term_idf: Float32Array
     classifier: str  # the head that was chosen
@@ -53,6 +54,7 @@ class QueryModel:
             encoder=self.encoder,
             surface_mean_=self.surface_mean,
             surface_scale_=self.surface_scale,
+            common_words_=self.common_words,
             term_keys_=self.term_keys,
             term_idf_=self.term_idf,
         )

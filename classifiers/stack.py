@@ -54,6 +54,7 @@ class StackHead:
         *,
         dense_penalties: tuple[float, ...] = (3.0, 10.0, 30.0, 100.0),
         term_penalties: tuple[float, ...] = (3.0, 10.0, 30.0),
+        frame_penalties: tuple[float, ...] = (1.0, 3.0, 10.0, 30.0),
         n_neighbours: int = 100,
         temperature: float = 0.07,
         word_temperature: float = 0.1,
@@ -61,6 +62,7 @@ class StackHead:
     ) -> None:
         self.dense_penalties = dense_penalties
         self.term_penalties = term_penalties
+        self.frame_penalties = frame_penalties
         self.n_neighbours = n_neighbours
         self.temperature = temperature
         self.word_temperature = word_temperature
@@ -74,7 +76,7 @@ class StackHead:
         means = filled.mean(0)
         _, _, axes = np.linalg.svd(filled - means, full_matrices=False)  # (n_components, n_backends)
 
-        n_linear = len(self.dense_penalties) + 2 * len(self.term_penalties)
+        n_linear = len(self.dense_penalties) + 2 * len(self.term_penalties) + len(self.frame_penalties)
         targets = np.empty((len(filled), len(axes)))
         linear = np.empty((n_linear, *targets.shape))
         local = np.empty((2, 1, *targets.shape))
@@ -106,6 +108,7 @@ class StackHead:
         maps = dense_ridge_path(features, components, self.dense_penalties)
         for with_dense in (False, True):
             maps += term_ridge_path(features, components, self.term_penalties, with_dense=with_dense)
+        maps += term_ridge_path(features.wordless(), components, self.frame_penalties, with_dense=False)
         return maps
 
     def _fit_knn(self, features: Features, components: FloatArray, kind: int) -> KnnTable:

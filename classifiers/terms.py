@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .encoders.static import MAX_CHARACTERS
 from .sparse import CsrMatrix, Float32Array, IntArray
 
 KeyArray = NDArray[np.uint64]
@@ -30,6 +31,14 @@ _SHIFT = np.uint64(29)
 _ONE = np.uint64(1)
 _BEFORE = np.array([-1])
 _UINT64 = 2**64 - 1
+# The highest bit of a key tells whose term it is, so that in order those of the words come before those of the frame.
+_OF_FRAME = np.uint64(1 << 63)
+_OF_WORDS = ~_OF_FRAME
+# Powers of an odd number, and those of its inverse: a query has fewer words than signs.
+_BASE = 0xE7037ED1A0B428DB
+_POWERS, _INVERSES = (
+    np.cumprod(np.full(2 * MAX_CHARACTERS, base, dtype=np.uint64)) for base in (_BASE, pow(_BASE, -1, 2**64))
+)
 _PLACES = (np.arange(2 * _N_PLACES, dtype=np.uint64) + _ONE) * _SIZE
 
 
@@ -43,10 +52,39 @@ def term_keys(tokens: IntArray) -> KeyArray:
     if n == 0:
         return np.zeros(1, dtype=np.uint64)
     ends = min(n, _N_PLACES)
+    keys, n_grams = _grams(tokens.view(np.uint64), 2 * ends + 1)
+    words, places = keys[:n], keys[n_grams:-1]
+    np.add(words[:ends], _PLACES[:ends], out=places[:ends])
+    np.add(words[n - ends :], _PLACES[_N_PLACES : _N_PLACES + ends], out=places[ends:])
+    places *= _PLACE
+    keys[-1] = (int(2 * math.log2(n)) + 1) * int(_SIZE) & _UINT64
+    keys ^= keys >> _SHIFT
+    keys &= _OF_WORDS
+    return keys
+
+
+def frame_keys(frame: KeyArray, sentences: IntArray) -> KeyArray:
+    """Returns a key for every term of a query's frame, a number a word: words, pairs, triples, and whole sentences.
+
+    `sentences` tells where each begins, the first at 0.
+    """
+    n = len(frame)
+    keys, n_grams = _grams(frame, len(sentences))
+    # A polynomial over the places in the query, brought to those in the sentence by dividing, modulo 2 ** 64.
+    np.add.reduceat(keys[:n] * _POWERS[:n], sentences, out=keys[n_grams:])
+    keys[n_grams:] *= _INVERSES.take(sentences)
+    keys ^= keys >> _SHIFT
+    keys |= _OF_FRAME
+    return keys
+
+
+def _grams(numbers: KeyArray, n_more: int) -> tuple[KeyArray, int]:
+    """Returns keys of words, pairs and triples, with room for `n_more` behind them, and where that begins."""
+    n = len(numbers)
     n_grams = max(3 * n - 3, 1)
-    keys = np.empty(n_grams + 2 * ends + 1, dtype=np.uint64)
+    keys = np.empty(n_grams + n_more, dtype=np.uint64)
     words = keys[:n]
-    np.add(tokens.view(np.uint64), _ONE, out=words)
+    np.add(numbers, _ONE, out=words)
     words *= _WORD
     words ^= words >> _SHIFT
     if n > 1:
@@ -59,21 +97,19 @@ def term_keys(tokens: IntArray) -> KeyArray:
         np.multiply(pairs[:-1], _TRIPLE, out=triples)
         triples += words[2:]
         triples *= _TRIPLE
-    places = keys[n_grams:-1]
-    np.add(words[:ends], _PLACES[:ends], out=places[:ends])
-    np.add(words[n - ends :], _PLACES[_N_PLACES : _N_PLACES + ends], out=places[ends:])
-    places *= _PLACE
-    keys[-1] = (int(2 * math.log2(n)) + 1) * int(_SIZE) & _UINT64
-    keys ^= keys >> _SHIFT
-    return keys
+    return keys, n_grams
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TermVocabulary:
-    """The terms that a router knows, with their weights."""
+    """The terms that a router knows, with their weights: those of the words first, then those of the frames."""
 
     keys: KeyArray  # (n_terms,), ascending
     idf: Float32Array  # (n_terms,)
+    n_words: int = field(init=False, repr=False, compare=False)  # terms that are of the words
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "n_words", int(self.keys.searchsorted(_OF_FRAME)))
 
     @classmethod
     def learn(cls, queries: Sequence[KeyArray], *, min_queries: int = 2) -> TermVocabulary:
@@ -84,19 +120,20 @@ class TermVocabulary:
         idf = np.log((1 + len(queries)) / (1 + counts[is_kept])) + 1
         return cls(keys=keys[is_kept], idf=idf.astype(np.float32))
 
-    def weigh(self, keys: KeyArray) -> tuple[IntArray, Float32Array]:
-        """Returns the known terms of one query as columns, ascending, and their tf-idf weights of unit length.
+    def weigh(self, keys: KeyArray) -> tuple[IntArray, Float32Array, int]:
+        """Returns the known terms of one query as columns, ascending, their weights, and how many are of the words.
 
-        Term frequency is damped to 1 + log(count).
+        Weights are tf-idf, with term frequency damped to 1 + log(count). Those of the words have unit length, those
+        of the frame as well.
         """
         if not len(self.keys):
-            return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32)
+            return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32), 0
         ordered = keys.copy()
         ordered.sort()
         columns = self.keys[:-1].searchsorted(ordered)  # without the last, so that what is beyond it lands on it
         columns = columns[self.keys.take(columns) == ordered]
         if not len(columns):
-            return columns, np.empty(0, dtype=np.float32)
+            return columns, np.empty(0, dtype=np.float32), 0
         ends = (columns[1:] != columns[:-1]).nonzero()[0]  # of runs of equals, but for the last one
         if len(ends) < len(columns) - 1:
             bounds = np.concatenate([_BEFORE, ends, [len(columns) - 1]])
@@ -105,16 +142,19 @@ class TermVocabulary:
             weights = ((1 + np.log(counts)) * self.idf.take(columns)).astype(np.float32)
         else:
             weights = self.idf.take(columns)
-        weights /= np.float32(math.sqrt(weights.dot(weights)))
-        return columns, weights
+        n_words = int(columns.searchsorted(self.n_words))
+        for part in (weights[:n_words], weights[n_words:]):
+            if len(part):
+                part /= np.float32(math.sqrt(part.dot(part)))
+        return columns, weights, n_words
 
     def matrix(self, queries: Sequence[KeyArray]) -> CsrMatrix:
         """Returns the weights of many queries, (n_queries, n_terms)."""
         rows = [self.weigh(keys) for keys in queries]
-        lengths = [len(columns) for columns, _ in rows]
+        lengths = [len(columns) for columns, _, _ in rows]
         return CsrMatrix(
             indptr=np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]),
-            columns=np.concatenate([np.empty(0, dtype=np.int64), *(columns for columns, _ in rows)]),
-            values=np.concatenate([np.empty(0, dtype=np.float32), *(weights for _, weights in rows)]),
+            columns=np.concatenate([np.empty(0, dtype=np.int64), *(columns for columns, _, _ in rows)]),
+            values=np.concatenate([np.empty(0, dtype=np.float32), *(weights for _, weights, _ in rows)]),
             n_columns=len(self.keys),
         )

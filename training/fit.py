@@ -143,6 +143,7 @@ def _fit(
         encoder_id=featurizer.encoder_id,
         surface_mean=featurizer.surface_mean_,
         surface_scale=featurizer.surface_scale_,
+        common_words=featurizer.common_words_,
         term_keys=featurizer.term_keys_,
         term_idf=featurizer.term_idf_,
         classifier=chosen.name,

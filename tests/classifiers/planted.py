@@ -86,6 +86,7 @@ def query_of(features: Features, row: int) -> QueryFeatures:
         dense=features.dense[row],
         columns=features.terms.columns[start:end],
         weights=features.terms.values[start:end],
+        n_words=int((features.terms.columns[start:end] < features.n_words).sum()),
         n_tokens=1,
         embedding_dim=features.embedding_dim,
         text=features.texts[row],
@@ -104,6 +105,7 @@ def features_of(dense: FloatArray, *, embedding_dim: int, texts: Sequence[str] |
     return Features(
         dense=dense.astype(np.float32),
         terms=no_terms,
+        n_words=0,
         embedding_dim=embedding_dim,
         surface_scale=np.zeros(dense.shape[1] - embedding_dim, dtype=np.float32),
         texts=("",) * n if texts is None else tuple(texts),
@@ -129,6 +131,7 @@ def model_of(n: int = 120, *, head: str = "linear", seed: int = 0) -> QueryModel
         encoder_id=featurizer.encoder_id,
         surface_mean=featurizer.surface_mean_,
         surface_scale=featurizer.surface_scale_,
+        common_words=featurizer.common_words_,
         term_keys=featurizer.term_keys_,
         term_idf=featurizer.term_idf_,
         classifier=head,

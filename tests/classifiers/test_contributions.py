@@ -75,3 +75,12 @@ def test_what_is_left_of_a_query_has_its_own_distances(blended: QueryModel) -> N
 def test_where_nothing_is_learned_nothing_contributes() -> None:
     found = learned("mean").contributions("please consider zz 7 7 7")
     assert all(not item.quality.any() for item in found)
+
+
+def test_words_and_frame_are_left_out_one_at_a_time(blended: QueryModel) -> None:
+    query = blended._featurizer.transform_one("please consider zz 7 7")
+    rests = {name: rest for kind, name, _, rest in ablations(blended.quality, query) if kind == "words"}
+    assert rests["words"].columns.tolist() == query.columns[query.n_words :].tolist()
+    assert rests["frame"].columns.tolist() == query.columns[: query.n_words].tolist()
+    assert (rests["words"].n_words, rests["frame"].n_words) == (0, query.n_words)
+    assert 0 < query.n_words < len(query.columns)

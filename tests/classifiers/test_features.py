@@ -41,6 +41,7 @@ def same(featurizer: Featurizer, text: str) -> None:
     assert one.columns.tolist() == batch.terms.columns[row].tolist()
     assert one.weights == pytest.approx(batch.terms.values[row], abs=1e-6)
     assert one.embedding_dim == batch.embedding_dim
+    assert one.n_words == (one.columns < batch.n_words).sum()
 
 
 @pytest.mark.parametrize("name", sorted(HOSTILE))
@@ -79,6 +80,7 @@ def test_a_rebuilt_featurizer_gives_the_same_features(featurizer: Featurizer) ->
     again = Featurizer(
         surface_mean_=featurizer.surface_mean_,
         surface_scale_=featurizer.surface_scale_,
+        common_words_=featurizer.common_words_,
         term_keys_=featurizer.term_keys_,
         term_idf_=featurizer.term_idf_,
     )
@@ -105,10 +107,12 @@ def test_an_outlier_does_not_outvote_the_words(featurizer: Featurizer) -> None:
     assert np.abs(query.dense[query.embedding_dim :]).max() <= 0.4 + 1e-6
 
 
-def test_terms_have_unit_length(featurizer: Featurizer) -> None:
+def test_terms_of_words_and_frame_have_unit_length(featurizer: Featurizer) -> None:
     query = featurizer.transform_one("What is the capital of France? Prove that 2 is prime.")
     assert len(query.columns) > 5
-    assert np.linalg.norm(query.weights) == pytest.approx(1)
+    assert 5 < query.n_words < len(query.columns)
+    assert np.linalg.norm(query.weights[: query.n_words]) == pytest.approx(1)
+    assert np.linalg.norm(query.weights[query.n_words :]) == pytest.approx(1)
     assert (np.diff(query.columns) > 0).all()
 
 
@@ -137,7 +141,7 @@ def slow_keys(tokens: list[int]) -> list[int]:
     head = [(words[i] + (i + 1) * size) * place & mask for i in range(ends)]
     tail = [(words[n - ends + i] + (i + 5) * size) * place & mask for i in range(ends)]
     half_powers = next(k for k in range(100) if n * n < 2 ** (k + 1))
-    return [mixed(key) for key in (*words, *pairs, *triples, *head, *tail, (half_powers + 1) * size & mask)]
+    return [mixed(key) & 2**63 - 1 for key in (*words, *pairs, *triples, *head, *tail, (half_powers + 1) * size & mask)]
 
 
 @given(st.lists(st.integers(0, 30_521), min_size=1, max_size=40))
@@ -160,10 +164,11 @@ def test_terms_of_a_single_query_are_not_kept() -> None:
 def test_known_terms_are_weighed_by_damped_count_and_idf(found: list[int], known: set[int]) -> None:
     keys = np.array(sorted(known), dtype=np.uint64)
     idf = np.linspace(1, 2, len(keys), dtype=np.float32)
-    columns, weights = TermVocabulary(keys=keys, idf=idf).weigh(np.array(found, dtype=np.uint64))
+    columns, weights, n_words = TermVocabulary(keys=keys, idf=idf).weigh(np.array(found, dtype=np.uint64))
     raw = {c: (1 + np.log(found.count(k))) * idf[c] for c, k in enumerate(sorted(known)) if k in found}
     norm = np.sqrt(sum(value**2 for value in raw.values()))
     assert columns.tolist() == list(raw)
+    assert n_words == len(raw)
     assert weights == pytest.approx([value / norm for value in raw.values()], abs=1e-6)
 
 

@@ -36,6 +36,7 @@ def problems(draw: st.DrawFn) -> tuple[Features, FloatArray]:
     return Features(
         dense=dense,
         terms=sparse_of(terms),
+        n_words=n_terms,
         embedding_dim=n_dense,
         surface_scale=np.empty(0, np.float32),
         texts=("",) * n,
