@@ -7,6 +7,8 @@ beside that average out.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,6 +39,12 @@ def difficulty_of(quality: FloatArray, ability: FloatArray) -> FloatArray:
     ease = np.add.reduce(_logit(quality) - ability, axis=-1) / len(ability)
     difficulty: FloatArray = 1 / (1 + np.exp(ease))
     return difficulty
+
+
+def difficulty_of_one(quality: Sequence[float], mean_ability: float) -> float:
+    """Returns the difficulty of one query, for which arrays would take longer than its few numbers do."""
+    ease = sum([math.log(chance / (1 - chance)) for chance in quality]) / len(quality) - mean_ability
+    return 1 / (1 + math.exp(ease))
 
 
 def _logit(quality: FloatArray) -> FloatArray:

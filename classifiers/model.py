@@ -10,11 +10,11 @@ import numpy as np
 from .calibration import Calibration
 from .contributions import Contribution, ablations
 from .cost import CostModel
-from .difficulty import difficulty_of
+from .difficulty import difficulty_of, difficulty_of_one
 from .errors import ArtefactError
 from .estimates import Estimates
 from .features import Featurizer, QueryFeatures
-from .fused import Fused
+from .fused import Fused, fuse
 from .heads import Predictor
 from .joined import Joined
 from .meaning import InWords
@@ -47,6 +47,7 @@ class QueryModel:
     uncertainty: Uncertainty
     _featurizer: Featurizer = field(init=False, repr=False, compare=False)
     _fused: Fused = field(init=False, repr=False, compare=False)
+    _mean_ability: float = field(init=False, repr=False, compare=False)
     _tails: FloatArray = field(init=False, repr=False, compare=False)  # (2, n_backends) of cost and latency
 
     def __post_init__(self) -> None:
@@ -63,9 +64,14 @@ class QueryModel:
                 f"trained with encoder {self.encoder_id}, but {self.encoder!r} is now {featurizer.encoder_id};"
                 " train again"
             )
-        fused = Fused.of(self.quality, self.cost, self.neighbours, n_dense=featurizer.n_dense)
+        fused, parts = fuse(
+            self.quality, self.cost, self.neighbours, n_dense=featurizer.n_dense, n_terms=len(self.term_keys)
+        )
         object.__setattr__(self, "_featurizer", featurizer)
         object.__setattr__(self, "_fused", fused)
+        for name, part in zip(("quality", "cost", "neighbours"), parts, strict=True):
+            object.__setattr__(self, name, part)
+        object.__setattr__(self, "_mean_ability", float(self.ability.mean()))
         object.__setattr__(self, "_tails", self.cost.tails())
 
     @property
@@ -82,14 +88,14 @@ class QueryModel:
         """Returns the estimates for one query."""
         query = self._read(text)
         quality = self.calibration.apply(self.quality.predict_one(query))
-        cost, tokens, latency = self.cost.predict_one(query)
+        expected = self.cost.predict_one(query)
         return Estimates(
             backends=self.backends,
             quality=quality,
-            cost_usd=cost,
-            output_tokens=tokens,
-            latency_s=latency,
-            difficulty=float(difficulty_of(quality, self.ability)),
+            cost_usd=expected[0],
+            output_tokens=expected[1],
+            latency_s=expected[2],
+            difficulty=difficulty_of_one(quality.tolist(), self._mean_ability),
             input_tokens=query.n_tokens,
             source="trained",
             familiarity=self.neighbours.familiarity_one(query),

@@ -34,8 +34,8 @@ class LinearMap:
         out = query.products.get(id(self))
         if out is None:
             out = query.dense.dot(self.dense_weights) + self.intercept
-        if len(query.columns) and len(self.term_weights):
-            out = out + query.weights.dot(self.term_weights.take(query.columns, axis=0))
+            if len(query.columns) and len(self.term_weights):
+                out += query.weights.dot(self.term_weights[query.columns])  # `take` would copy what is a view
         return out.astype(np.float64)
 
     def on_dense(self) -> tuple[Float32Array, Float32Array]:

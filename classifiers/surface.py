@@ -139,7 +139,10 @@ def _n_sentences(shape: bytes) -> int:
 
 def _n_options(text: bytes, shape: bytes) -> int:
     """Returns the number of options such as `1.`, `(b)` and `c)`; few texts have any, and to look for them is slow."""
-    return len(_OPTION.findall(text)) if any(end in shape for end in _OPTION_ENDS) else 0
+    for end in _OPTION_ENDS:
+        if end in shape:
+            return len(_OPTION.findall(text))
+    return 0
 
 
 @cache

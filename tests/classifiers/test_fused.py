@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from penstock.classifiers import QueryModel, create_head
 from penstock.classifiers.features import QueryFeatures
-from penstock.classifiers.fused import DenseReader, Fused
-from penstock.classifiers.knn import References, choose_references
+from penstock.classifiers.fused import fuse
+from penstock.classifiers.knn import choose_references
 from penstock.classifiers.mlp import Mlp
 from penstock.classifiers.ridge import LinearMap
 
@@ -23,83 +24,101 @@ def planted() -> Planted:
     return plant(80)
 
 
-def linear_map(n_dense: int, *, seed: int = 0) -> LinearMap:
-    """Returns a map that reads no terms."""
+def linear_map(n_dense: int, *, n_terms: int = 0, seed: int = 0) -> LinearMap:
+    """Returns a map to two outputs."""
     rng = np.random.default_rng(seed)
     return LinearMap(
         dense_weights=rng.normal(size=(n_dense, 2)).astype(np.float32),
-        term_weights=np.empty((0, 2), dtype=np.float32),
+        term_weights=rng.normal(size=(n_terms, 2)).astype(np.float32),
         intercept=rng.normal(size=2).astype(np.float32),
     )
 
 
-def alone_and_fused(reader: DenseReader, query: QueryFeatures) -> tuple[Fused, QueryFeatures]:
-    """Returns the fused weights of one reader, and the query with what it will ask for."""
-    fused, read = Fused.of(reader, n_dense=len(query.dense)), query.but()
-    fused.read(read)
-    return fused, read
+def read_for(value: Any, planted: Planted, row: int = 3) -> tuple[Any, QueryFeatures]:
+    """Returns a value once it is fused, and a query with what it will ask for."""
+    features = planted.features
+    fused, (left,) = fuse(value, n_dense=features.dense.shape[1], n_terms=features.terms.n_columns)
+    query = query_of(features, row)
+    fused.read(query)
+    return left, query
 
 
-def test_a_linear_map_says_the_same_of_what_was_worked_out_for_it(planted: Planted) -> None:
-    query = query_of(planted.features, 3)
-    mapped = linear_map(len(query.dense))
-    _, read = alone_and_fused(mapped, query)
-    assert mapped.predict_one(read) == pytest.approx(mapped.predict_one(query), abs=1e-6)
+@pytest.mark.parametrize("with_terms", [False, True])
+def test_a_linear_map_says_the_same_of_what_was_worked_out_for_it(planted: Planted, with_terms: bool) -> None:
+    n_dense, n_terms = planted.features.dense.shape[1], planted.features.terms.n_columns
+    mapped = linear_map(n_dense, n_terms=n_terms if with_terms else 0)
+    left, query = read_for(mapped, planted)
+    assert left.predict_one(query) == pytest.approx(mapped.predict_one(query.but()), abs=1e-5)
+    assert left.predict_one(query.but()) == pytest.approx(mapped.predict_one(query.but()), abs=1e-5)
+    query.products[id(left)] += 1
+    assert left.predict_one(query) == pytest.approx(mapped.predict_one(query.but()) + 1, abs=1e-5)
 
 
 @pytest.mark.parametrize("n_sketch", [0, 64])
 def test_a_query_is_placed_alike_by_what_was_worked_out(planted: Planted, n_sketch: int) -> None:
     references = choose_references(planted.features, seed=0, n_sketch=n_sketch)
-    query = query_of(planted.features, 3)
-    _, read = alone_and_fused(references, query)
-    assert references.place_one(read) == pytest.approx(references.place_one(query), abs=1e-5)
+    left, query = read_for(references, planted)
+    assert id(left) in query.products
+    assert left.place_one(query) == pytest.approx(references.place_one(query.but()), abs=1e-5)
 
 
-def test_what_was_worked_out_is_what_a_reader_looks_at(planted: Planted) -> None:
-    query = query_of(planted.features, 3)
-    mapped = linear_map(len(query.dense))
-    _, read = alone_and_fused(mapped, query)
-    read.products[id(mapped)] += 1
-    assert mapped.predict_one(read) == pytest.approx(mapped.predict_one(query) + 1, abs=1e-6)
+def test_readers_are_found_in_the_parts_of_heads(planted: Planted) -> None:
+    head = create_head("blend").fit(planted.features, planted.quality, planted.folds).predictor_
+    left, query = read_for((head, linear_map(planted.features.dense.shape[1])), planted)
+    assert len(query.products) > 2
+    assert left[0].predict_one(query) == pytest.approx(head.predict_one(query.but()), abs=1e-5)
+    assert left[0].predict(planted.features) == pytest.approx(head.predict(planted.features), abs=1e-6)
 
 
-def test_readers_are_found_in_the_parts_of_heads_and_those_alike_stand_once(planted: Planted) -> None:
-    head = create_head("stack").fit(planted.features, planted.quality, planted.folds).predictor_
-    n_dense = planted.features.dense.shape[1]
+def test_readers_that_are_the_same_stand_once(planted: Planted) -> None:
     references = choose_references(planted.features, seed=0)
-    once = Fused.of(head, references, n_dense=n_dense)
-    twice = Fused.of(head, references, (replace(references),), n_dense=n_dense)
-    assert len(twice.places) == len(once.places) + 1
-    assert twice.weights.shape == once.weights.shape
-    assert once.weights.shape[1] >= planted.quality.shape[1] + references.axes.shape[1]
+    n_dense = planted.features.dense.shape[1]
+    once, _ = fuse(references, n_dense=n_dense, n_terms=0)
+    twice, _ = fuse(references, replace(references), n_dense=n_dense, n_terms=0)
+    assert (len(once.places), len(twice.places)) == (1, 2)
+    assert twice.dense_weights.shape == once.dense_weights.shape
 
 
 def test_readers_with_other_offsets_stand_apart() -> None:
     mapped = linear_map(5)
     shifted = replace(mapped, intercept=mapped.intercept + 1)
-    assert Fused.of(mapped, shifted, n_dense=5).weights.shape == (5, 4)
+    fused, _ = fuse(mapped, shifted, n_dense=5, n_terms=0)
+    assert fused.dense_weights.shape == (5, 4)
+
+
+def test_term_weights_are_kept_once() -> None:
+    maps = (linear_map(5, n_terms=7), linear_map(5, n_terms=7, seed=1))
+    fused, left = fuse(*maps, n_dense=5, n_terms=7)
+    for mapped, one in zip(maps, left, strict=True):
+        assert np.shares_memory(one.term_weights, fused.term_weights)
+        assert (one.term_weights == mapped.term_weights).all()
+
+
+def test_what_reads_something_else_is_left_as_it_is() -> None:
+    other = linear_map(9, n_terms=3)
+    fused, (left,) = fuse(other, n_dense=5, n_terms=7)
+    assert left is other
+    assert fused.places == ()
 
 
 def test_a_head_that_is_not_linear_is_asked_as_it_is(planted: Planted) -> None:
     rng = np.random.default_rng(0)
-    query = query_of(planted.features, 0)
     head = Mlp(
-        hidden=rng.normal(size=(len(query.dense), 4)).astype(np.float32),
+        hidden=rng.normal(size=(planted.features.dense.shape[1], 4)).astype(np.float32),
         hidden_bias=np.zeros(4, dtype=np.float32),
         out=rng.normal(size=(4, 2)).astype(np.float32),
         out_bias=np.zeros(2, dtype=np.float32),
     )
-    fused = Fused.of(head, n_dense=len(query.dense))
-    fused.read(query)
-    assert (fused.places, query.products) == ((), {})
+    left, query = read_for(head, planted, row=0)
+    assert left is head
+    assert query.products == {}
     assert head.predict_one(query) == pytest.approx(head.predict(planted.features)[0], abs=1e-5)
 
 
 def test_a_query_without_some_feature_is_read_anew(planted: Planted) -> None:
-    query = query_of(planted.features, 3)
-    mapped = linear_map(len(query.dense))
-    _, read = alone_and_fused(mapped, query)
-    assert read.but(dense=np.zeros_like(query.dense)).products == {}
+    left, query = read_for(linear_map(planted.features.dense.shape[1]), planted)
+    bare = query.but(dense=np.zeros_like(query.dense))
+    assert left.predict_one(bare) == pytest.approx(left.intercept.astype(float))
 
 
 def test_estimates_one_by_one_are_those_of_many(model: QueryModel, planted: Planted) -> None:
@@ -107,12 +126,5 @@ def test_estimates_one_by_one_are_those_of_many(model: QueryModel, planted: Plan
         one = model.estimate(text)
         assert one.quality == pytest.approx(many.quality, abs=1e-5)
         assert one.cost_usd == pytest.approx(many.cost_usd, rel=1e-4, nan_ok=True)
+        assert one.difficulty == pytest.approx(many.difficulty, abs=1e-5)
         assert one.familiarity == pytest.approx(many.familiarity, abs=0.02)
-
-
-def test_references_read_the_embedding_alone_or_everything(planted: Planted) -> None:
-    plain = choose_references(planted.features, seed=0)
-    words = choose_references(planted.features, seed=0, n_sketch=64)
-    assert isinstance(plain, References)
-    assert len(plain.on_dense()[0]) == planted.features.embedding_dim
-    assert len(words.on_dense()[0]) == planted.features.dense.shape[1]
