@@ -50,8 +50,8 @@ AGREEMENT = "agreement"
 # One after the other is left out; in turn with what was left out before.
 KINDS = {
     "verifiers": (
-        "arithmetic", "asked", "equations", "units", "working", "wishes", "choices", "json", "tool_calls", "code",
-        "code_tests", "quotes",
+        "arithmetic", "asked", "reachable", "equations", "units", "working", "wishes", "choices", "json", "tool_calls",
+        "code", "code_tests", "quotes",
     ),
     AGREEMENT: (),
     "log-probabilities": ("logprobs", "alternatives", "sequence", "reasoning"),

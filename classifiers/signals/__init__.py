@@ -24,6 +24,7 @@ SIGNALS = {
     "reasoning": "penstock.classifiers.signals.reasoning:ReasoningSignal",
     "arithmetic": "penstock.classifiers.signals.arithmetic:ArithmeticVerifier",
     "asked": "penstock.classifiers.signals.asked:AskedVerifier",
+    "reachable": "penstock.classifiers.signals.reachable:ReachableSignal",
     "equations": "penstock.classifiers.signals.equations:EquationVerifier",
     "units": "penstock.classifiers.signals.units:UnitVerifier",
     "stated": "penstock.classifiers.signals.stated:StatedSignal",

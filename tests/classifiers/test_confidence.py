@@ -20,6 +20,7 @@ from penstock.classifiers.signals import create_signals
 from penstock.classifiers.sparse import IntArray
 
 N_SIGNALS = len(signal_names())
+N_SEEN = 40  # of these apply to the answers here, so that the draws are the same however many there are
 BACKENDS = ("small", "lrm")
 
 
@@ -27,7 +28,8 @@ def calls(n: int = 600, *, strength: float = 1.5, seed: int = 0) -> tuple[FloatA
     """Returns signals of which the first tells right from wrong, labels, and who answered."""
     rng = np.random.default_rng(seed)
     labels = (rng.random(n) < 0.6).astype(float)
-    values = rng.normal(size=(n, N_SIGNALS))
+    values = np.full((n, N_SIGNALS), np.nan)
+    values[:, :N_SEEN] = rng.normal(size=(n, N_SEEN))
     values[:, 0] += strength * labels
     return values, labels, rng.integers(0, 2, n)
 
@@ -163,10 +165,10 @@ def test_one_answer_is_judged_as_many_are_though_less_of_it_is_read(has_trees: b
 
 def test_signals_that_told_nothing_in_training_are_not_read() -> None:
     values, labels, backend_of = calls()
-    values[:, [not name.startswith(("shape.", "working.")) for name in signal_names()]] = np.nan
+    values[:, [not name.startswith(("shape.", "logprobs.")) for name in signal_names()]] = np.nan
     model, _ = fit(values, labels, backend_of)
     signals = create_signals()
-    assert glance_of(model).signals == (signals["shape"], signals["working"])
+    assert glance_of(model).signals == (signals["shape"], signals["logprobs"])
 
 
 def test_a_backend_never_seen_is_judged_by_what_all_share() -> None:

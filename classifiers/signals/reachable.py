@@ -1,0 +1,83 @@
+"""Whether a final number can be made of the numbers in the question at all."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+
+from ...backends import Completion, Query
+from ..final_answer import final_answer
+from ..workable.wording import in_digits
+
+_MAX_CHARACTERS = 600  # of a question; what is longer has too many numbers for this to tell anything
+_MOST_NUMBERS = 7
+_MOST_VALUES = 1000
+_MEANT = {"half": 2.0, "twice": 2.0, "double": 2.0, "doubled": 2.0, "triple": 3.0, "tripled": 3.0}
+_MEANT |= {"third": 3.0, "quarter": 4.0, "dozen": 12.0}
+_NUMBER = re.compile(rf"(?<![\w.])\d+(?:,\d{{3}})*(?:\.\d+)?(?!\w)|\b(?:{'|'.join(_MEANT)})\b")
+
+
+class ReachableSignal:
+    """Whether the final number comes out of the question's numbers, taken in their order, by adding, subtracting,
+    multiplying and dividing, some left out; how many of them it takes at most, and how many numbers come out at all.
+
+    A slip in a sum seldom ends at a number that comes out, where few do.
+    """
+
+    names = ("is_reachable", "share_used", "log_values")
+    needs = "text"
+
+    def read(self, query: Query, completion: Completion) -> tuple[float, ...]:
+        """Returns the numbers in the order of `names`; NaN where the question has no two numbers, or too many, or the
+        answer none.
+        """
+        values = _values_of(query.text)
+        answer = final_answer(completion) if values is not None else None
+        if values is None or answer is None or answer.kind != "number":
+            return (math.nan,) * len(self.names)
+        n_used = values.get(_rounded(abs(float(answer.value))))
+        return float(n_used is not None), math.nan if n_used is None else n_used, math.log(len(values))
+
+
+@lru_cache(maxsize=16)  # every answer to a question asks
+def _values_of(question: str) -> Mapping[float, float] | None:
+    """Returns the numbers that come out, and the greatest share of the question's numbers that each may take."""
+    if len(question) > _MAX_CHARACTERS:
+        return None
+    found = _NUMBER.findall(in_digits(question.lower()))
+    if not 2 <= len(found) <= _MOST_NUMBERS:
+        return None
+    numbers = [_MEANT[one] if one in _MEANT else float(one.replace(",", "")) for one in found]
+    before: dict[float, int] = {}  # what comes out of the numbers up to the last but one, and of how many at most
+    values: dict[float, int] = {}  # up to the last one
+    for place, number in enumerate(numbers):
+        grown = dict(values)
+        _join(grown, values, number, 1)
+        if place:
+            _join(grown, before, numbers[place - 1] * number, 2)  # 4 boxes of 6
+        before, values = values, grown
+        if len(values) > _MOST_VALUES:
+            return None
+    return {value: n_used / len(numbers) for value, n_used in values.items()}
+
+
+def _join(grown: dict[float, int], values: Mapping[float, int], number: float, n_more: int) -> None:
+    """Puts in a number, and what each of the values and it come to."""
+    grown[number] = max(grown.get(number, 0), n_more)
+    for value, n_used in values.items():
+        n_all = n_used + n_more
+        made = [value + number, abs(value - number), value * number]
+        if number:
+            made.append(_rounded(value / number))
+        if value:
+            made.append(_rounded(number / value))
+        for each in made:
+            if grown.get(each, 0) < n_all:
+                grown[each] = n_all
+
+
+def _rounded(value: float) -> float:
+    """Returns a value to seven digits, as final answers are told; whole numbers in full."""
+    return value if value.is_integer() else float(f"{value:.7g}")
