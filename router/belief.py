@@ -103,15 +103,21 @@ class Belief:
     weights: FloatArray  # (n_cases, n_nodes), of all that name no loner 1 together
     likelihood: float  # of everything that was seen, but for a factor that is the same whichever answers are the same
 
-    def confidence(self) -> FloatArray:
-        """Returns P(right) of every answer, (n_answers,)."""
-        chances = np.zeros(max(self.unit_of, default=-1) + 1)
+    confidence: tuple[float, ...] = field(init=False)  # P(right) of every answer
+
+    def __post_init__(self) -> None:
+        chances = [0.0] * (max(self.unit_of, default=-1) + 1)
         for (group, loner), weight in zip(self.cases, self.weights.sum(axis=1).tolist(), strict=True):
             if loner != NOBODY:
                 chances[len(self.sizes) + loner] += weight
             elif group != NOBODY:
                 chances[group] += weight
-        return chances[list(self.unit_of)]
+        object.__setattr__(self, "confidence", tuple([chances[unit] for unit in self.unit_of]))
+
+    @property
+    def best(self) -> float:
+        """P(right) of the likeliest answer, 0 before any."""
+        return max(self.confidence, default=0.0)
 
 
 @lru_cache(maxsize=KEPT)

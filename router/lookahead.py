@@ -32,6 +32,7 @@ def gains(outlook: Outlook, tried: tuple[Tried, ...], *, lam: float, price: floa
     """Returns what asking each backend next and going on as is best adds to stopping now, (n,); -inf: may not be asked.
 
     In quality, less `lam` times cost, and less `price` for every call but the first. Before that, stopping is worth 0.
+    Where nobody can add anything it is the most that each could: nothing is better than certainty.
     """
     n = len(outlook.backends)
     places = _candidates(outlook, tried, lam)
@@ -39,15 +40,20 @@ def gains(outlook: Outlook, tried: tuple[Tried, ...], *, lam: float, price: floa
     if depth < 1:
         return np.full(n, -np.inf)
     cost = outlook.cost_usd if len(places) == n else outlook.cost_usd[places]
-    stakes = _Stakes(
-        cost_usd=cost,
-        charge=lam * cost + price,
-        budget_usd=outlook.budget_usd - sum(call.cost_usd for call in tried),
-    )
+    readings = readings_of(evidence_of(outlook, tried))
     gain = -lam * cost - (price if tried else 0.0)
-    for reading in readings_of(evidence_of(outlook, tried)):
-        plan = _plan(reading.evidence, tuple(places), depth, reading.is_compared)
-        gain = gain + reading.share * plan.value(stakes)
+    open_share = 1 - sum([reading.share * belief_of(reading.evidence).best for reading in readings])
+    if open_share + gain.max() <= 0:
+        gain = gain + open_share
+    else:
+        stakes = _Stakes(
+            cost_usd=cost,
+            charge=lam * cost + price,
+            budget_usd=outlook.budget_usd - sum(call.cost_usd for call in tried),
+        )
+        for reading in readings:
+            plan = _plan(reading.evidence, tuple(places), depth, reading.is_compared)
+            gain = gain + reading.share * plan.value(stakes)
     if len(places) == n:
         return gain
     net = np.full(n, -np.inf)
@@ -110,6 +116,7 @@ class _Stage:
         return best
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Plan:
     """What may come of asking the candidates, whatever that costs."""
@@ -146,7 +153,7 @@ def _plan(evidence: Evidence, places: tuple[int, ...], depth: int, is_compared: 
     return _Plan(
         stages=tuple(stages[:-1]),
         last=stages[-1].one_less(stages[-1].stop),
-        stop_now=float(belief.confidence().max()) if evidence.tried else 0.0,
+        stop_now=belief.best,
     )
 
 

@@ -34,10 +34,9 @@ class Reading:
 
 def confidences(outlook: Outlook, tried: tuple[Tried, ...]) -> FloatArray:
     """Returns P(right) of every answer but the drafts that were checked, in the light of all of them, (n_answers,)."""
-    first, *others = readings_of(evidence_of(outlook, tried))
-    chances = first.share * belief_of(first.evidence).confidence()
-    for reading in others:
-        chances += reading.share * belief_of(reading.evidence).confidence()
+    readings = readings_of(evidence_of(outlook, tried))
+    told = [[reading.share * chance for chance in belief_of(reading.evidence).confidence] for reading in readings]
+    chances: FloatArray = np.array(told).sum(axis=0)
     return chances
 
 

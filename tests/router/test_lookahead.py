@@ -125,6 +125,18 @@ def test_the_value_of_going_on_is_that_of_the_best_plan(seed: int, comparable: f
         assert max(found.max(), 0.0) == pytest.approx(value - stop, abs=5e-3)
 
 
+def test_where_hardly_anything_is_uncertain_nothing_is_thought_through() -> None:
+    seen = outlook([0.6, 0.7, 0.8], [0.001, 0.01, 0.02], power=0.5, comparable=1.0)
+    tried = says((0, 0.99, SAME), (1, 0.99, SAME))
+    uncertain = 1 - confidences(seen, tried).max()
+    n_thoughts = _plan.cache_info().misses
+    found = gains(seen, tried, lam=LAM, price=MIN_GAIN)
+    assert _plan.cache_info().misses == n_thoughts
+    assert found[:2].tolist() == [-np.inf] * 2
+    assert found[2] == pytest.approx(uncertain - LAM * 0.02 - MIN_GAIN)
+    assert found[2] < 0
+
+
 def test_agreement_is_valued_before_it_is_bought() -> None:
     # Nobody can be judged by looking: only that answers can be compared makes a cheap one worth a try.
     quality, cost = [0.7, 0.7, 0.9], [0.0001, 0.0001, 0.01]
