@@ -31,6 +31,7 @@ from penstock.classifiers import (
     signal_names,
 )
 from penstock.classifiers.confidence import N_TREES
+from penstock.classifiers.phrasing import phrase_keys
 from penstock.router import Policy, Pool
 from penstock.training import Dataset, Fitted, Replayer, build_dataset, fit, read_traces, split_queries
 from penstock.training.bootstrap import curve_figures, paired_bootstrap
@@ -125,12 +126,18 @@ class Graded:
     def __init__(self, dataset: Dataset) -> None:
         self.dataset = dataset
         cells = [
-            (row, b, read_signals(dataset.queries[row], completion), dataset.completion_score(row, b))
+            (
+                row,
+                b,
+                read_signals(dataset.queries[row], completion),
+                phrase_keys(dataset.queries[row], completion),
+                dataset.completion_score(row, b),
+            )
             for row in range(dataset.n_queries)
             for b in range(dataset.n_backends)
             if (completion := dataset.completion(row, b)) is not None and np.isfinite(dataset.completion_score(row, b))
         ]
-        rows, owner, values, labels = zip(*cells, strict=True)
+        rows, owner, values, self.phrases, labels = zip(*cells, strict=True)
         self.rows, self.owner = np.array(rows), np.array(owner)
         self.values, self.labels = np.stack(values), np.array(labels)
 
@@ -139,7 +146,7 @@ class Graded:
     ) -> tuple[ConfidenceModel, FloatArray]:
         """Returns confidence learned from some of the answers, without some of the signals, and out of fold."""
         is_dropped = np.array([name.partition(".")[0] in dropped for name in signal_names()])
-        chosen = slice(None) if taught is None else taught
+        chosen = np.arange(len(self.owner)) if taught is None else np.flatnonzero(taught)
         return fit_confidence(
             values=np.where(is_dropped, np.nan, self.values)[chosen],
             estimates=fitted.estimates[self.rows, self.owner][chosen],
@@ -148,6 +155,7 @@ class Graded:
             folds=fitted.folds[self.rows][chosen],
             backends=self.dataset.backends,
             n_trees=N_TREES,
+            phrases=[self.phrases[place] for place in chosen],
         )
 
     def escalation(self, fitted: Fitted, told: FloatArray) -> Escalation:
@@ -160,10 +168,13 @@ class Graded:
     def told(self, model: ConfidenceModel, estimates: FloatArray, own: BoolArray) -> FloatArray:
         """Returns confidence in these of the answers; `estimates` are (n_queries, n_backends)."""
         told = np.empty(len(self.owner))
+        values = self.values
+        if model.phrasing is not None:
+            values = np.column_stack([values, [model.phrasing.score(keys) for keys in self.phrases]])
         for place, backend in enumerate(self.dataset.backends):
             its = own & (self.owner == place)
             if its.any():
-                told[its] = model.judge(self.values[its], estimates[self.rows[its], place], backend=backend)
+                told[its] = model.judge(values[its], estimates[self.rows[its], place], backend=backend)
         return told[own]
 
 

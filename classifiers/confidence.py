@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
@@ -14,13 +14,16 @@ from .calibration import Calibration, fit_calibration
 from .errors import ArtefactError, FitError
 from .glance import CLIP, LEAST_ESTIMATE, LEAST_SCORE, Glance, glance_of
 from .logistic import fit_logistic, sigmoid
+from .paired import paired_gap
+from .phrasing import Phrasing, fit_phrasing
 from .ridge import FloatArray
 from .signals import EARLY, SIGNALS, signal_names
 from .sparse import Float32Array, IntArray
+from .terms import KeyArray
 
 N_TREES = 100
 _GROWTH = Growth(depth=3, rate=0.1, input_share=0.3)
-_MIN_FOR_TREES = 500  # graded answers, below which the logistic part is left alone
+_MIN_FOR_MORE = 500  # graded answers, below which the logistic part is left alone, and phrasing not read
 _OWN_PENALTY = 30.0  # on what is peculiar to one backend, relative to what all share: few labels each are normal
 _PENALTY = 2.0
 
@@ -32,10 +35,13 @@ class ConfidenceModel:
 
     A signal that does not apply counts as average, and that it does not apply is itself a feature. One that never did
     in training changes nothing when it does for the first time.
+
+    The `phrasing`, where it pays, is the last of the signals, without a name among them.
     """
 
     backends: tuple[str, ...]
     signals: tuple[str, ...]
+    phrasing: Phrasing | None
     mean: FloatArray  # (n_signals,)
     scale: FloatArray  # (n_signals,) 1 / standard deviation, 0 for a signal that never varies
     absence: FloatArray  # (n_signals,) the share of answers to which it does not apply
@@ -62,7 +68,10 @@ class ConfidenceModel:
         return float(self.calibration.apply(np.array([chance]))[0])
 
     def judge(self, values: FloatArray, estimates: FloatArray, *, backend: str) -> FloatArray:
-        """Returns P(correct) of completions by `backend` from what `read_signals` saw in each, (n_calls,)."""
+        """Returns P(correct) of completions by `backend`, (n_calls,).
+
+        `values` are what `read_signals` saw in each and, last, the score of the phrasing, if there is one.
+        """
         features = _assemble(values, estimates, self.mean, self.scale, self.absence)
         own = self.own[self.backends.index(backend)] if backend in self.backends else 0.0
         logits = features @ (self.shared + own)
@@ -81,14 +90,17 @@ def fit_confidence(
     backends: tuple[str, ...],
     n_trees: int = 0,
     kinds: Iterable[str] = SIGNALS,
+    phrases: Sequence[KeyArray] = (),
 ) -> tuple[ConfidenceModel, FloatArray]:
     """Returns the model, with so many trees if there are answers enough, and its out-of-fold confidences, (n_calls,).
 
     A row a call: `values` (n_calls, n_signals) as `read_signals` gives them for these `kinds`, `estimates` (n_calls,)
-    out of fold, `labels` (n_calls,) scores in [0, 1], `backend_of` (n_calls,) the place in `backends`.
+    out of fold, `labels` (n_calls,) scores in [0, 1], `backend_of` (n_calls,) the place in `backends`. `phrases`
+    (n_calls,), as `phrase_keys` gives them, let the phrasing of answers be learned, if there are answers enough and it
+    brings confidence nearer to the scores, out of fold, by more than a standard error.
 
     Raises:
-        FitError: there are no calls, a label is not in [0, 1], or the values are not those of `read_signals`.
+        FitError: there are no calls, a label is not in [0, 1], or values or phrases are not those of these calls.
     """
     if len(labels) == 0:
         raise FitError("no answers to learn confidence from; traces need the columns `response` and `score`")
@@ -97,38 +109,65 @@ def fit_confidence(
     names = signal_names(kinds)
     if values.shape != (len(labels), len(names)):
         raise FitError(f"values: expected shape ({len(labels)}, {len(names)}), got {values.shape}")
-    known = np.isfinite(values)
-    counts = np.maximum(known.sum(0), 1)
-    mean = np.where(known, values, 0).sum(0) / counts
-    spread = np.sqrt((np.where(known, values - mean, 0) ** 2).sum(0) / counts)
-    scale = np.where(spread > 1e-9, 1 / np.maximum(spread, 1e-9), 0.0)
-    absence = 1 - known.mean(axis=0)
-    features = _assemble(values, estimates, mean, scale, absence)
-    has_trees = n_trees > 0 and len(labels) >= _MIN_FOR_TREES
-    logits = np.empty(len(labels))
-    for fold in np.unique(folds):
-        inside, outside = folds != fold, folds == fold
-        if not inside.any():
-            inside = outside
-        shared, own = _fit_weights(features[inside], labels[inside], backend_of[inside], len(backends))
-        logits[outside] = np.einsum("nf,nf->n", features[outside], shared + own[backend_of[outside]])
-        if has_trees:
-            trees = _fit_trees(features[inside], labels[inside], n_trees)
-            logits[outside] = _averaged(logits[outside], trees.predict(_tree_inputs(features[outside]))[:, 0])
+    if len(phrases) not in (0, len(labels)):
+        raise FitError(f"phrases: expected {len(labels)}, one a call, got {len(phrases)}")
+    has_more = len(labels) >= _MIN_FOR_MORE
+    n_trees = n_trees if has_more else 0
+
+    def judged(seen: Callable[[int], FloatArray]) -> FloatArray:
+        """Returns log-odds out of fold, (n_calls,), from what is seen where the fold of this place is left out."""
+        logits = np.empty(len(labels))
+        for place, fold in enumerate(np.unique(folds)):
+            inside, outside = folds != fold, folds == fold
+            if not inside.any():
+                inside = outside
+            features = seen(place)
+            shared, own = _fit_weights(features[inside], labels[inside], backend_of[inside], len(backends))
+            logits[outside] = np.einsum("nf,nf->n", features[outside], shared + own[backend_of[outside]])
+            if n_trees:
+                trees = _fit_trees(features[inside], labels[inside], n_trees)
+                logits[outside] = _averaged(logits[outside], trees.predict(_tree_inputs(features[outside]))[:, 0])
+        return logits
+
+    scales = _scales(values)
+    features = _assemble(values, estimates, *scales)
+    logits = judged(lambda place: features)
+    phrasing = None
+    learned = fit_phrasing(phrases, labels, backend_of, folds) if has_more and len(phrases) else None
+    if learned is not None:
+        scored = [np.column_stack([values, scores]) for scores in learned.scores]
+        widened = np.column_stack([values, learned.out_of_fold])
+        its_scales = _scales(widened)
+        its_logits = judged(lambda place: _assemble(scored[place], estimates, *its_scales))
+        if paired_gap((sigmoid(logits) - labels) ** 2, (sigmoid(its_logits) - labels) ** 2) > 1:
+            phrasing, logits, scales = learned.phrasing, its_logits, its_scales
+            features = _assemble(widened, estimates, *scales)
+    mean, scale, absence = scales
     shared, own = _fit_weights(features, labels, backend_of, len(backends))
     calibration, confidences = fit_calibration(sigmoid(logits)[:, None], labels[:, None], folds)
     model = ConfidenceModel(
         backends=backends,
         signals=names,
+        phrasing=phrasing,
         mean=mean,
         scale=scale,
         absence=absence,
         shared=shared,
         own=own,
-        trees=_fit_trees(features, labels, n_trees) if has_trees else None,
+        trees=_fit_trees(features, labels, n_trees) if n_trees else None,
         calibration=calibration,
     )
     return model, confidences[:, 0]
+
+
+def _scales(values: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Returns of each signal mean, 1 / standard deviation, and the share of answers to which it does not apply."""
+    known = np.isfinite(values)
+    counts = np.maximum(known.sum(0), 1)
+    mean = np.where(known, values, 0).sum(0) / counts
+    spread = np.sqrt((np.where(known, values - mean, 0) ** 2).sum(0) / counts)
+    scale = np.where(spread > 1e-9, 1 / np.maximum(spread, 1e-9), 0.0)
+    return mean, scale, 1 - known.mean(axis=0)
 
 
 def _assemble(

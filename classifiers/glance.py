@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 CLIP = 4.0  # standard deviations that a signal counts for at most
 LEAST_ESTIMATE = 1e-3  # an estimate counts as at least this far from 0 and 1
 LEAST_SCORE = 0.01  # and what the trees say as this far
+_PHRASING = "phrasing"
 
 
 # Of one number of a signal: mean, scale and weight, what it counts that it is there, and what its ladder says: bounds,
@@ -74,12 +75,16 @@ class Glance:
 
 def glance_of(model: ConfidenceModel) -> Glance:
     """Returns the model for one answer at a time."""
-    n_numbers = len(model.signals)
+    signals = dict(create_signals())
+    kind_of = [name.partition(".")[0] for name in model.signals]
+    if model.phrasing is not None:
+        signals[_PHRASING] = model.phrasing
+        kind_of.append(_PHRASING)
+    n_numbers = len(kind_of)
     tells = (model.shared != 0) | (model.own != 0).any(axis=0)
     if model.trees is not None:
         tells[model.trees.columns] = True
     tells = tells[1 : n_numbers + 1] | tells[n_numbers + 1 : -1]
-    kind_of = [name.partition(".")[0] for name in model.signals]
     kept_kinds = {kind for kind, is_telling in zip(kind_of, tells.tolist(), strict=True) if is_telling}
     kept = [place for place, kind in enumerate(kind_of) if kind in kept_kinds]
     trees = addresses_of(model.trees, 2 * n_numbers + 1) if model.trees is not None else None
@@ -99,7 +104,7 @@ def glance_of(model: ConfidenceModel) -> Glance:
         )
 
     return Glance(
-        signals=tuple(create_signals()[kind] for kind in dict.fromkeys(kind_of) if kind in kept_kinds),
+        signals=tuple(signals[kind] for kind in dict.fromkeys(kind_of) if kind in kept_kinds),
         lines={name: line(model.shared + own) for name, own in zip(model.backends, model.own, strict=True)},
         shared=line(model.shared),
         trees=trees,

@@ -39,6 +39,7 @@ FITTED = {
     "Uncertainty": "penstock.classifiers.uncertainty:Uncertainty",
     "QueryModel": "penstock.classifiers.model:QueryModel",
     "ConfidenceModel": "penstock.classifiers.confidence:ConfidenceModel",
+    "Phrasing": "penstock.classifiers.phrasing:Phrasing",
     "EarlyConfidence": "penstock.classifiers.early:EarlyConfidence",
     "Escalation": "penstock.classifiers.escalation:Escalation",
     "HandOver": "penstock.classifiers.handover:HandOver",

@@ -13,6 +13,8 @@ from ..classifiers.confidence import N_TREES
 from ..classifiers.early import EarlyConfidence
 from ..classifiers.escalation import NO_ANSWER
 from ..classifiers.final_answer import FinalAnswer, final_answer
+from ..classifiers.phrasing import phrase_keys
+from ..classifiers.terms import KeyArray
 from ..classifiers.workable import right_answer
 from .dataset import Dataset
 from .evaluation import FloatArray, IntArray, SignalWorth
@@ -33,6 +35,7 @@ class GradedAnswers(TypedDict):
     backend_of: IntArray
     folds: IntArray
     backends: tuple[str, ...]
+    phrases: list[KeyArray]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +108,7 @@ def _fit_confidence(
         "backend_of": columns,
         "folds": folds[rows],
         "backends": dataset.backends,
+        "phrases": [phrase_keys(dataset.queries[row], completion) for row, _, completion in calls],
     }
     model, confidences[rows, columns] = fit_confidence(**answers, n_trees=N_TREES)
     return model, confidences, signal_worth(**answers)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from ..classifiers import fit_confidence, signal_names
+from ..classifiers import ConfidenceModel, fit_confidence, signal_names
+from ..classifiers.terms import KeyArray
 from .evaluation import FloatArray, IntArray, SignalWorth
 from .probability_metrics import auroc
 
@@ -19,11 +22,12 @@ def signal_worth(
     backend_of: IntArray,
     folds: IntArray,
     backends: tuple[str, ...],
+    phrases: Sequence[KeyArray] = (),
 ) -> tuple[SignalWorth, ...]:
     """Returns, for every signal that applies to some answer, AUROC out of fold with it and with it left out.
 
     Arguments as of `fit_confidence`. Signals that see the same stand in for each other, so that all may be worth little
-    each and much together.
+    each and much together. The phrasing of answers, where it pays, is added to all others.
     """
     step = max(-(-len(labels) // _MAX_CALLS), 1)
     values, estimates, labels = values[::step], estimates[::step], labels[::step]
@@ -32,19 +36,28 @@ def signal_worth(
     if np.ptp(is_right) == 0:
         return ()
 
-    def rank(kept: FloatArray) -> float:
-        _, confidences = fit_confidence(
-            values=kept, estimates=estimates, labels=labels, backend_of=backend_of, folds=folds, backends=backends
+    def fit(kept: FloatArray, phrases: Sequence[KeyArray] = ()) -> tuple[ConfidenceModel, float]:
+        model, confidences = fit_confidence(
+            values=kept,
+            estimates=estimates,
+            labels=labels,
+            backend_of=backend_of,
+            folds=folds,
+            backends=backends,
+            phrases=phrases,
         )
-        return auroc(confidences, is_right)
+        return model, auroc(confidences, is_right)
 
     owners = np.array([name.partition(".")[0] for name in signal_names()])
-    with_all = rank(values)
+    _, with_all = fit(values)
     found = []
     for name in dict.fromkeys(owners.tolist()):
         is_own = owners == name
         share = float(np.isfinite(values[:, is_own]).any(axis=1).mean())
         if share > 0:
-            without = rank(np.where(is_own, np.nan, values))
+            _, without = fit(np.where(is_own, np.nan, values))
             found.append(SignalWorth(name=name, share=share, auroc=with_all, auroc_without=without))
+    model, with_phrasing = fit(values, phrases[::step])
+    if model.phrasing is not None:
+        found.append(SignalWorth(name="phrasing", share=1.0, auroc=with_phrasing, auroc_without=with_all))
     return tuple(found)

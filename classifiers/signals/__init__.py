@@ -47,8 +47,15 @@ EARLY = ("shape", "logprobs", "alternatives", "sequence", "reasoning", "arithmet
 class Signal(Protocol):
     """Turns one completion into the numbers called `names`. A verifier is a signal that checks a fact."""
 
-    names: tuple[str, ...]
-    needs: str  # "text" or "logprobs": what a completion must have; "sandbox": it runs code, where that is allowed
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What its numbers are called; an attribute of the class will do."""
+        ...
+
+    @property
+    def needs(self) -> str:
+        """What a completion must have, "text" or "logprobs"; "sandbox": it runs code, where that is allowed."""
+        ...
 
     def read(self, query: Query, completion: Completion) -> tuple[float, ...]:
         """Returns one number a name; NaN where the signal does not apply."""

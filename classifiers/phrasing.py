@@ -1,0 +1,149 @@
+"""How an answer is written: its words, and whence its numbers come, in the light of those of graded answers."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import combinations
+from typing import ClassVar
+
+import numpy as np
+
+from ..backends import Completion, Query
+from .features import Features
+from .ridge import FloatArray, term_ridge_path
+from .signals.numbers import kept_numbers
+from .sparse import CsrMatrix, Float32Array, IntArray
+from .terms import KeyArray, TermVocabulary, term_keys
+
+_MAX_CHARACTERS = 6_000  # of the end of an answer; its working is there, and requests wait
+_MAX_QUESTION = 20_000
+_WORD = re.compile(r"\d+(?:,\d+)*(?:\.\d+)?|[^\W\d_]+|[^\w\s]")
+_PENALTY = 3.0  # rows have unit length; anything from 1 to 6 tells the same
+_MIN_FOLDS = 3
+_MIN_ANSWERS = 8  # that have a term; rarer ones tell nothing more, and are many
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phrasing:
+    """A signal that is learned: a linear score of the words of an answer, and of their pairs and triples.
+
+    A number counts as where it comes from: the question, the answer so far, or nowhere before. So a step is read as
+    what is done, whatever the figures: `#asked * #asked = #new`.
+    """
+
+    names: ClassVar[tuple[str, ...]] = ("score",)
+    needs: ClassVar[str] = "text"
+
+    keys: KeyArray  # (n_terms,), ascending
+    idf: Float32Array  # (n_terms,)
+    weights: Float32Array  # (n_terms,)
+    intercept: float
+    _vocabulary: TermVocabulary = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_vocabulary", TermVocabulary(keys=self.keys, idf=self.idf))
+
+    def read(self, query: Query, completion: Completion) -> tuple[float]:
+        """Returns how much likelier to be right an answer is that is written so, from about -1 to 1."""
+        return (self.score(phrase_keys(query, completion)),)
+
+    def score(self, keys: KeyArray) -> float:
+        """Returns the same for an answer of these terms."""
+        columns, values, _ = self._vocabulary.weigh(keys)
+        return float(values @ self.weights.take(columns)) + self.intercept
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FittedPhrasing:
+    """A phrasing, and its scores for the answers it was learned from.
+
+    `scores` are out of fold twice over, for what is learned from them to be judged out of fold: row k holds, for the
+    answers of fold k, what is learned from all other folds, and for those of any other fold what is learned without
+    that one and k.
+    """
+
+    phrasing: Phrasing
+    scores: FloatArray  # (n_folds, n_answers)
+    out_of_fold: FloatArray  # (n_answers,)
+
+
+def phrase_keys(query: Query, completion: Completion) -> KeyArray:
+    """Returns a 64-bit key for every term of an answer, repeats included."""
+    said = f"{completion.reasoning}\n{completion.text}" if completion.reasoning else completion.text
+    words = phrase_words(query.text, said[-_MAX_CHARACTERS:])
+    return term_keys(np.array([*map(_number_of, words)], dtype=np.int64))
+
+
+def phrase_words(question: str, said: str) -> list[str]:
+    """Returns the words and signs of a text, with its numbers told by whence they come.
+
+    >>> phrase_words("3 boxes of 4 eggs each?", "3 * 4 = 12 eggs, 12 in all.")
+    ['#asked', '*', '#asked', '=', '#new', 'eggs', ',', '#said', 'in', 'all', '.']
+    """
+    known = dict.fromkeys(map(abs, kept_numbers(question[:_MAX_QUESTION])), "#asked")
+    words = _WORD.findall(said.lower())
+    for place, word in enumerate(words):
+        if "0" <= word[0] <= "9":
+            number = float(word.replace(",", ""))
+            source = known.get(number)
+            if source is None:
+                source = "#new"
+                known[number] = "#said"
+            words[place] = source + "." if "." in word else source
+    return words
+
+
+def fit_phrasing(
+    answers: Sequence[KeyArray], labels: FloatArray, backend_of: IntArray, folds: IntArray
+) -> FittedPhrasing | None:
+    """Returns the phrasing of graded answers; None where there are too few folds.
+
+    Ridge regression on how far each answer is above the mean of its backend.
+    """
+    present, fold_of = np.unique(folds, return_inverse=True)
+    n_folds = len(present)
+    if n_folds < _MIN_FOLDS:
+        return None
+    vocabulary = TermVocabulary.learn(answers, min_queries=_MIN_ANSWERS)
+    terms = vocabulary.matrix(answers)
+    n_backends = int(backend_of.max()) + 1
+
+    def fit(rows: IntArray) -> tuple[Float32Array, float]:
+        counts = np.bincount(backend_of[rows], minlength=n_backends)
+        means = np.bincount(backend_of[rows], weights=labels[rows], minlength=n_backends) / np.maximum(counts, 1)
+        excess = (labels[rows] - means[backend_of[rows]])[:, None]
+        fitted = term_ridge_path(_features(terms.take(rows)), excess, [_PENALTY], with_dense=False)[0]
+        return fitted.term_weights, float(fitted.intercept[0])
+
+    scores = np.empty((n_folds, len(labels)))
+    for left_out in [*combinations(range(n_folds), 1), *combinations(range(n_folds), 2)]:
+        weights, intercept = fit(np.flatnonzero(~np.isin(fold_of, left_out)))
+        for fold, other in {(left_out[0], left_out[-1]), (left_out[-1], left_out[0])}:
+            rows = np.flatnonzero(fold_of == other)
+            scores[fold, rows] = terms.take(rows).dot(weights)[:, 0] + intercept
+    weights, intercept = fit(np.arange(len(labels)))
+    phrasing = Phrasing(keys=vocabulary.keys, idf=vocabulary.idf, weights=weights[:, 0].copy(), intercept=intercept)
+    return FittedPhrasing(phrasing=phrasing, scores=scores, out_of_fold=scores[fold_of, np.arange(len(labels))])
+
+
+def _features(terms: CsrMatrix) -> Features:
+    """Returns the features of texts of which nothing but terms is read."""
+    nothing = np.empty((terms.n_rows, 0), dtype=np.float32)
+    return Features(
+        dense=nothing,
+        terms=terms,
+        n_words=terms.n_columns,
+        embedding_dim=0,
+        surface_scale=np.empty(0, dtype=np.float32),
+        texts=(),
+    )
+
+
+@lru_cache(maxsize=50_000)
+def _number_of(word: str) -> int:
+    """Returns the number that stands for a word, the same in every process."""
+    return zlib.crc32(word.encode("utf-8", "replace"))
