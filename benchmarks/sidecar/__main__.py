@@ -25,7 +25,7 @@ from .contenders import PEERS, Contender, Missing, sidecars, upstream
 from .growth import print_growth
 from .material import trained_router, write_questions
 from .measure import Asker, Figures, Round, measure, table
-from .process import Server
+from .process import Server, unwind_at_sigterm
 
 _N_QUESTIONS = 2000
 _N_STARTS = 3  # of which the median counts
@@ -41,6 +41,7 @@ def main() -> int:
     parser.add_argument("--growth", type=int, metavar="N", help="ask the sidecar N times, and watch its memory")
     parser.add_argument("--quick", action="store_true", help="one short round, to see whether it runs")
     options = parser.parse_args()
+    unwind_at_sigterm()
     if options.quick:
         options.rounds, options.seconds = 1, 0.5
     with ExitStack() as stack:

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from .contenders import free_port
-from .process import Server
+from .process import Server, unwind_at_sigterm
 
 _MODELS = """
 policies:
@@ -183,6 +183,7 @@ def main() -> int:
     parser.add_argument("--examples", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
+    unwind_at_sigterm()
     with tempfile.TemporaryDirectory() as folder:
         return 0 if fuzz(Path(folder), n=options.examples, seed=options.seed) else 1
 

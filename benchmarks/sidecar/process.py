@@ -7,12 +7,18 @@ import http.client
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 _POLL_S = 0.002
+
+
+def unwind_at_sigterm() -> None:
+    """Makes SIGTERM an exit like any other: servers, which are sessions of their own, would outlive us."""
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
 
 
 class Server:

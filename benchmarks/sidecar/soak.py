@@ -30,7 +30,7 @@ from penstock.router.keys.limits import limits_of
 
 from .contenders import free_port
 from .faulty import LEAVE
-from .process import Server
+from .process import Server, unwind_at_sigterm
 
 _MODELS = """
 version: 1
@@ -272,6 +272,7 @@ def main() -> int:
     parser.add_argument("--clients", type=int, default=32, help="at once (default 32)")
     parser.add_argument("--seconds", type=float, default=3600.0, help="at most (default 3600)")
     options = parser.parse_args()
+    unwind_at_sigterm()
     with tempfile.TemporaryDirectory() as folder:
         is_whole = soak(
             Path(folder),
