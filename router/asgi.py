@@ -10,7 +10,6 @@ from types import TracebackType
 from typing import Any, Self
 
 from .http_error import HttpError
-from .soon import Soon
 
 Scope = MutableMapping[str, Any]
 Event = MutableMapping[str, Any]
@@ -18,7 +17,8 @@ Receive = Callable[[], Awaitable[Event]]
 Send = Callable[[Event], Awaitable[None]]
 Headers = Sequence[tuple[bytes, bytes]]
 
-UNWATCHED_S = 0.02  # for so long, and twice that at most, nobody looks whether the client is still there
+OnGone = Callable[[Callable[[], None] | None], None]  # takes what is to be called if the client leaves; None: nothing
+ON_GONE = "penstock.on_gone"  # the extension of ASGI under which our own server gives one
 
 
 class ClientGone(Exception):
@@ -64,13 +64,12 @@ class UntilGone:
     stream for `patience_s`.
 
     To be entered once the body was read, and left before the last byte is sent: to a server, a reply that is complete
-    looks like a client that has gone. It is watched from `soon` on: most calls of a mock, a cache or a small model are
-    over before a task would have been worth making.
+    looks like a client that has gone. Where the server cannot call us, a task watches.
     """
 
-    def __init__(self, receive: Receive, *, soon: Soon, patience_s: float = math.inf) -> None:
+    def __init__(self, scope: Scope, receive: Receive, *, patience_s: float = math.inf) -> None:
+        self._on_gone: OnGone | None = scope.get("extensions", {}).get(ON_GONE)
         self._receive = receive
-        self._soon = soon
         self._patience_s = patience_s
         self._given_at: float | None = None  # None: nothing waits to be taken
         self._is_gone = False
@@ -84,13 +83,19 @@ class UntilGone:
         assert task is not None  # coroutines run in tasks
         self._task = task
         self._n_cancels = task.cancelling()
-        self._soon.put(self, self._begin, loop=loop)
+        if self._on_gone is not None:
+            self._on_gone(self._end)
+        else:
+            self._watcher = asyncio.create_task(self._watch())
+        if self._patience_s < math.inf:
+            self._timer = loop.call_later(self._patience_s, self._look)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._soon.take(self)
+        if self._on_gone is not None:
+            self._on_gone(None)
         if self._timer is not None:
             self._timer.cancel()
         if self._watcher is not None:
@@ -107,11 +112,6 @@ class UntilGone:
         self._given_at = self._loop.time()
         await sending
         self._given_at = None
-
-    def _begin(self) -> None:
-        self._watcher = asyncio.create_task(self._watch())
-        if self._patience_s < math.inf:
-            self._timer = self._loop.call_later(self._patience_s, self._look)
 
     def _look(self) -> None:
         """Ends the work where a piece has waited for too long, else looks again when it will have."""

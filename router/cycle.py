@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from functools import cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from .asgi import Event, Headers, Scope
+from .asgi import ON_GONE, Event, Headers, Scope
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -23,6 +24,7 @@ class Cycle:
 
     __slots__ = (
         "_connection",
+        "_gone",
         "_has_told_end",
         "_head",
         "_is_chunked",
@@ -45,6 +47,7 @@ class Cycle:
         self._size = 0  # of these
         self._has_told_end = False
         self._waiter: asyncio.Future[None] | None = None
+        self._gone: Callable[[], None] | None = None  # to be called where the client leaves before its reply was sent
         self._head: Event | None = None  # of the reply: it goes out with what comes first of the body, as ASGI asks
         self._is_chunked = False
         self._is_invited = False  # to send its body
@@ -54,12 +57,14 @@ class Cycle:
 
     async def run(self) -> None:
         """Has the request answered."""
-        connection = self._connection
+        connection, scope = self._connection, self._scope
+        scope["extensions"] = {ON_GONE: self.on_gone}
         try:
-            await connection.app(self._scope, self.receive, self.send)
+            await connection.app(scope, self.receive, self.send)
         except Exception:  # an outer edge: what the application lets through must not end the others
             logger.exception("the application failed")
         finally:
+            del scope["extensions"]  # which know us: else only a collection would free both
             connection.server.tasks.discard(self.task)
             if not self.is_ended:
                 connection.transport.close()
@@ -99,6 +104,12 @@ class Cycle:
             self.end()
             connection.ended(self)
 
+    def on_gone(self, call: Callable[[], None] | None) -> None:
+        """Has that called as soon as the client leaves, and not what it was before."""
+        self._gone = call
+        if self.is_ended and call is not None:
+            call()
+
     def take(self, body: bytes) -> None:
         """Takes a piece of the body."""
         if self.is_ended:
@@ -117,6 +128,9 @@ class Cycle:
     def end(self) -> None:
         """Notes that nothing more is to be sent or received."""
         self.is_ended = True
+        gone, self._gone = self._gone, None
+        if gone is not None:
+            gone()
         self._wake()
 
     async def _next(self) -> None:

@@ -14,7 +14,7 @@ from ..backends import PenstockError
 from ..backends.in_turn import InTurn
 from ..backends.usage import estimated_tokens
 from . import page
-from .asgi import UNWATCHED_S, ClientGone, Receive, Scope, Send, UntilGone, read_body, taken_within
+from .asgi import ClientGone, Receive, Scope, Send, UntilGone, read_body, taken_within
 from .config import Config
 from .decision import Decision
 from .errors import BrokenOff
@@ -45,7 +45,6 @@ from .openapi import openapi
 from .reloading import Reloaded
 from .reply import Reply
 from .router import Router
-from .soon import Soon
 from .tally import Tally
 
 logger = logging.getLogger(__name__)
@@ -93,7 +92,6 @@ class Sidecar:
         self._keep_alive_s = keep_alive_s
         self._clock = clock
         self._created = int(clock())
-        self._soon = Soon(after_s=UNWATCHED_S)
         self._begins = InTurn(1)  # so that those that came together do not wait for each other
         self.is_ready = False
         self.is_stopping = False  # to be set when no new requests come any more: a call that is cancelled says so
@@ -221,9 +219,9 @@ class Sidecar:
         exchange.tally = tally = self._router.tally(decision)
         with self._guard.billed(key, tally):
             if request.is_stream:
-                await self._stream(request, decision, receive, reply, tally)
+                await self._stream(request, decision, scope, receive, reply, tally)
                 return
-            async with UntilGone(receive, soon=self._soon):
+            async with UntilGone(scope, receive):
                 answer = await self._router.answer(request.query, decision=decision, tally=tally)
         content = reply.format.writer(request, created=int(self._clock())).whole(answer)
         await reply.json(content, headers=answer_headers(content["penstock"]))
@@ -235,7 +233,9 @@ class Sidecar:
         request = read_request(reply.format, body, scope["headers"], trace_id=reply.trace_id)
         return confined(request, self._router.config, key)
 
-    async def _stream(self, request: Request, decision: Decision, receive: Receive, reply: Reply, tally: Tally) -> None:
+    async def _stream(
+        self, request: Request, decision: Decision, scope: Scope, receive: Receive, reply: Reply, tally: Tally
+    ) -> None:
         started = time.perf_counter()
         writer = reply.format.writer(request, created=int(self._clock()))
         stream = self._router.answer_stream(request.query, decision=decision, tally=tally)
@@ -256,7 +256,7 @@ class Sidecar:
                 await reply.events(reply.format.keep_alive)
 
         async with (
-            UntilGone(receive, soon=self._soon, patience_s=_SEND_S) as client,
+            UntilGone(scope, receive, patience_s=_SEND_S) as client,
             aclosing(stream),
             KeepAlive(wait, every_s=self._keep_alive_s) as life,
         ):
@@ -276,7 +276,7 @@ class Sidecar:
         request = await self._read(scope, receive, reply, key)
         decision = self._decide(request)
         headers = encode_headers({"x-penstock-backend": decision.backend, "x-penstock-trace-id": reply.trace_id})
-        async with UntilGone(receive, soon=self._soon):
+        async with UntilGone(scope, receive):
             n_tokens = await self._router.count_tokens(request.query, decision.backend)
         if n_tokens is None:
             n_tokens = _estimated_tokens(request, decision)

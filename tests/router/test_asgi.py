@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from penstock.router.asgi import ClientGone, UntilGone
-from penstock.router.soon import Soon
+from penstock.router.asgi import ON_GONE, ClientGone, UntilGone
 
 
 async def never() -> Any:
@@ -25,16 +25,36 @@ async def gone() -> dict[str, Any]:
 
 def test_work_is_cancelled_when_the_client_leaves() -> None:
     async def run() -> None:
-        async with UntilGone(gone, soon=Soon(after_s=0.01)):
+        async with UntilGone({}, gone):
             await never()
 
     with pytest.raises(ClientGone):
         asyncio.run(run())
 
 
+def test_where_the_server_calls_nobody_watches() -> None:
+    calls: list[Callable[[], None] | None] = []
+    scope = {"extensions": {ON_GONE: calls.append}}
+
+    async def unasked() -> Any:
+        raise AssertionError("asked for what came next")
+
+    async def run() -> None:
+        async with UntilGone(scope, unasked):
+            await asyncio.sleep(0)
+            leave = calls[-1]
+            assert leave is not None
+            leave()
+            await never()
+
+    with pytest.raises(ClientGone):
+        asyncio.run(run())
+    assert calls[-1] is None  # it is not to be called any more
+
+
 def test_a_client_that_takes_nothing_counts_as_gone() -> None:
     async def run() -> None:
-        async with UntilGone(never, soon=Soon(after_s=0.01), patience_s=0.05) as client:
+        async with UntilGone({}, never, patience_s=0.05) as client:
             await client.give(at_once())
             await client.give(never())
 
@@ -44,7 +64,7 @@ def test_a_client_that_takes_nothing_counts_as_gone() -> None:
 
 def test_waiting_for_the_next_piece_is_no_fault_of_the_client() -> None:
     async def run() -> str:
-        async with UntilGone(never, soon=Soon(after_s=0.01), patience_s=0.02) as client:
+        async with UntilGone({}, never, patience_s=0.02) as client:
             await client.give(at_once())
             await asyncio.sleep(0.2)
             await client.give(at_once())

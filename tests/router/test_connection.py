@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from penstock.router.asgi import ON_GONE
 from penstock.router.connection import MAX_HEAD_BYTES
 from penstock.router.server import Sidecar
 
@@ -324,3 +325,33 @@ def test_a_request_that_we_do_not_read_yet_is_not_slow(impatient: None) -> None:
         read_until(connection, b"POST / a\r\n0\r\n\r\n")
         connection.sendall(b"c")
         assert b"POST / bc" in read_until(connection, b"POST / bc\r\n0\r\n\r\n")
+
+
+class LeftApp(App):
+    """Notes of which of its requests the client left before the reply."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left: list[str] = []
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            scope["extensions"][ON_GONE](lambda: self.left.append(scope["path"]))
+            if scope["path"] == "/answered":
+                scope["extensions"][ON_GONE](None)
+        await super().__call__(scope, receive, send)
+
+
+def test_the_application_is_called_when_a_client_leaves_and_not_when_it_is_answered() -> None:
+    app = LeftApp()
+    with connected(app) as connection:
+        connection.sendall(b"GET /answered HTTP/1.1\r\nhost: a\r\n\r\n")
+        read_until(connection, b"0\r\n\r\n")
+        connection.sendall(b"POST /left HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\na")
+        while len(app.events) < 2:
+            time.sleep(0.01)
+        connection.close()
+        end = time.monotonic() + PATIENCE_S
+        while not app.left and time.monotonic() < end:
+            time.sleep(0.01)
+    assert app.left == ["/left"]
