@@ -56,7 +56,6 @@ class Pool:
         self.askable = self._forecast.askable  # the others
         self.untrained = self._forecast.untrained  # those of these that the artefact does not know
         self.escalation = self._forecast.escalation()
-        self._if_workable = self.escalation.if_workable()
         self.named = {name: Policy(name=name, allow=(name,), max_calls=1) for name in self.backends}  # just that one
         self._by_name: Mapping[str | None, ByName] = {name: ByName(spec) for name, spec in self.specs.items()}
 
@@ -123,12 +122,13 @@ class Pool:
         floor = self._floors.of_query(query)
         if floor is not None:
             policy = policy.above(floor.tier, rule=floor.rule)
-        is_workable = self._if_workable is not self.escalation and right_answer(query.text) is not None
-        escalation = self._if_workable if is_workable else self.escalation
+        escalation = self.escalation
         if estimates is None and (named := self._by_name.get(policy.names_backend)):
             # Roughly, where nothing hangs on it but a guess of the cost.
             n_tokens = self._forecast.count_tokens(query.text, roughly=not named.has_window)
             estimates, escalation = named.estimate(n_tokens), named.escalation
+        elif escalation.power_workable is not None and right_answer(query.text) is not None:
+            escalation = escalation.if_workable()
         return decide(
             query,
             estimates or self.estimate_query(query, robust=policy.robust),

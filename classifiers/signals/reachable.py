@@ -13,7 +13,7 @@ from ..workable.wording import in_digits
 
 _MAX_CHARACTERS = 600  # of a question; what is longer has too many numbers for this to tell anything
 _MOST_NUMBERS = 7
-_MOST_VALUES = 1000
+_MOST_VALUES = 200  # to go on from; a number more makes some five times as many, of which hardly one tells anything
 _MEANT = {"half": 2.0, "twice": 2.0, "double": 2.0, "doubled": 2.0, "triple": 3.0, "tripled": 3.0}
 _MEANT |= {"third": 3.0, "quarter": 4.0, "dozen": 12.0}
 _NUMBER = re.compile(rf"(?<![\w.])\d+(?:,\d{{3}})*(?:\.\d+)?(?!\w)|\b(?:{'|'.join(_MEANT)})\b")
@@ -33,39 +33,42 @@ class ReachableSignal:
         """Returns the numbers in the order of `names`; NaN where the question has no two numbers, or too many, or the
         answer none.
         """
-        values = _values_of(query.text)
-        answer = final_answer(completion) if values is not None else None
-        if values is None or answer is None or answer.kind != "number":
+        values, n_numbers = _values_of(query.text)
+        answer = final_answer(completion) if values else None
+        if answer is None or answer.kind != "number":
             return (math.nan,) * len(self.names)
         n_used = values.get(_rounded(abs(float(answer.value))))
-        return float(n_used is not None), math.nan if n_used is None else n_used, math.log(len(values))
+        return float(n_used is not None), math.nan if n_used is None else n_used / n_numbers, math.log(len(values))
 
 
 @lru_cache(maxsize=16)  # every answer to a question asks
-def _values_of(question: str) -> Mapping[float, float] | None:
-    """Returns the numbers that come out, and the greatest share of the question's numbers that each may take."""
+def _values_of(question: str) -> tuple[Mapping[float, int], int]:
+    """Returns the numbers that come out, with how many of the question's numbers each takes at most, and how many these
+    are; none where there are too few or too many.
+    """
     if len(question) > _MAX_CHARACTERS:
-        return None
+        return {}, 0
     found = _NUMBER.findall(in_digits(question.lower()))
     if not 2 <= len(found) <= _MOST_NUMBERS:
-        return None
+        return {}, 0
     numbers = [_MEANT[one] if one in _MEANT else float(one.replace(",", "")) for one in found]
     before: dict[float, int] = {}  # what comes out of the numbers up to the last but one, and of how many at most
     values: dict[float, int] = {}  # up to the last one
     for place, number in enumerate(numbers):
+        if len(values) > _MOST_VALUES:
+            return {}, 0
         grown = dict(values)
         _join(grown, values, number, 1)
         if place:
             _join(grown, before, numbers[place - 1] * number, 2)  # 4 boxes of 6
         before, values = values, grown
-        if len(values) > _MOST_VALUES:
-            return None
-    return {value: n_used / len(numbers) for value, n_used in values.items()}
+    return values, len(numbers)
 
 
 def _join(grown: dict[float, int], values: Mapping[float, int], number: float, n_more: int) -> None:
     """Puts in a number, and what each of the values and it come to."""
-    grown[number] = max(grown.get(number, 0), n_more)
+    known = grown.get
+    grown[number] = max(known(number, 0), n_more)
     for value, n_used in values.items():
         n_all = n_used + n_more
         made = [value + number, abs(value - number), value * number]
@@ -74,7 +77,7 @@ def _join(grown: dict[float, int], values: Mapping[float, int], number: float, n
         if value:
             made.append(_rounded(number / value))
         for each in made:
-            if grown.get(each, 0) < n_all:
+            if known(each, 0) < n_all:
                 grown[each] = n_all
 
 
