@@ -135,10 +135,10 @@ def fit_confidence(
     phrasing = None
     learned = fit_phrasing(phrases, labels, backend_of, folds) if has_more and len(phrases) else None
     if learned is not None:
-        scored = [np.column_stack([values, scores]) for scores in learned.scores]
+        told = learned.scores
         widened = np.column_stack([values, learned.out_of_fold])
         its_scales = _scales(widened)
-        its_logits = judged(lambda place: _assemble(scored[place], estimates, *its_scales))
+        its_logits = judged(lambda place: _assemble(np.column_stack([values, told[place]]), estimates, *its_scales))
         if paired_gap((sigmoid(logits) - labels) ** 2, (sigmoid(its_logits) - labels) ** 2) > 1:
             phrasing, logits, scales = learned.phrasing, its_logits, its_scales
             features = _assemble(widened, estimates, *scales)

@@ -15,6 +15,7 @@ import numpy as np
 from ..backends import Completion, Query
 from .features import Features
 from .ridge import FloatArray, term_ridge_path
+from .sample import sample
 from .signals.numbers import kept_numbers
 from .sparse import CsrMatrix, Float32Array, IntArray
 from .terms import KeyArray, TermVocabulary, term_keys
@@ -24,6 +25,7 @@ _MAX_QUESTION = 20_000
 _WORD = re.compile(r"\d+(?:,\d+)*(?:\.\d+)?|[^\W\d_]+|[^\w\s]")
 _PENALTY = 3.0  # rows have unit length; anything from 1 to 6 tells the same
 _MIN_FOLDS = 3
+_MOST_ANSWERS = 20_000  # that are learned from; more would take long and tell the same
 _MIN_ANSWERS = 8  # that have a term; rarer ones tell nothing more, and are many
 
 
@@ -87,7 +89,7 @@ def phrase_words(question: str, said: str) -> list[str]:
     known = dict.fromkeys(map(abs, kept_numbers(question[:_MAX_QUESTION])), "#asked")
     words = _WORD.findall(said.lower())
     for place, word in enumerate(words):
-        if "0" <= word[0] <= "9":
+        if "0" <= word < ":":  # it begins with a digit
             number = float(word.replace(",", ""))
             source = known.get(number)
             if source is None:
@@ -108,11 +110,13 @@ def fit_phrasing(
     n_folds = len(present)
     if n_folds < _MIN_FOLDS:
         return None
-    vocabulary = TermVocabulary.learn(answers, min_queries=_MIN_ANSWERS)
+    read = sample(len(answers), _MOST_ANSWERS)
+    vocabulary = TermVocabulary.learn([answers[row] for row in read], min_queries=_MIN_ANSWERS)
     terms = vocabulary.matrix(answers)
     n_backends = int(backend_of.max()) + 1
 
-    def fit(rows: IntArray) -> tuple[Float32Array, float]:
+    def fit(left_out: Sequence[int]) -> tuple[Float32Array, float]:
+        rows = read[~np.isin(fold_of[read], left_out)]
         counts = np.bincount(backend_of[rows], minlength=n_backends)
         means = np.bincount(backend_of[rows], weights=labels[rows], minlength=n_backends) / np.maximum(counts, 1)
         excess = (labels[rows] - means[backend_of[rows]])[:, None]
@@ -121,11 +125,11 @@ def fit_phrasing(
 
     scores = np.empty((n_folds, len(labels)))
     for left_out in [*combinations(range(n_folds), 1), *combinations(range(n_folds), 2)]:
-        weights, intercept = fit(np.flatnonzero(~np.isin(fold_of, left_out)))
+        weights, intercept = fit(left_out)
         for fold, other in {(left_out[0], left_out[-1]), (left_out[-1], left_out[0])}:
             rows = np.flatnonzero(fold_of == other)
             scores[fold, rows] = terms.take(rows).dot(weights)[:, 0] + intercept
-    weights, intercept = fit(np.arange(len(labels)))
+    weights, intercept = fit(())
     phrasing = Phrasing(keys=vocabulary.keys, idf=vocabulary.idf, weights=weights[:, 0].copy(), intercept=intercept)
     return FittedPhrasing(phrasing=phrasing, scores=scores, out_of_fold=scores[fold_of, np.arange(len(labels))])
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..classifiers import fit_confidence, read_signals
 from ..classifiers.early import CHECKPOINTS, EarlyConfidence, beginning
+from ..classifiers.sample import sample
 from ..classifiers.signals import EARLY
 from .dataset import Dataset
 from .evaluation import FloatArray, IntArray
@@ -17,7 +18,7 @@ RELEASE_RISK = 0.05  # share of the held answers that are passed on and would ha
 GIVE_UP_RISK = 0.01  # share of the held answers that are broken off and would have been right
 _ALPHA = 0.05  # chance that the queries learned from mislead about either
 _MIN_BEGINNINGS = 100  # of one length
-_MOST_CALLS = 3000  # that beginnings are read of, evenly spread
+_MOST_CALLS = 3000  # that beginnings are read of
 _NEEDED = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98)
 _LADDER = np.arange(6.0, -6.0, -0.1)  # log-odds of the thresholds to test, from high to low
 
@@ -34,7 +35,7 @@ def fit_early(
     of releasing for every confidence that may be needed, at a share of the chance each.
     """
     cells = np.argwhere(np.isfinite(confidences))
-    cells = cells[:: max(1, -(-len(cells) // _MOST_CALLS))]
+    cells = cells[sample(len(cells), _MOST_CALLS)]
     answers = [dataset.completion(row, column) for row, column in cells.tolist()]
     n_signs = np.array([len(answer.text) if answer else 0 for answer in answers])
     rows, columns = cells[:, 0], cells[:, 1]

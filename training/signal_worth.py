@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..classifiers import ConfidenceModel, fit_confidence, signal_names
+from ..classifiers.sample import sample
 from ..classifiers.terms import KeyArray
 from .evaluation import FloatArray, IntArray, SignalWorth
 from .probability_metrics import auroc
@@ -29,9 +30,9 @@ def signal_worth(
     Arguments as of `fit_confidence`. Signals that see the same stand in for each other, so that all may be worth little
     each and much together. The phrasing of answers, where it pays, is added to all others.
     """
-    step = max(-(-len(labels) // _MAX_CALLS), 1)
-    values, estimates, labels = values[::step], estimates[::step], labels[::step]
-    backend_of, folds = backend_of[::step], folds[::step]
+    rows = sample(len(labels), _MAX_CALLS)
+    values, estimates, labels = values[rows], estimates[rows], labels[rows]
+    backend_of, folds = backend_of[rows], folds[rows]
     is_right = (labels >= 0.5).astype(np.float64)
     if np.ptp(is_right) == 0:
         return ()
@@ -57,7 +58,7 @@ def signal_worth(
         if share > 0:
             _, without = fit(np.where(is_own, np.nan, values))
             found.append(SignalWorth(name=name, share=share, auroc=with_all, auroc_without=without))
-    model, with_phrasing = fit(values, phrases[::step])
+    model, with_phrasing = fit(values, [phrases[row] for row in rows] if phrases else ())
     if model.phrasing is not None:
         found.append(SignalWorth(name="phrasing", share=1.0, auroc=with_phrasing, auroc_without=with_all))
     return tuple(found)
