@@ -17,7 +17,7 @@ from .frame import FrameReader, common_words, load_frame_reader
 from .meaning import InWords, read_words
 from .sparse import CsrMatrix, Float32Array, IntArray
 from .surface import SURFACE_NAMES, SURFACE_SCALE, SurfaceReader, load_reader, standardize
-from .terms import KeyArray, TermVocabulary, term_keys
+from .terms import KeyArray, TermVocabulary, query_keys
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,7 +203,7 @@ class Featurizer:
         return tokenized, embedding, surface
 
     def _keys(self, tokens: IntArray) -> KeyArray:
-        return np.concatenate([term_keys(tokens), self._frame.keys(tokens, self.common_words_)])
+        return query_keys(tokens, *self._frame.read(tokens, self.common_words_))
 
     def _standardize(self, surface: Float32Array) -> Float32Array:
         return standardize(surface, self.surface_mean_, self.surface_scale_)

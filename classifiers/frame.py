@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from .encoders.static import load_static
 from .sparse import IntArray
-from .terms import KeyArray, frame_keys
+from .terms import KeyArray
 
 _COMMON_SHARE = 0.1  # of the queries that have a word, from which on it is no name
 # What stands in a frame for a number is how many digits it has, for a name that is not asked about _NAME, and for the
@@ -47,34 +47,34 @@ class FrameReader:
         """Returns a key for each word of a query, (n_words,)."""
         return self._words(tokens, self._starts(tokens)) if len(tokens) else np.empty(0, dtype=np.uint64)
 
-    def keys(self, tokens: IntArray, common: KeyArray) -> KeyArray:
-        """Returns a key for every term of a query's frame, see `frame_keys`.
+    def read(self, tokens: IntArray, common: KeyArray) -> tuple[KeyArray, IntArray]:
+        """Returns the frame of a query, a number a word, and where each of its sentences begins; see `query_keys`.
 
         `common` are the keys, ascending, of words that are no names.
         """
         if not len(tokens):
-            return np.empty(0, dtype=np.uint64)
+            return np.empty(0, dtype=np.uint64), np.empty(0, dtype=np.int64)
         starts = self._starts(tokens)
         words = self._words(tokens, starts)
         kinds = self._kind.take(tokens.take(starts))
-        is_name = kinds == _LETTERS
+        names = (kinds == _LETTERS).nonzero()[0]
+        known = words.take(names)
         if len(common):
-            is_name &= common.take(common[:-1].searchsorted(words)) != words
-        begins = kinds >= _STOP  # each word that ends a sentence; and then those behind them
-        begins[1:] = begins[:-1]
-        begins[0] = True
-        sentences, names, numbers = begins.nonzero()[0], is_name.nonzero()[0], (kinds == _DIGITS).nonzero()[0]
+            is_name = common.take(common[:-1].searchsorted(known)) != known
+            names, known = names[is_name], known[is_name]
 
+        signs = kinds.tobytes()
         frame = words.copy()
         if len(names):
-            known = words.take(names).tolist()
-            begin, end = _question(kinds, sentences)
-            low, high = names.searchsorted(begin), names.searchsorted(end)
-            places = {word: place for place, word in enumerate(dict.fromkeys(known[low:high]), start=_ASKED)}
-            frame[names] = [places.get(word, _NAME) for word in known]
-        if len(numbers):
+            begin, end = _question(signs)
+            low, high = names.searchsorted((begin, end)).tolist()
+            asked = known[low:high].tolist()
+            places = {word: place for place, word in enumerate(dict.fromkeys(asked), start=_ASKED)}
+            frame[names] = [places.get(word, _NAME) for word in known.tolist()] if places else _NAME
+        if _DIGITS in signs:
+            numbers = (kinds == _DIGITS).nonzero()[0]
             frame[numbers] = np.add.reduceat(self._n_digits.take(tokens), starts).take(numbers)
-        return frame_keys(frame, sentences)
+        return frame, _sentences(signs)
 
     def _starts(self, tokens: IntArray) -> IntArray:
         is_start = self._is_start.take(tokens)
@@ -82,7 +82,8 @@ class FrameReader:
         return is_start.nonzero()[0]
 
     def _words(self, tokens: IntArray, starts: IntArray) -> KeyArray:
-        words: KeyArray = np.add.reduceat(self._hashed.take(tokens), starts)
+        pieces = self._hashed.take(tokens)
+        words: KeyArray = pieces if len(starts) == len(tokens) else np.add.reduceat(pieces, starts)
         return words
 
 
@@ -94,12 +95,18 @@ def _kind_of(signs: str) -> int:
     return _DIGITS if signs.isdecimal() else _LETTERS if signs.isalpha() else _OTHER
 
 
-def _question(kinds: NDArray[np.uint8], sentences: IntArray) -> tuple[int, int]:
+def _sentences(signs: bytes) -> IntArray:
+    """Returns where each sentence begins; `signs` are the kinds of all words, a byte a word."""
+    ends = [place for place, sign in enumerate(signs[:-1], start=1) if sign >= _STOP]
+    return np.array([0, *ends])
+
+
+def _question(signs: bytes) -> tuple[int, int]:
     """Returns where the last question begins and ends; (0, 0) where nothing is asked."""
-    marks = (kinds == _QUESTION).nonzero()[0]
-    if not len(marks):
+    end = signs.rfind(_QUESTION)
+    if end < 0:
         return 0, 0
-    return sentences[sentences.searchsorted(marks[-1], side="right") - 1], marks[-1]
+    return max(signs.rfind(_STOP, 0, end), signs.rfind(_QUESTION, 0, end)) + 1, end
 
 
 def common_words(queries: Sequence[KeyArray]) -> KeyArray:

@@ -39,6 +39,7 @@ _BASE = 0xE7037ED1A0B428DB
 _POWERS, _INVERSES = (
     np.cumprod(np.full(2 * MAX_CHARACTERS, base, dtype=np.uint64)) for base in (_BASE, pow(_BASE, -1, 2**64))
 )
+_DAMPED = 1 + np.log(np.maximum(np.arange(2 * MAX_CHARACTERS), 1))  # by how often a term occurs
 _PLACES = (np.arange(2 * _N_PLACES, dtype=np.uint64) + _ONE) * _SIZE
 
 
@@ -51,31 +52,56 @@ def term_keys(tokens: IntArray) -> KeyArray:
     n = len(tokens)
     if n == 0:
         return np.zeros(1, dtype=np.uint64)
-    ends = min(n, _N_PLACES)
-    keys, n_grams = _grams(tokens.view(np.uint64), 2 * ends + 1)
-    words, places = keys[:n], keys[n_grams:-1]
-    np.add(words[:ends], _PLACES[:ends], out=places[:ends])
-    np.add(words[n - ends :], _PLACES[_N_PLACES : _N_PLACES + ends], out=places[ends:])
-    places *= _PLACE
-    keys[-1] = (int(2 * math.log2(n)) + 1) * int(_SIZE) & _UINT64
+    keys, n_grams = _grams(tokens.view(np.uint64), _n_ends(n))
+    _put_ends(keys[:n], keys[n_grams:])
     keys ^= keys >> _SHIFT
     keys &= _OF_WORDS
     return keys
 
 
-def frame_keys(frame: KeyArray, sentences: IntArray) -> KeyArray:
-    """Returns a key for every term of a query's frame, a number a word: words, pairs, triples, and whole sentences.
+def query_keys(tokens: IntArray, frame: KeyArray, sentences: IntArray) -> KeyArray:
+    """Returns `term_keys` and a key for every term of the query's frame, a number a word.
 
-    `sentences` tells where each begins, the first at 0.
+    Terms of a frame are words, pairs, triples, and whole sentences; `sentences` tells where each begins, the first at
+    0. All are worked out in one go, as if the frame followed the tokens.
     """
-    n = len(frame)
-    keys, n_grams = _grams(frame, len(sentences))
+    n, n_framed, n_sentences = len(tokens), len(frame), len(sentences)
+    if n == 0:
+        return np.zeros(1, dtype=np.uint64)
+    both = n + n_framed
+    keys, n_grams = _grams(np.concatenate([tokens.view(np.uint64), frame]), n_sentences + _n_ends(n))
+    words, framed, whole = keys[:n], keys[n:both], keys[n_grams : n_grams + n_sentences]
     # A polynomial over the places in the query, brought to those in the sentence by dividing, modulo 2 ** 64.
-    np.add.reduceat(keys[:n] * _POWERS[:n], sentences, out=keys[n_grams:])
-    keys[n_grams:] *= _INVERSES.take(sentences)
+    np.add.reduceat(framed * _POWERS[:n_framed], sentences, out=whole)
+    whole *= _INVERSES.take(sentences)
+    _put_ends(words, keys[n_grams + n_sentences :])
     keys ^= keys >> _SHIFT
-    keys |= _OF_FRAME
-    return keys
+    keys &= _OF_WORDS
+    pairs, triples = both, 2 * both - 1  # where they begin
+    for part in (framed, keys[pairs + n : triples], keys[min(triples + n, n_grams) : n_grams + n_sentences]):
+        part |= _OF_FRAME
+    # What begins with a token and ends in the frame is no term; the last keys take their places.
+    left = len(keys) - 1
+    keys[pairs + n - 1] = keys[left]
+    for begin in range(max(n - 2, 0), n if n_framed > 1 else n - 1):
+        left -= 1
+        keys[triples + begin] = keys[left]
+    return keys[:left]
+
+
+def _n_ends(n: int) -> int:
+    """Returns how many keys `_put_ends` puts."""
+    return 2 * min(n, _N_PLACES) + 1
+
+
+def _put_ends(words: KeyArray, keys: KeyArray) -> None:
+    """Puts the keys of the first and the last words with their places, and of the size of the query."""
+    n = len(words)
+    ends, places = min(n, _N_PLACES), keys[:-1]
+    np.add(words[:ends], _PLACES[:ends], out=places[:ends])
+    np.add(words[n - ends :], _PLACES[_N_PLACES : _N_PLACES + ends], out=places[ends:])
+    places *= _PLACE
+    keys[-1] = (int(2 * math.log2(n)) + 1) * int(_SIZE) & _UINT64
 
 
 def _grams(numbers: KeyArray, n_more: int) -> tuple[KeyArray, int]:
@@ -139,7 +165,7 @@ class TermVocabulary:
             bounds = np.concatenate([_BEFORE, ends, [len(columns) - 1]])
             counts = bounds[1:] - bounds[:-1]
             columns = columns.take(bounds[1:])
-            weights = ((1 + np.log(counts)) * self.idf.take(columns)).astype(np.float32)
+            weights = (_DAMPED.take(counts) * self.idf.take(columns)).astype(np.float32)
         else:
             weights = self.idf.take(columns)
         n_words = int(columns.searchsorted(self.n_words))

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from penstock.classifiers.encoders.static import load_static
 from penstock.classifiers.frame import common_words, load_frame_reader
 from penstock.classifiers.sparse import IntArray
+from penstock.classifiers.terms import query_keys, term_keys
 
 COMMON = "is parent ' s . ? who what how many of has and the"
 
@@ -21,7 +22,8 @@ def tokens_of(text: str) -> IntArray:
 def frame_of(text: str) -> list[int]:
     reader = load_frame_reader()
     known = np.unique(reader.words(tokens_of(COMMON)))
-    return reader.keys(tokens_of(text), known).tolist()
+    tokens = tokens_of(text)
+    return [key for key in query_keys(tokens, *reader.read(tokens, known)).tolist() if key >> 63]
 
 
 @pytest.mark.parametrize(
@@ -99,7 +101,17 @@ def test_any_tokens_have_a_frame(tokens: list[int]) -> None:
     reader = load_frame_reader()
     given_tokens = np.array(tokens, dtype=np.int64)
     words = reader.words(given_tokens)
-    keys = reader.keys(given_tokens, np.unique(words))
-    assert len(words) <= len(tokens)
-    assert keys.tolist() == reader.keys(given_tokens, np.unique(words)).tolist()
-    assert len(keys) >= len(words)
+    frame, sentences = reader.read(given_tokens, np.unique(words))
+    assert len(frame) == len(words) <= len(tokens)
+    assert set(sentences.tolist()) <= set(range(len(words)))
+
+
+@given(st.lists(st.integers(0, 30_521), min_size=1, max_size=12), st.lists(st.integers(1, 2**64 - 2), min_size=1))
+def test_the_terms_of_tokens_and_frame_are_those_of_each_alone(tokens: list[int], frame: list[int]) -> None:
+    given_tokens, given_frame = np.array(tokens, dtype=np.int64), np.array(frame, dtype=np.uint64)
+    begin = np.array([0])
+    keys = query_keys(given_tokens, given_frame, begin).tolist()
+    assert sorted(key for key in keys if not key >> 63) == sorted(term_keys(given_tokens).tolist())
+    framed = sorted(key for key in keys if key >> 63)
+    assert framed == sorted(key for key in query_keys(np.array([7]), given_frame, begin).tolist() if key >> 63)
+    assert len(framed) == 3 * len(frame) - 3 + 1 + (len(frame) == 1)
