@@ -93,12 +93,12 @@ class _Stage:
 
     outcomes: Outcomes
     sets: Sets
-    stop: FloatArray  # (n_sets, n_looks, n_partitions) P(the best answer is right, and this state)
+    stop: FloatArray  # (n_sets, n_looks * n_partitions) P(the best answer is right, and this state)
     chance: FloatArray  # of the same shape: P(this state)
 
     def one_less(self, value: FloatArray) -> FloatArray:
         """Returns the value summed over what one answer says, (n_sets * size, n_states of the smaller sets)."""
-        summed: FloatArray = value.reshape(len(value), -1).dot(self.outcomes.shrink)
+        summed: FloatArray = value.dot(self.outcomes.shrink)
         return summed.reshape(len(value) * self.outcomes.size, -1)
 
     def ask(self, after: FloatArray, stakes: _Stakes) -> FloatArray:
@@ -106,13 +106,12 @@ class _Stage:
 
         `after` is what `one_less` of the larger sets gave.
         """
-        flat = self.chance.reshape(len(self.chance), 1, -1)
         values = after.take(self.sets.grown, axis=0)
-        values -= stakes.charge.take(self.sets.others)[..., None] * flat
+        values -= stakes.charge.take(self.sets.others)[..., None] * self.chance[:, None]
         if stakes.budget_usd < np.inf:
             spent = stakes.cost_usd[self.sets.members].sum(axis=1)[:, None] + stakes.cost_usd[self.sets.others]
             values[spent > stakes.budget_usd] = -np.inf
-        best: FloatArray = np.maximum.reduce(values, axis=1).reshape(self.chance.shape)
+        best: FloatArray = np.maximum.reduce(values, axis=1)
         return best
 
 
@@ -181,7 +180,8 @@ def _stage(
     of_states = seen @ joint.swapaxes(0, 1)  # (n_sets, n_looks, n_claims + n_partitions)
     claims, chance = of_states[..., : outcomes.n_claims], of_states[..., outcomes.n_claims :]
     stop = np.maximum.reduceat(claims, outcomes.first_claim, axis=-1)
-    return _Stage(outcomes=outcomes, sets=sets, stop=stop, chance=chance)
+    n_sets = len(stop)
+    return _Stage(outcomes=outcomes, sets=sets, stop=stop.reshape(n_sets, -1), chance=chance.reshape(n_sets, -1))
 
 
 @lru_cache(maxsize=256)
