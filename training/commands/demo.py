@@ -38,7 +38,7 @@ version: 1
 artefact: artefact
 default_policy: auto
 policies:
-  auto:   {{objective: near_best, margin: 0.005}}
+  auto:   {{objective: near_best, margin: 0.0025}}
   frugal: {{objective: cheapest_above, quality: 0.8}}
   best:   {{objective: utility, lam: 0}}
 backends:
