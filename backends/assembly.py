@@ -10,7 +10,7 @@ import orjson
 
 from .logprobs import TokenLogprob, align, alternatives_of
 from .thinking import ThinkSplitter
-from .types import Chunk, Completion, Query, Usage
+from .types import Chunk, Completion, Query, Usage, make_chunk, make_completion
 from .usage import estimated_usage
 
 
@@ -75,7 +75,7 @@ class Assembly:
         tokens = align(self._logprobs, text) if self._logprobs else None
         entropies, margins = alternatives_of(tokens or ()) or (None, None)
         reason = "content_filter" if self.is_refusal else self.finish_reason or "stop"
-        completion = Completion(
+        completion = make_completion(
             text=text,
             reasoning="".join(self._reasoning),
             tool_calls=calls,
@@ -100,11 +100,11 @@ class Assembly:
         if reasoning:
             self._reasoning.append(reasoning)
         if not self._fresh:
-            return Chunk(text=text, reasoning=reasoning, tool_calls=tool_calls)
+            return make_chunk(text=text, reasoning=reasoning, tool_calls=tool_calls)
         # As in the completion, those of the reasoning are not told.
         tokens, self._fresh = [] if reasoning else self._fresh, []
         entropies, margins = alternatives_of(tokens) or ((), ())
-        return Chunk(
+        return make_chunk(
             text=text,
             reasoning=reasoning,
             tool_calls=tool_calls,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import MISSING, Field, fields
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 _Kind = TypeVar("_Kind")
+_Fields = ParamSpec("_Fields")
 
 
 def quick(kind: type[_Kind]) -> type[_Kind]:
@@ -24,28 +25,47 @@ def quick(kind: type[_Kind]) -> type[_Kind]:
     >>> Point(x=1)
     Point(x=1, y=0)
     """
-    twin = type(kind.__name__, (), {"__slots__": kind.__slots__})  # type: ignore[attr-defined]  # a dataclass of slots
+    made = _written(kind, "__init__", takes="self, ", begins="become(self, Twin)", ends="")
+    made.__annotations__ = vars(kind)["__init__"].__annotations__
+    type.__setattr__(kind, "__init__", made)
+    return kind
+
+
+def maker(kind: Callable[_Fields, _Kind]) -> Callable[_Fields, _Kind]:
+    """Returns a function that makes what calling a `quick` class does, in a third of the time.
+
+    Python hands keywords to a class in a dictionary, and to a function as they are. For what every request makes.
+
+    >>> from penstock.backends import Usage
+    >>> maker(Usage)(input_tokens=3) == Usage(input_tokens=3)
+    True
+    """
+    name = f"make_{kind.__name__}"
+    made: Callable[_Fields, _Kind] = _written(kind, name, takes="", begins="self = Twin()", ends="return self")
+    return made
+
+
+def _written(kind: Any, name: str, *, takes: str, begins: str, ends: str) -> Any:
+    """Returns a function that takes the fields of a dataclass and fills a twin of it with them."""
     known: dict[str, Any] = {
         "become": object.__dict__["__class__"].__set__,
-        "Twin": twin,
+        "Twin": type(kind.__name__, (), {"__slots__": kind.__slots__}),
         "Kind": kind,
         "left": MISSING,
     }
-    parameters, lines = [], ["become(self, Twin)"]
-    for field in fields(kind):  # type: ignore[arg-type]  # likewise
+    parameters, lines = [], [begins]
+    for field in fields(kind):
         if field.init:
             parameters.append(_parameter(field, known))
             lines.append(f"self.{field.name} = {_value(field, known)}")
     lines.append("self.__class__ = Kind")
     if hasattr(kind, "__post_init__"):
         lines.append("self.__post_init__()")
-    body = "\n    ".join(lines)
-    exec(f"def __init__(self, *, {', '.join(parameters)}):\n    {body}", known)  # as `dataclass` does
-    made: Callable[..., None] = known["__init__"]
-    made.__qualname__ = f"{kind.__qualname__}.__init__"
-    made.__annotations__ = vars(kind)["__init__"].__annotations__
-    type.__setattr__(kind, "__init__", made)
-    return kind
+    body = "\n    ".join([*lines, ends])
+    exec(f"def {name}({takes}*, {', '.join(parameters)}):\n    {body}", known)  # as `dataclass` does
+    made = known[name]
+    made.__qualname__ = f"{kind.__qualname__}.{name}"
+    return made
 
 
 def _parameter(field: Field[Any], known: dict[str, Any]) -> str:

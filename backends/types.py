@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 from .errors import InvalidRequest
-from .quick import quick
+from .quick import maker, quick
 from .spec import BackendSpec
 from .sse import Event
 
@@ -23,6 +23,9 @@ class Original:
     body: Mapping[str, Any]  # without `model`, `stream` and what is for Penstock
     headers: Mapping[str, str] = field(default_factory=dict)  # names in lower case
     unsayable: tuple[str, ...] = ()  # what no other format can say, such as `tools[0]: type 'bash_20250124'`
+
+
+make_original = maker(Original)
 
 
 @quick
@@ -60,7 +63,7 @@ class Query:
         >>> Query.from_text("2 + 2?").text
         '2 + 2?'
         """
-        return cls(messages=({"role": "user", "content": text},), id=id)
+        return make_query(messages=({"role": "user", "content": text},), id=id)
 
     @classmethod
     def from_messages(
@@ -92,7 +95,7 @@ class Query:
             for place, part in enumerate(content):
                 if not isinstance(part, str | Mapping):
                     raise InvalidRequest(f"messages[{position}].content[{place}]: expected text or an object")
-        return cls(messages=tuple(messages), params=dict(params or {}), id=id, original=original)
+        return make_query(messages=tuple(messages), params=dict(params or {}), id=id, original=original)
 
     def is_foreign(self, place: int, mind: str) -> bool:
         """Returns whether the assistant's message of this number is known to be of another mind."""
@@ -101,6 +104,9 @@ class Query:
     def original_in(self, format: str) -> Original | None:
         """Returns the request in the words it came in, where these are of a format; else None."""
         return self.original if self.original is not None and self.original.format == format else None
+
+
+make_query = maker(Query)
 
 
 def text_of(message: Message) -> str:
@@ -132,6 +138,9 @@ class Usage:
     is_estimated: bool = False  # the provider did not say; counted from the text
 
 
+make_usage = maker(Usage)
+
+
 @quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completion:
@@ -154,6 +163,9 @@ class Completion:
     body: Mapping[str, Any] | None = None  # the whole reply in the provider's words, where the query's are its format
 
 
+make_completion = maker(Completion)
+
+
 @quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chunk:
@@ -167,6 +179,9 @@ class Chunk:
     entropies: tuple[float, ...] = ()  # of the same tokens, where known; likewise the next
     margins: tuple[float, ...] = ()
     completion: Completion | None = None
+
+
+make_chunk = maker(Chunk)
 
 
 @runtime_checkable

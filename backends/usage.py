@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .types import Completion, Query, Usage
+from .types import Completion, Query, Usage, make_usage
 
 BYTES_PER_TOKEN = 4  # of UTF-8 text; about right for English, and for Chinese within a third
 _NONSENSE = 1e12  # tokens
@@ -28,7 +28,7 @@ def estimated_usage(query: Query, completion: Completion) -> Usage:
         str(call.get("function", {}).get("name", "")) + str(call.get("function", {}).get("arguments", ""))
         for call in completion.tool_calls
     )
-    return Usage(
+    return make_usage(
         input_tokens=estimated_tokens(query.text) + TOKENS_PER_MESSAGE * len(query.messages),
         output_tokens=estimated_tokens(completion.text) + estimated_tokens(calls) + reasoning_tokens,
         reasoning_tokens=reasoning_tokens,
@@ -63,7 +63,7 @@ def usage_of_openai(counts: Any) -> Usage | None:
     if uncounted > 0:
         output_tokens += uncounted
         reasoning_tokens = max(reasoning_tokens, uncounted)
-    return Usage(
+    return make_usage(
         input_tokens=input_tokens,
         cached_input_tokens=cached_tokens,
         cache_write_tokens=min(written_tokens, input_tokens - cached_tokens),
@@ -83,7 +83,7 @@ def usage_of_anthropic(counts: Mapping[str, Any]) -> Usage | None:
     if not input_tokens and not output_tokens:
         return None
     thinking = count_of(counts.get("output_tokens_details"), "thinking_tokens")
-    return Usage(
+    return make_usage(
         input_tokens=input_tokens,
         cached_input_tokens=read,
         cache_write_tokens=written,

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..backends.quick import quick
+from ..backends.quick import maker, quick
 
 if TYPE_CHECKING:
     from .ridge import FloatArray
@@ -48,3 +48,6 @@ class Estimates:
     def is_unfamiliar(self) -> bool:
         """Whether the query is so unlike the training queries that the estimates say little."""
         return self.familiarity < UNFAMILIAR
+
+
+make_estimates = maker(Estimates)

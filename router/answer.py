@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..backends import Completion
-from ..backends.quick import quick
+from ..backends.quick import maker, quick
 from ..backends.sse import Event
 from .cascade import Outcome, Step
 from .decision import Decision, rounded
@@ -89,6 +89,9 @@ class Answer:
             "latency_s": round(self.latency_s, 6),
             "steps": [_step_as_dict(step) for step in outcome.steps],
         }
+
+
+make_answer = maker(Answer)
 
 
 @quick

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..backends import BackendSpec
 from ..classifiers import Escalation, Estimates, PriorModel, no_escalation
+from ..classifiers.estimates import make_estimates
 
 BY_NAME = "asked for by name"  # the source of these estimates
 
@@ -33,7 +34,7 @@ class ByName:
 
     def estimate(self, input_tokens: int) -> Estimates:
         """Returns what is expected of a query of that length, by the backend's tier and price."""
-        return Estimates(
+        return make_estimates(
             backends=self._backends,
             quality=self._unknown,
             cost_usd=np.array((self._usd_per_token * input_tokens + self._usd_beside,)),

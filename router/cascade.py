@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..backends import BackendError, Completion, PenstockError
-from ..backends.quick import quick
+from ..backends.quick import maker, quick
 from ..classifiers.final_answer import FinalAnswer, final_answer
 from ..classifiers.meaning import UNLIKE_ALL, InWords
 from ..classifiers.verdict import read_verdict
 from .decision import Decision
 from .errors import AllBackendsFailed
 from .objectives import create_objective
-from .outlook import Outlook, Tried
+from .outlook import Outlook, Tried, make_tried
 from .policy import Policy
 from .readings import likeliest
 from .verdicts import is_shown_whole, with_verdict, worth_judging
@@ -76,8 +76,11 @@ class Call:
         place = self.outlook.names.index(self.backend)
         return (
             *_checked(self.tried, self.draft),
-            Tried(place=place, confidence=confidence, cost_usd=cost_usd, answer=answer),
+            make_tried(place=place, confidence=confidence, cost_usd=cost_usd, answer=answer),
         )
+
+
+make_call = maker(Call)
 
 
 @quick
@@ -130,6 +133,9 @@ class Step:
         return self.backend + ("?" if self.judged else "") + mark
 
 
+make_step = maker(Step)
+
+
 @quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
@@ -152,6 +158,9 @@ class Outcome:
     def path(self) -> str:
         """The backends asked, in order: `small>lrm@low`, with the marks of `Step.label`."""
         return ">".join([step.label for step in self.steps])
+
+
+make_outcome = maker(Outcome)
 
 
 def read_final_answer(_backend: str, completion: Completion) -> Said:
@@ -180,14 +189,14 @@ def cascade(decision: Decision, *, assess: Assess, charge: Charge, read: Read = 
         name = outlook.names[place]
         draft = _draft(outlook, tried, place, steps) if outlook.checks is not None else None
         draft_of = draft.backend if draft else None
-        reply = yield Call(backend=name, outlook=outlook, policy=policy, tried=tried, draft=draft)
+        reply = yield make_call(backend=name, outlook=outlook, policy=policy, tried=tried, draft=draft)
         if isinstance(reply, Stopped):
             if all(call.is_given_up for call in tried):
                 raise reply.error
             break
         if isinstance(reply, BackendError):
             steps.append(
-                Step(backend=name, completion=None, error=reply, confidence=0.0, cost_usd=0.0, draft_of=draft_of)
+                make_step(backend=name, completion=None, error=reply, confidence=0.0, cost_usd=0.0, draft_of=draft_of)
             )
             outlook, tried = _drop(outlook, tried, place)
             if not outlook.backends:
@@ -202,7 +211,7 @@ def cascade(decision: Decision, *, assess: Assess, charge: Charge, read: Read = 
                 confidence = assess(name, completion, draft.estimate if draft else None)
             cost = charge(name, completion)
             steps.append(
-                Step(
+                make_step(
                     backend=name,
                     completion=completion,
                     error=None,
@@ -213,11 +222,11 @@ def cascade(decision: Decision, *, assess: Assess, charge: Charge, read: Read = 
                 )
             )
             if outlook.max_calls <= 1 and not is_given_up:  # nothing else may become of it
-                return Outcome(steps=tuple(steps), chosen=len(steps) - 1)
+                return make_outcome(steps=tuple(steps), chosen=len(steps) - 1)
             answer = read(name, completion) if is_compared and not is_given_up else None
             tried = (
                 *(tried if is_given_up else _checked(tried, draft)),
-                Tried(place=place, confidence=confidence, cost_usd=cost, answer=answer, is_given_up=is_given_up),
+                make_tried(place=place, confidence=confidence, cost_usd=cost, answer=answer, is_given_up=is_given_up),
             )
             if isinstance(reply, Released):
                 return _outcome(outlook, steps, tried, chosen=len(tried) - 1)
@@ -245,12 +254,12 @@ def _last_resort(tried: tuple[Tried, ...]) -> tuple[int | None, tuple[Tried, ...
 def _outcome(outlook: Outlook, steps: list[Step], tried: tuple[Tried, ...], *, chosen: int | None = None) -> Outcome:
     """Returns the outcome, with the confidence in each answer that all answers together give."""
     if len(steps) == 1:
-        return Outcome(steps=tuple(steps), chosen=0)
+        return make_outcome(steps=tuple(steps), chosen=0)
     best, together = likeliest(outlook, tried)
     told = _numbers_of(steps)
     for number, confidence in zip(told, together, strict=True):
         steps[number] = replace(steps[number], confidence=confidence)
-    return Outcome(steps=tuple(steps), chosen=told[best if chosen is None else chosen])
+    return make_outcome(steps=tuple(steps), chosen=told[best if chosen is None else chosen])
 
 
 def _numbers_of(steps: list[Step]) -> list[int]:
@@ -281,14 +290,14 @@ def _judge(
     step = steps[_numbers_of(steps)[number]]
     if not is_shown_whole(step.completion):
         return outlook, tried
-    reply = yield Call(backend=judge.backend, outlook=outlook, policy=policy, tried=tried, judged=step)
+    reply = yield make_call(backend=judge.backend, outlook=outlook, policy=policy, tried=tried, judged=step)
     if isinstance(reply, Stopped):
         return replace(outlook, judge=None), tried
     completion = reply if isinstance(reply, Completion) else None
     verdict = read_verdict(completion) if completion is not None else None
     cost = charge(judge.backend, completion) if completion is not None else 0.0
     steps.append(
-        Step(
+        make_step(
             backend=judge.backend,
             completion=completion,
             error=reply if isinstance(reply, BackendError) else None,

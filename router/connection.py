@@ -1,7 +1,7 @@
 """One connection of a client: HTTP/1.1 straight on the transport, read by llhttp, one request after the other.
 
-uvicorn makes one for each (its option `http`). Its own protocol would do as well; a request here is about half the work
-of that one, and the head of a request is bounded.
+uvicorn makes one for each (its option `http`). Its own protocol would do as well; a request here is two thirds of the
+work of that one, and has to be there in time and within bounds.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from functools import cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from .asgi import ON_GONE, Event, Headers, Scope
+from .asgi import ON_GONE, Event, Scope
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -22,37 +22,21 @@ logger = logging.getLogger(__name__)
 class Cycle:
     """One request and its reply."""
 
-    __slots__ = (
-        "_connection",
-        "_gone",
-        "_has_told_end",
-        "_head",
-        "_is_chunked",
-        "_is_invited",
-        "_pieces",
-        "_scope",
-        "_size",
-        "_waiter",
-        "is_ended",
-        "is_kept",
-        "is_read",
-        "task",
-    )
     task: asyncio.Task[None]
+    is_read = False  # all of the request came
+    is_ended = False  # all of the reply was sent, or the client has gone
+    _size = 0  # of the pieces of the body
+    _has_told_end = False
+    _is_invited = False  # to send its body
+    _is_chunked = False
+    _gone: Callable[[], None] | None = None  # to be called where the client leaves before its reply was sent
+    _head: Event | None = None  # of the reply: it goes out with what comes first of the body, as ASGI asks
+    _waiter: asyncio.Future[None] | None = None
 
     def __init__(self, connection: Connection, scope: Scope, *, is_kept: bool) -> None:
         self._connection = connection
         self._scope = scope
         self._pieces: list[bytes] = []  # of the body, that came and were not received
-        self._size = 0  # of these
-        self._has_told_end = False
-        self._waiter: asyncio.Future[None] | None = None
-        self._gone: Callable[[], None] | None = None  # to be called where the client leaves before its reply was sent
-        self._head: Event | None = None  # of the reply: it goes out with what comes first of the body, as ASGI asks
-        self._is_chunked = False
-        self._is_invited = False  # to send its body
-        self.is_read = False  # all of the request came
-        self.is_ended = False  # all of it did, or the client has gone
         self.is_kept = is_kept  # whether the connection may be used again
 
     async def run(self) -> None:
@@ -154,21 +138,16 @@ class Cycle:
     def _encoded(self, head: Event) -> bytes:
         """Returns the head of the reply."""
         status: int = head["status"]
-        headers: Headers = (*self._connection.server.default_headers, *head["headers"])
-        lines = [status_line(status)]
-        is_sized = False
-        for name, value in headers:
-            lines.append(b"%b: %b\r\n" % (name, value))
-            if name == b"content-length":
-                is_sized = True
+        headers = [*self._connection.server.default_headers, *head["headers"]]
         if not self.is_kept:
-            lines.append(b"connection: close\r\n")
-        if not is_sized and self._scope["http_version"] != "1.0":  # which ends with the connection
+            headers.append((b"connection", b"close"))
+        if (
+            b"content-length" not in dict(headers) and self._scope["http_version"] != "1.0"
+        ):  # it ends with its connection
             self._is_chunked = True
-            lines.append(b"transfer-encoding: chunked\r\n")
-        lines.append(b"\r\n")
-        encoded = b"".join(lines)
-        if encoded.count(b"\r") + encoded.count(b"\n") > 2 * len(lines):
+            headers.append((b"transfer-encoding", b"chunked"))
+        encoded = b"%b%b\r\n\r\n" % (status_line(status), b"\r\n".join(map(b": ".join, headers)))
+        if encoded.count(b"\n") > len(headers) + 2:
             raise ValueError("a header holds a line break")
         return encoded
 

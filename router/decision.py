@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..backends import BackendSpec, Query
-from ..backends.quick import quick
+from ..backends.quick import maker, quick
 from .by_name import BY_NAME
 from .conversations import NO_PAST, Past, past_in_words, savings_usd, tier_drops, with_savings
 from .errors import NoFeasibleBackend
@@ -19,7 +19,7 @@ from .flips import Flip
 from .handover import CHECKS_ONLY, Drafts, checks_of, excluded_checkers
 from .objectives import create_objective
 from .objectives.utility import best_place
-from .outlook import FloatArray, Outlook, with_greatest
+from .outlook import FloatArray, Outlook, make_outlook, with_greatest
 from .policy import Policy
 from .verdicts import can_be_judged, judge_of
 
@@ -125,6 +125,9 @@ class Decision:
         }
 
 
+make_decision = maker(Decision)
+
+
 def decide(
     query: Query,
     estimates: Estimates,
@@ -175,7 +178,7 @@ def decide(
         place = best_place(outlook.quality if unsure == "safe" else -outlook.cost_usd, outlook)
     else:
         place = create_objective(policy.objective).start(outlook, policy)
-    return Decision(
+    return make_decision(
         policy=policy,
         backend=outlook.backends[place],
         outlook=outlook,
@@ -196,7 +199,7 @@ def outlook_of(estimates: Estimates, escalation: Escalation, policy: Policy, exc
             raise NoFeasibleBackend(excluded)
         names = tuple(names[place] for place in places)
         quality, cost, escalation = quality[places], cost[places], escalation.take(places)
-    return Outlook(
+    return make_outlook(
         backends=names,
         quality=quality,
         cost_usd=with_greatest(cost),

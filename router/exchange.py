@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ..backends import Usage
-from ..backends.quick import quick
+from ..backends.quick import maker, quick
 from .cascade import Step
 from .decision import Decision
 from .keys import Key
@@ -30,6 +30,9 @@ class MadeCall:
     cost_usd: float
     latency_s: float
     usage: Usage
+
+
+make_made_call = maker(MadeCall)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -95,7 +98,7 @@ _UNUSED = Usage()
 
 def _made(step: Step) -> MadeCall:
     completion, error = step.completion, step.error
-    return MadeCall(
+    return make_made_call(
         backend=step.backend,
         error=type(error).__name__ if error is not None else None,
         is_given_up=step.is_given_up,

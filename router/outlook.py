@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ..backends.quick import quick
+from ..backends.quick import maker, quick
 from ..classifiers.escalation import Escalation
 from ..classifiers.final_answer import FinalAnswer
 from ..classifiers.meaning import InWords
@@ -98,6 +98,9 @@ class Outlook:
         return self.backends + self.checks.backends if self.checks else self.backends
 
 
+make_outlook = maker(Outlook)
+
+
 def told_odds(chance: float, odds: float) -> float:
     """Returns a chance once its odds are multiplied by what was told."""
     return chance * odds / (1 - chance + chance * odds)
@@ -132,3 +135,6 @@ class Tried:
         if self.odds == 1.0:
             return self.confidence
         return told_odds(self.confidence, self.odds)
+
+
+make_tried = maker(Tried)

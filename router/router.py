@@ -29,7 +29,7 @@ from .policy import NO_WISHES, Policy, Wishes
 from .pool import Pool
 from .records import WINNERS, AnswerRef
 from .reloading import Reloaded, changes, reopen
-from .run import Run
+from .run import Run, make_run
 from .settings import Settings, open_pool
 from .sink import NullSink, TraceSink
 from .tally import Tally
@@ -332,7 +332,7 @@ class Router:
             query = replace(query, reasoning_budget=decision.policy.budget)
         if any(decision.past.authors):
             query = replace(query, minds=tuple(map(settings.mind_of, decision.past.authors)))
-        run = Run(
+        run = make_run(
             query=query,
             decision=decision,
             pool=settings.pool,

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ..backends import BackendError, Chunk, Completion, Query
-from ..backends.quick import quick
+from ..backends.quick import maker, quick
 from ..classifiers.verdict import verdict_query
 from .ahead import Ahead
-from .answer import Answer, AnswerChunk
+from .answer import Answer, AnswerChunk, make_answer
 from .caller import NEVER, Calls
 from .cascade import Call, Draft, Outcome, Released, Reply, Step, Stopped
 from .decision import Decision
@@ -239,7 +239,7 @@ class Run:
             outcome = replace(outcome, steps=(*outcome.steps, *lost))
         completion = outcome.step.completion
         assert completion is not None  # the cascade returns a step that answered
-        answer = Answer(
+        answer = make_answer(
             trace_id=self.query.id or uuid.uuid4().hex,
             decision=self.decision,
             outcome=outcome,
@@ -251,6 +251,9 @@ class Run:
         if self.shadow is not None:
             self.shadow.see_answer(self.query, answer)
         return answer
+
+
+make_run = maker(Run)
 
 
 def _passed_on(backend: str, chunk: Chunk) -> AnswerChunk:

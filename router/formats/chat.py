@@ -12,7 +12,7 @@ from ...backends.sse import Event
 from ..answer import Answer, AnswerChunk
 from ..http_error import HttpError
 from .events import COMMENT, encode_event
-from .format import Reading, Request
+from .format import Reading, Request, make_reading
 from .request import object_in
 from .schemas import ANYTHING, COUNT, FLAG, SHARE, TEXT, WARMTH, Schema, either, fields, listed, one_of
 
@@ -65,7 +65,7 @@ class ChatFormat:
         wants_usage(body)
         params = dict(body)
         messages = params.pop("messages", None)
-        return Reading(messages=() if messages is None else messages, params=params)
+        return make_reading(messages=() if messages is None else messages, params=params)
 
     def writer(self, request: Request, *, created: int) -> ChatWriter:
         """Returns what writes the reply to one request."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ...backends import Message, Query
-from ...backends.quick import quick
+from ...backends.quick import maker, quick
 from ..answer import Answer, AnswerChunk
 from ..http_error import HttpError
 from ..policy import Wishes
@@ -24,6 +24,9 @@ class Reading:
     unsayable: tuple[str, ...] = ()  # as in `Original`
 
 
+make_reading = maker(Reading)
+
+
 @quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
@@ -34,6 +37,9 @@ class Request:
     wishes: Wishes
     is_stream: bool
     asker: str = ""  # the key's id: who may not be mistaken for another
+
+
+make_request = maker(Request)
 
 
 class Writer(Protocol):

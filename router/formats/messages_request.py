@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from ...backends import InvalidRequest
-from .format import Reading
+from .format import Reading, make_reading
 from .request import list_in, object_in
 
 Part = dict[str, Any]
@@ -67,7 +67,7 @@ def read_messages(body: Mapping[str, Any]) -> Reading:
         params["user"] = user
     _put_tools(params, body, unsayable)
     _put_thinking_and_format(params, body)
-    return Reading(messages=messages, params=params, unsayable=tuple(dict.fromkeys(unsayable)))
+    return make_reading(messages=messages, params=params, unsayable=tuple(dict.fromkeys(unsayable)))
 
 
 def _system_of(system: Any) -> Iterator[Part]:

@@ -7,12 +7,13 @@ from typing import Any
 
 import orjson
 
-from ...backends import InvalidRequest, Original, Query
+from ...backends import InvalidRequest, Query
+from ...backends.types import make_original
 from ..asgi import Headers
 from ..headers import WISH_PREFIX, wishes_in
 from ..http_error import HttpError
 from ..policy import read_wishes
-from .format import Format, Request
+from .format import Format, Request, make_request
 
 # The beginnings of headers that are part of a request, and no secret. W3C Trace Context names the trace that it is in.
 _FORWARDED = (b"anthropic-", b"traceparent", b"tracestate")
@@ -36,9 +37,9 @@ def read_request(format: Format, body: bytes, headers: Headers, *, trace_id: str
     if wished := given.pop("penstock", None):
         wishes = read_wishes(wished, where="penstock").over(wishes)
     reading = format.read(given)
-    original = Original(format=format.name, body=given, headers=_forwarded(telling), unsayable=reading.unsayable)
+    original = make_original(format=format.name, body=given, headers=_forwarded(telling), unsayable=reading.unsayable)
     query = Query.from_messages(reading.messages, params=reading.params, id=trace_id, original=original)
-    return Request(query=query, model=model, wishes=wishes, is_stream=bool(is_stream))
+    return make_request(query=query, model=model, wishes=wishes, is_stream=bool(is_stream))
 
 
 def read_object(body: bytes) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...backends import InvalidRequest
-from .format import Reading
+from .format import Reading, make_reading
 from .request import list_in, object_in
 
 Part = dict[str, Any]
@@ -62,7 +62,7 @@ def read_responses(body: Mapping[str, Any]) -> Reading:
     _put_reasoning_and_text(params, body)
     _put_tools(params, body)
     _put_logprobs(params, body)
-    return Reading(messages=messages, params=params)
+    return make_reading(messages=messages, params=params)
 
 
 def _messages_of(given: Any) -> list[Part]:

@@ -8,7 +8,7 @@ import itertools
 from collections import defaultdict, deque
 from dataclasses import dataclass
 
-from ...backends.quick import quick
+from ...backends.quick import maker, quick
 from ..exchange import GONE, Exchange
 from ..formats import FORMATS
 from ..keys import Key
@@ -24,6 +24,9 @@ class Request:
     number: int
     exchange: Exchange
     key: Key  # of the exchange
+
+
+make_request = maker(Request)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -61,7 +64,7 @@ class Recent:
         key = exchange.key
         if key is None or exchange.path not in FORMATS:
             return
-        self._requests.append(Request(number=next(self._numbers), exchange=exchange, key=key))
+        self._requests.append(make_request(number=next(self._numbers), exchange=exchange, key=key))
         self._totals[key.id].add(exchange)
 
     def requests_for(self, key: Key) -> list[Request]:

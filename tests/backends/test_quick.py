@@ -10,7 +10,7 @@ from dataclasses import FrozenInstanceError, dataclass, field, fields, replace
 import pytest
 
 from penstock.backends import Chunk, Completion, Query, Usage
-from penstock.backends.quick import quick
+from penstock.backends.quick import maker, quick
 
 
 @quick
@@ -96,3 +96,15 @@ def test_every_default_of_what_requests_are_made_of_is_kept(kind: type) -> None:
         if each.init:
             has_default = parameters[each.name].default is not inspect.Parameter.empty
             assert has_default == (each.default is not each.default_factory), each.name
+
+
+def test_a_maker_makes_what_the_class_does() -> None:
+    make_place = maker(Place)
+    place = make_place(name="here", number=8)
+    assert type(place) is Place
+    assert place == Place(name="here", number=8)
+    assert (place.label, make_place(name="there").tags) == ("here 8", [])
+    with pytest.raises(FrozenInstanceError):
+        place.name = "there"  # type: ignore[misc]  # that is the point
+    with pytest.raises(TypeError, match=r"make_Place\(\) missing 1 required keyword-only argument: 'name'"):
+        make_place()  # type: ignore[call-arg]  # likewise
