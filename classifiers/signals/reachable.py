@@ -13,7 +13,7 @@ from ..workable.wording import in_digits
 
 _MAX_CHARACTERS = 600  # of a question; what is longer has too many numbers for this to tell anything
 _MOST_NUMBERS = 7
-_MOST_VALUES = 200  # to go on from; a number more makes some five times as many, of which hardly one tells anything
+_MOST_VALUES, _GROWTH = 1000, 6  # of more, hardly one tells anything; each number makes some six times as many
 _MEANT = {"half": 2.0, "twice": 2.0, "double": 2.0, "doubled": 2.0, "triple": 3.0, "tripled": 3.0}
 _MEANT |= {"third": 3.0, "quarter": 4.0, "dozen": 12.0}
 _NUMBER = re.compile(rf"(?<![\w.])\d+(?:,\d{{3}})*(?:\.\d+)?(?!\w)|\b(?:{'|'.join(_MEANT)})\b")
@@ -55,7 +55,7 @@ def _values_of(question: str) -> tuple[Mapping[float, int], int]:
     before: dict[float, int] = {}  # what comes out of the numbers up to the last but one, and of how many at most
     values: dict[float, int] = {}  # up to the last one
     for place, number in enumerate(numbers):
-        if len(values) > _MOST_VALUES:
+        if len(values) * _GROWTH ** (len(numbers) - place) > _MOST_VALUES:
             return {}, 0
         grown = dict(values)
         _join(grown, values, number, 1)
