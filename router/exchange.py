@@ -85,6 +85,9 @@ class Exchange:
             self.chosen, self.best_cost_usd = answer.outcome.chosen, answer.best_cost_usd
 
 
+make_exchange = maker(Exchange)
+
+
 class Observer(Protocol):
     """Told of every request when it has ended. Called on the event loop, so it must be quick and never raise."""
 

@@ -18,7 +18,7 @@ from .asgi import ClientGone, Receive, Scope, Send, UntilGone, read_body, taken_
 from .config import Config
 from .decision import Decision
 from .errors import BrokenOff
-from .exchange import GONE, Exchange, Observer
+from .exchange import GONE, Observer, make_exchange
 from .feedback import Comparison, Feedback, read_feedback
 from .formats import FORMATS, Format, Request, read_request
 from .formats.events import encode_json
@@ -118,7 +118,7 @@ class Sidecar:
             raise ValueError(f"expected an ASGI scope of type http or lifespan, got {scope['type']!r}")
         await self._begins.wait()
         path = self._path(scope["path"])
-        exchange = Exchange(method=scope["method"], path=path, began_at=self._clock())
+        exchange = make_exchange(method=scope["method"], path=path, began_at=self._clock())
         reply = Reply(send, _format_of(scope), exchange)
         started = time.perf_counter()
         try:
