@@ -124,13 +124,14 @@ def _of_calls(calls: Sequence[Mapping[str, Any]]) -> FinalAnswer | None:
 
 def _stated_span(text: str) -> tuple[int, int] | None:
     """Returns where the part of a text stands that is marked as its answer."""
-    field = _last_match(_FIELD, text)
+    # A sign is quickly found, or not.
+    field = _last_match(_FIELD, text) if '"' in text else None
     if field is not None:
         return field.span(1)
-    boxed = _last_boxed_span(text)
+    boxed = _last_boxed_span(text) if "\\" in text else None
     if boxed is not None and boxed[0] < boxed[1]:
         return boxed
-    hashes = _last_match(_HASHES, text)
+    hashes = _last_match(_HASHES, text) if "#" in text else None
     if hashes is not None:
         return hashes.span(1)
     # Where a word begins is quickly found, but small letters may be more signs than capitals.

@@ -54,10 +54,11 @@ def is_in_tool_loop(query: Query) -> bool:
 
 
 def _ids_in(params: Mapping[str, Any]) -> list[str]:
+    found = [f"{name}={value}" for name in _IDS if (value := params.get(name))]
     metadata = params.get("metadata")
-    inner = metadata if isinstance(metadata, Mapping) else {}
-    found = [(name, params.get(name)) for name in _IDS] + [(name, inner.get(name)) for name in _METADATA_IDS]
-    return [f"{name}={value}" for name, value in found if value]
+    if isinstance(metadata, Mapping):
+        found += [f"{name}={value}" for name in _METADATA_IDS if (value := metadata.get(name))]
+    return found
 
 
 def _call(call: Mapping[str, Any]) -> str:
@@ -72,5 +73,8 @@ def _call(call: Mapping[str, Any]) -> str:
 
 
 def _digest(parts: Sequence[str]) -> str:
-    octets = [part.encode("utf-8", "replace") for part in parts]
-    return hashlib.blake2b(b"".join([b"%d:%b" % (len(each), each) for each in octets]), digest_size=16).hexdigest()
+    digest = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        octets = part.encode("utf-8", "replace")
+        digest.update(b"%d:%b" % (len(octets), octets))
+    return digest.hexdigest()
