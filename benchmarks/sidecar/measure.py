@@ -67,7 +67,9 @@ class Round:
     calls: float  # of the provider, a request
     latency_s: float  # on one connection
     streams_per_s: float  # on MANY connections; NaN: it cannot stream
-    first_byte_s: float  # of these
+    stream_cpu_us: float  # of the server, a stream of these
+    first_byte_s: float  # likewise
+    first_alone_s: float  # of one stream after the other
     asking: float  # the greatest share of one core that the asking took
 
 
@@ -78,18 +80,23 @@ def measure(asker: Asker, contender: Contender, server: Server, direct: Contende
     many = asker.ask(contender, n_connections=MANY, seconds=seconds)
     cpu_s, n_calls = server.cpu_s() - cpu_before, _calls(direct) - calls_before
     one = asker.ask(contender, n_connections=1, seconds=seconds / 2)
+    cpu_before = server.cpu_s()
     try:
         streams = asker.ask(contender, n_connections=MANY, seconds=seconds, is_stream=True)
+        stream_cpu_s = server.cpu_s() - cpu_before
+        alone = asker.ask(contender, n_connections=1, seconds=seconds / 2, is_stream=True)
     except BadReplies as error:
         print(error, file=sys.stderr)
-        streams = None
+        streams = alone = None
     return Round(
         per_s=many.per_s,
         cpu_us=cpu_s / many.n_replies * 1e6,
         calls=n_calls / many.n_replies,
         latency_s=one.latency_s,
         streams_per_s=streams.per_s if streams else math.nan,
+        stream_cpu_us=stream_cpu_s / streams.n_replies * 1e6 if streams else math.nan,
         first_byte_s=streams.first_byte_s if streams else math.nan,
+        first_alone_s=alone.first_byte_s if alone else math.nan,
         asking=max(many.cpu_share, streams.cpu_share if streams else 0.0),
     )
 
@@ -109,8 +116,8 @@ class Figures:
 
 
 _HEADER = (
-    f"{'':<18}{'requests/s':>11}{'calls':>7}{'CPU us':>9}{'added ms':>10}{'streams/s':>11}{'of direct':>11}"
-    f"{'1st byte +ms':>14}{'memory MB':>11}{'start s':>9}"
+    f"{'':<18}{'requests/s':>11}{'calls':>7}{'CPU us':>9}{'added ms':>10}{'streams/s':>11}{'CPU us':>9}"
+    f"{'of direct':>11}{'1st byte +ms':>14}{'alone +ms':>11}{'memory MB':>11}{'start s':>9}"
 )
 
 
@@ -131,8 +138,10 @@ def table(figures: Mapping[str, Figures], *, direct: str) -> list[str]:
             f"{middle(lambda ours, _: ours.cpu_us):>9.0f}"
             f"{middle(lambda ours, bare: ours.latency_s - bare.latency_s) * 1e3:>10.3f}"
             f"{middle(lambda ours, _: ours.streams_per_s):>11.1f}"
+            f"{middle(lambda ours, _: ours.stream_cpu_us):>9.0f}"
             f"{middle(lambda ours, bare: ours.streams_per_s / bare.streams_per_s):>11.3f}"
             f"{middle(lambda ours, bare: ours.first_byte_s - bare.first_byte_s) * 1e3:>14.3f}"
+            f"{middle(lambda ours, bare: ours.first_alone_s - bare.first_alone_s) * 1e3:>11.3f}"
             f"{found.memory_mb:>11.0f}"
             f"{found.start_s:>9.2f}"
         )
