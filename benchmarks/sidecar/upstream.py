@@ -44,14 +44,14 @@ def _whole(body: bytes) -> bytes:
 
 
 _REPLY = _whole(_WHOLE % b'"The answer is 391."')
-_STREAM = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+STREAM = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 
 
 def _framed(data: bytes) -> bytes:
     return b"%x\r\n" % len(data) + data + b"\r\n"
 
 
-_FRAMED, _END = _framed(_CHUNK), _framed(_LAST) + b"0\r\n\r\n"
+FRAMED, END = _framed(_CHUNK), _framed(_LAST) + b"0\r\n\r\n"
 
 
 class Upstream(asyncio.Protocol):
@@ -86,7 +86,7 @@ class Upstream(asyncio.Protocol):
             return
         Upstream.n_calls += 1
         if b'"stream":true' in body or b'"stream": true' in body:
-            self._write(_STREAM + _FRAMED)
+            self._write(STREAM + FRAMED)
             self._timer = asyncio.get_running_loop().call_later(CHUNK_S, self._go_on, N_CHUNKS - 1)
         else:
             asked = _QUESTION.search(body)
@@ -94,10 +94,10 @@ class Upstream(asyncio.Protocol):
 
     def _go_on(self, n_left: int) -> None:
         if n_left:
-            self._write(_FRAMED)
+            self._write(FRAMED)
             self._timer = asyncio.get_running_loop().call_later(CHUNK_S, self._go_on, n_left - 1)
         else:
-            self._write(_END)
+            self._write(END)
 
 
 def _length_of(head: bytes) -> int:
