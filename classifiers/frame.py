@@ -7,6 +7,7 @@ what matters is what is told of it; all others share one. A number is as good as
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from functools import cache
 
@@ -67,10 +68,10 @@ class FrameReader:
         frame = words.copy()
         if len(names):
             begin, end = _question(signs)
-            low, high = names.searchsorted((begin, end)).tolist()
-            asked = known[low:high].tolist()
-            places = {word: place for place, word in enumerate(dict.fromkeys(asked), start=_ASKED)}
-            frame[names] = [places.get(word, _NAME) for word in known.tolist()] if places else _NAME
+            at, said = names.tolist(), known.tolist()
+            asked = dict.fromkeys(said[bisect_left(at, begin) : bisect_left(at, end)])
+            places = {word: place for place, word in enumerate(asked, start=_ASKED)}
+            frame[names] = [places.get(word, _NAME) for word in said] if places else _NAME
         if _DIGITS in signs:
             numbers = (kinds == _DIGITS).nonzero()[0]
             frame[numbers] = np.add.reduceat(self._n_digits.take(tokens), starts).take(numbers)
