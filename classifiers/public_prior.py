@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from .ridge import FloatArray
 
 LEAST_PRICE = 0.01  # USD per million tokens
+# Up to here a dearer model is an abler one; above, it is for the most part an older one or another firm's.
+_FULL_PRICE = 0.4
+_ABOVE = 0.05  # of what a price tells below
 
 # Guesses, in logits: the public traces hold no model at several efforts.
 _EFFORT: Mapping[str, float] = {
@@ -50,9 +53,9 @@ class PublicPrior:
     surface_scale: Float32Array  # (n_surface,) 0 for a feature that never varies
     weights: Float32Array  # (n_surface,) of the difficulty
     intercept: float
-    ability: FloatArray  # (3,) of each of TIERS at its typical price
-    log_price: FloatArray  # (3,) logarithm of that, USD per million output tokens
-    price_slope: float  # logits of ability for each e-fold of the price
+    ability: FloatArray  # (3,) of each of TIERS at its usual price
+    worth: FloatArray  # (3,) what `worth_of` says of that
+    price_slope: float  # logits of ability for each unit of that
     spread: float  # standard deviation of a backend's ability around that
     _reader: SurfaceReader = field(init=False, repr=False, compare=False)
 
@@ -77,8 +80,7 @@ class PublicPrior:
         ability = float(self.ability[tier]) + _EFFORT.get(spec.effort or "", 0.0)
         if spec.price is None or not spec.price.usd_per_1m_output:
             return ability  # what runs at home is no less able for being free
-        log_price = math.log(max(spec.price.usd_per_1m_output, LEAST_PRICE))
-        return ability + self.price_slope * (log_price - float(self.log_price[tier]))
+        return ability + self.price_slope * (worth_of(spec.price.usd_per_1m_output) - float(self.worth[tier]))
 
     def quality(self, ability: FloatArray, difficulty: float) -> FloatArray:
         """Returns P(correct) of backends of which no more than that is known, (n_backends,).
@@ -91,7 +93,13 @@ class PublicPrior:
         return quality
 
 
-_ARRAYS = ("surface_mean", "surface_scale", "weights", "ability", "log_price")
+def worth_of(usd_per_1m_output: float) -> float:
+    """Returns what a price tells of ability: its logarithm, 0 at $0.40, above which it counts for a twentieth."""
+    log_price = math.log(max(usd_per_1m_output, LEAST_PRICE) / _FULL_PRICE)
+    return min(log_price, _ABOVE * log_price)
+
+
+_ARRAYS = ("surface_mean", "surface_scale", "weights", "ability", "worth")
 _NUMBERS = ("intercept", "price_slope", "spread")
 
 

@@ -11,7 +11,7 @@ import pytest
 import penstock.classifiers
 from penstock.backends import BackendSpec, Price
 from penstock.backends.spec import TIERS
-from penstock.classifiers.public_prior import load_prior, save_prior
+from penstock.classifiers.public_prior import load_prior, save_prior, worth_of
 
 EASY = "What is the capital of France?"
 HARD = (
@@ -43,10 +43,17 @@ def test_a_higher_tier_is_abler_and_a_greater_effort_too() -> None:
 
 
 def test_price_moves_the_ability_by_its_slope_and_none_does_not() -> None:
-    prior = replace(load_prior(), price_slope=0.5, log_price=np.zeros(3))
-    assert prior.ability_of(spec(0, np.e)) == pytest.approx(prior.ability_of(spec(0, 1.0)) + 0.5)
-    assert prior.ability_of(spec(0, None)) == prior.ability_of(spec(0, 1.0)) == prior.ability[0]
+    prior = replace(load_prior(), price_slope=0.5, worth=np.zeros(3))
+    assert prior.ability_of(spec(0, 0.1 * np.e)) == pytest.approx(prior.ability_of(spec(0, 0.1)) + 0.5)
+    assert prior.ability_of(spec(0, None)) == prior.ability_of(spec(0, 0.4)) == prior.ability[0]
     assert np.isfinite(prior.ability_of(spec(0, 0.0)))
+
+
+def test_a_high_price_tells_less_than_a_low_one_and_still_something() -> None:
+    cheap, middling, dear = (worth_of(price) for price in (0.02, 0.2, 2.0))
+    assert middling - cheap == pytest.approx(np.log(10))
+    assert worth_of(10.0) - dear == pytest.approx(np.log(5) / 20)
+    assert worth_of(0.4) == 0.0
 
 
 def test_quality_falls_with_difficulty_and_being_unsure_draws_towards_one_half() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -31,17 +30,15 @@ def prior_card(prior: PublicPrior, sets: Mapping[str, PublicSet], path: Path, da
         "length, ...), and the ability of a tier at its price: P(correct) = sigmoid(ability - difficulty), in logits.",
         "No prompt and no answer is in it. `classifiers/public_prior.py` reads it.",
         "",
-        "| tier | ability | typical price, USD per 1M output tokens |",
-        "|---|---|---|",
+        "| tier | ability at a usual price |",
+        "|---|---|",
     ]
-    lines += [
-        f"| {tier} | {ability:.2f} | {math.exp(price):.2f} |"
-        for tier, ability, price in zip(TIERS, prior.ability, prior.log_price, strict=True)
-    ]
+    lines += [f"| {tier} | {ability:.2f} |" for tier, ability in zip(TIERS, prior.ability, strict=True)]
     lines += [
         "",
-        f"Within a tier, a price e times as high goes with {prior.price_slope:+.2f} logits of ability. Backends spread",
-        f"around that with a standard deviation of {prior.spread:.2f}.",
+        f"Within a tier, a price e times as high goes with {prior.price_slope:+.2f} logits of ability up to $0.40 per",
+        "1M output tokens, and with a twentieth of that above. Backends spread around that with a standard deviation",
+        f"of {prior.spread:.2f}.",
         "",
         "## Data",
         "",

@@ -3,8 +3,8 @@
 logit P(correct) = mean of tier and price + what is peculiar to the model + what it does otherwise on that set
                    + how hard the set is - how hard its text says the query is
 
-What the fit tells of tiers and price is then drawn towards what holds from set to set: that a backend which costs e
-times as much is abler by a quarter of a logit, whatever its tier.
+Of tiers and price the fit tells what does not hold from set to set, so that only their level is taken from it; and to
+the difficulty comes what parts the backends, `gains.py`.
 
 Each of the peculiar parts is normal around 0 with a variance of its own, which is fitted along (empirical Bayes: the
 EM algorithm with a Gaussian posterior, Laird 1978, "Empirical Bayes methods for two-way contingency tables").
@@ -22,19 +22,21 @@ from ...backends.spec import TIERS
 from ...classifiers.canonical import canonical
 from ...classifiers.encoders.static import load_static, shorten
 from ...classifiers.logistic import sigmoid
-from ...classifiers.prior import OUTPUT_TOKENS
-from ...classifiers.prior_head import ABILITY_PER_COST
-from ...classifiers.public_prior import LEAST_PRICE, PublicPrior
+from ...classifiers.public_prior import PublicPrior, worth_of
 from ...classifiers.sparse import Float32Array
 from ...classifiers.surface import SURFACE_SCALE, SurfaceReader, standardize
 from ..evaluation import FloatArray
+from .gains import gain_weights, mean_gain
 
 _TEXT_PENALTY = 300.0  # on the weights of the text, chosen by what they tell of sets that were left out
 _FIXED_PENALTY = 0.05  # on tiers and price
 _START = (0.5, 0.5, 1.0)  # standard deviations: of models, of models on a set, of sets
 _N_ROUNDS = 4  # of EM
 _TOLERANCE = 1e-4  # logits
-_OF_TIER = 0.25  # share of a tier's ability that is its own, the rest being that of its cost; chosen likewise
+# Chosen by routing sets that were left out, and pools drawn from them:
+_TIER_ABILITY = np.array([0.0, 0.8, 2.0])  # at the same price
+_PRICE_SLOPE = 0.5  # of ability, for each e-fold of a low price
+_OF_DIFFICULTY, _OF_GAIN = 0.5, 0.05  # share of the difficulty, and logits for a deviation of what parts backends
 _CELLS = 2000.0  # that a set of as many counts as: the weight of a set grows with the root of its size
 
 
@@ -62,7 +64,7 @@ def fit_prior(sets: Sequence[PublicSet]) -> PublicPrior:
     surfaces = [_surface(each.texts) for each in sets]
     mean, scale = _surface_scale(surfaces)
     models = sorted({spec.model for each in sets for spec in each.specs})
-    priced = _typical_prices(sets)
+    usual = _usual_worth(sets)
     n_fixed = len(TIERS) + 1
     n_columns = sum(len(each.specs) for each in sets)
     n_others = n_fixed + len(models) + n_columns + len(sets)
@@ -73,7 +75,7 @@ def fit_prior(sets: Sequence[PublicSet]) -> PublicPrior:
         for row, spec in enumerate(each.specs):
             tier = TIERS.index(spec.tier)
             design[row, tier] = 1
-            design[row, len(TIERS)] = _log_price(spec) - priced[tier]
+            design[row, len(TIERS)] = _worth(spec) - usual[tier]
             design[row, n_fixed + models.index(spec.model)] = 1
             design[row, column] = 1
             column += 1
@@ -92,28 +94,26 @@ def fit_prior(sets: Sequence[PublicSet]) -> PublicPrior:
             penalty[part] = 1 / deviation**2
         solution, variance = _fit(reads, penalty, solution)
         deviations = np.array([np.sqrt(np.mean(solution[part] ** 2 + variance[part])) for part in parts])
-    centre = float(np.average([np.mean(r.inputs @ solution[:n_inputs]) for r in reads], weights=_shares(reads)))
-    ability, price_slope = _by_cost(
-        solution[n_inputs : n_inputs + len(TIERS)] - centre, priced, float(solution[n_inputs + len(TIERS)])
-    )
+    gains = [mean_gain(each.quality, each.specs) for each in sets]
+    parting = gain_weights([read.inputs / SURFACE_SCALE for read in reads], gains) / SURFACE_SCALE
+    weights = _OF_DIFFICULTY * solution[:n_inputs] + _OF_GAIN * parting
+    level = float(solution[n_inputs : n_inputs + len(TIERS)].mean()) - _centre(reads, solution[:n_inputs])
+    ability = _TIER_ABILITY + _PRICE_SLOPE * usual
     return PublicPrior(
         surface_mean=mean,
         surface_scale=scale,
-        weights=solution[:n_inputs].astype(np.float32),
-        intercept=-centre,
-        ability=ability,
-        log_price=priced,
-        price_slope=price_slope,
+        weights=weights.astype(np.float32),
+        intercept=-_centre(reads, weights),
+        ability=level + ability - ability.mean(),
+        worth=usual,
+        price_slope=_PRICE_SLOPE,
         spread=float(np.hypot(deviations[0], deviations[1])),
     )
 
 
-def _by_cost(ability: FloatArray, log_price: FloatArray, price_slope: float) -> tuple[FloatArray, float]:
-    """Returns the abilities of the tiers at their typical prices, and the slope, drawn towards what costs tell."""
-    log_cost = log_price + np.log([OUTPUT_TOKENS[tier] for tier in TIERS])
-    line = ability.mean() + ABILITY_PER_COST * (log_cost - log_cost.mean())
-    drawn: FloatArray = _OF_TIER * ability + (1 - _OF_TIER) * line
-    return drawn, _OF_TIER * price_slope + (1 - _OF_TIER) * ABILITY_PER_COST
+def _centre(reads: Sequence[_Read], weights: FloatArray) -> float:
+    """Returns the mean of what the weights say of the texts of all sets."""
+    return float(np.average([np.mean(read.inputs @ weights) for read in reads], weights=_shares(reads)))
 
 
 def _fit(reads: Sequence[_Read], penalty: FloatArray, solution: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -166,17 +166,17 @@ def _surface_scale(surfaces: Sequence[Float32Array]) -> tuple[Float32Array, Floa
     return mean.astype(np.float32), scale.astype(np.float32)
 
 
-def _typical_prices(sets: Sequence[PublicSet]) -> FloatArray:
-    """Returns the mean logarithm of the output price of each tier, (3,); of the whole where a tier has none."""
+def _usual_worth(sets: Sequence[PublicSet]) -> FloatArray:
+    """Returns what the prices of each tier tell on average, (3,); those of the whole where a tier has none."""
     specs = [spec for each in sets for spec in each.specs]
-    everything = float(np.mean([_log_price(spec) for spec in specs]))
-    found = [[_log_price(spec) for spec in specs if spec.tier == tier] for tier in TIERS]
-    return np.array([float(np.mean(prices)) if prices else everything for prices in found])
+    everything = float(np.mean([_worth(spec) for spec in specs]))
+    found = [[_worth(spec) for spec in specs if spec.tier == tier] for tier in TIERS]
+    return np.array([float(np.mean(worth)) if worth else everything for worth in found])
 
 
-def _log_price(spec: BackendSpec) -> float:
+def _worth(spec: BackendSpec) -> float:
     assert spec.price is not None  # the table of models has one for each
-    return float(np.log(max(spec.price.usd_per_1m_output, LEAST_PRICE)))
+    return worth_of(spec.price.usd_per_1m_output)
 
 
 def _shares(reads: Sequence[_Read]) -> FloatArray:
