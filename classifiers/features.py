@@ -50,9 +50,13 @@ class Features:
             texts=tuple(self.texts[row] for row in rows),
         )
 
+    def frameless(self) -> Features:
+        """Returns the same features without the terms of the frames: of all terms, those of the words."""
+        return replace(self, terms=self.terms.between(0, self.n_words))
+
     def wordless(self) -> Features:
         """Returns the same features without the terms of the words: of all terms, those of the frames."""
-        return replace(self, terms=self.terms.from_column(self.n_words))
+        return replace(self, terms=self.terms.between(self.n_words, self.terms.n_columns))
 
 
 @quick

@@ -36,9 +36,9 @@ class CsrMatrix:
             indptr=indptr, columns=self.columns[entries], values=self.values[entries], n_columns=self.n_columns
         )
 
-    def from_column(self, first: int) -> CsrMatrix:
-        """Returns the matrix of the same shape without the entries of the columns before this one."""
-        is_kept = self.columns >= first
+    def between(self, first: int, end: int) -> CsrMatrix:
+        """Returns the matrix of the same shape with the entries of the columns from `first` to before `end` alone."""
+        is_kept = (self.columns >= first) & (self.columns < end)
         ends = np.concatenate([[0], np.cumsum(is_kept)])[self.indptr]
         return CsrMatrix(
             indptr=ends, columns=self.columns[is_kept], values=self.values[is_kept], n_columns=self.n_columns

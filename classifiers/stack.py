@@ -106,8 +106,9 @@ class StackHead:
 
     def _fit_linear(self, features: Features, components: FloatArray) -> list[LinearMap]:
         maps = dense_ridge_path(features, components, self.dense_penalties)
+        words = features.frameless()  # one penalty for both kinds of terms would suit neither
         for with_dense in (False, True):
-            maps += term_ridge_path(features, components, self.term_penalties, with_dense=with_dense)
+            maps += term_ridge_path(words, components, self.term_penalties, with_dense=with_dense)
         maps += term_ridge_path(features.wordless(), components, self.frame_penalties, with_dense=False)
         return maps
 

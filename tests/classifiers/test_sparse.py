@@ -49,3 +49,12 @@ def test_transposing_is_transposing(dense: Matrix) -> None:
     transposed = sparse_of(dense).transpose()
     assert (dense_of(transposed) == dense.T).all()
     assert all((np.diff(transposed.columns[a:b]) > 0).all() for a, b in pairwise(transposed.indptr))
+
+
+@given(matrices(), st.integers(0, 12), st.integers(0, 12))
+def test_columns_that_are_not_between_are_empty(dense: Matrix, first: int, end: int) -> None:
+    kept = dense.copy()
+    kept[:, :first] = kept[:, end:] = 0
+    between = sparse_of(dense).between(first, end)
+    assert dense_of(between).shape == dense.shape
+    assert (dense_of(between) == kept).all()
