@@ -1,10 +1,11 @@
 """What routing saves on the embedded models: the demo, seed by seed, judged on questions that it did not learn from.
 
-    python benchmarks/embedded_routing.py [--seeds 3] [--n 1200] [--n-test 400] [--mix easy] [--out FOLDER]
+    python benchmarks/embedded_routing.py [--seeds 3] [--n 1200] [--n-test 400] [--mix easy] [--unaided] [--out FOLDER]
 
 A row a seed, each with new questions, new answers and a new router: accuracy and cost of the default policy beside
 always asking `lrm@high`, and how far the cascade's curve lies above the hull of single backends (AIQ, 95 % paired
-bootstrap).
+bootstrap). With `--unaided` no question is worked out: what is left is what routing and looking at the answers save on
+questions of which no rule knows the answer.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+from penstock.classifiers import workable
 from penstock.router.cli import main as penstock
 
 _HEADER = (
@@ -35,8 +37,11 @@ def main() -> int:
     parser.add_argument("--n", default="1200", help="questions to learn from (default: 1200)")
     parser.add_argument("--n-test", default="400", help="unseen questions (default: 400)")
     parser.add_argument("--mix", default="easy", help="of levels, as `penstock demo --mix` takes it (default: easy)")
+    parser.add_argument("--unaided", action="store_true", help="without the solvers of penstock.classifiers.workable")
     parser.add_argument("--out", type=Path, help="keep the demos there")
     options = parser.parse_args()
+    if options.unaided:
+        workable.SOLVERS = ()
     print(_HEADER, flush=True)
     with tempfile.TemporaryDirectory() as scratch:
         for seed in range(options.first, options.first + options.seeds):
