@@ -30,6 +30,7 @@ class InTurn:
         loop = waiter.get_loop()
         if self._loop is not loop:
             self._loop, self._n_left = loop, self._n
+            self._waiting.clear()  # of a loop that has ended in between
             loop.call_soon(self._next)
         if self._n_left:
             self._n_left -= 1

@@ -59,5 +59,10 @@ def test_serves_one_event_loop_after_the_other() -> None:
     line = InTurn(1)
     for _ in range(2):
         loop = asyncio.new_event_loop()
-        loop.run_until_complete(line.wait())  # which ends before the turn of the next one comes
+        waiters = [loop.create_future() for _ in range(9)]
+        for waiter in waiters:
+            waiter.add_done_callback(lambda _: None)  # for which a loop that is closed has no use
+            line.wake(waiter)
+        loop.run_until_complete(asyncio.wait_for(waiters[2], 5))
         loop.close()
+        assert not waiters[-1].done()
