@@ -1,8 +1,8 @@
 """Questions whose right answer can be worked out from the question alone, one small file a kind.
 
-A solver takes a question and returns its right answer, or None where the question is not one of its kind, or not
-without doubt. It reads plain English and signs, costs no call, and is quick to say no: it looks for a word first
-without which there is nothing to find.
+A solver takes a question in its canonical spelling and returns its right answer, or None where the question is not one
+of its kind, or not without doubt. It reads plain English and signs, costs no call, and is quick to say no: it looks for
+a word first without which there is nothing to find.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache
 
+from ..canonical import canonical
 from .comparison import greater_or_smaller
 from .divisors import common_divisor
 from .letters import count_of_letter
@@ -31,6 +32,7 @@ SOLVERS: tuple[Callable[[str], Right | None], ...] = (
 )
 
 _MAX_CHARACTERS = 300  # what is longer asks for more than these do
+_MAX_AS_TYPED = 10 * _MAX_CHARACTERS  # white space and signs that nobody sees included
 _OF_CODE = frozenset(("function", "program", "script", "python"))
 
 
@@ -41,10 +43,12 @@ def right_answer(question: str) -> Right | None:
     >>> right_answer("What is 3 + 4 * 5?"), right_answer("Who wrote Faust?")
     (Value(number=23.0), None)
     """
-    lowered = question[: _MAX_CHARACTERS + 1].lower()
-    if len(question) > _MAX_CHARACTERS or not words_in(lowered).isdisjoint(_OF_CODE):
+    if len(question) > _MAX_AS_TYPED:
         return None
-    found = [right for solve in SOLVERS if (right := solve(lowered)) is not None]
+    plain = canonical(question)
+    if len(plain) > _MAX_CHARACTERS or not words_in(plain).isdisjoint(_OF_CODE):
+        return None
+    found = [right for solve in SOLVERS if (right := solve(plain)) is not None]
     return found[0] if len(found) == 1 else None
 
 
