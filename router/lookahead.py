@@ -32,7 +32,7 @@ def gains(outlook: Outlook, tried: tuple[Tried, ...], *, lam: float, price: floa
     """Returns what asking each backend next and going on as is best adds to stopping now, (n,); -inf: may not be asked.
 
     In quality, less `lam` times cost, and less `price` for every call but the first. Before that, stopping is worth 0.
-    Where nobody can add anything it is the most that each could: nothing is better than certainty.
+    Where nobody can add anything to an answer it is the most that each could: nothing is better than certainty.
     """
     n = len(outlook.backends)
     places = _candidates(outlook, tried, lam)
@@ -43,7 +43,7 @@ def gains(outlook: Outlook, tried: tuple[Tried, ...], *, lam: float, price: floa
     readings = readings_of(evidence_of(outlook, tried))
     gain = -lam * cost - (price if tried else 0.0)
     open_share = 1 - sum([reading.share * belief_of(reading.evidence).best for reading in readings])
-    if open_share + gain.max() <= 0:
+    if tried and open_share + gain.max() <= 0:  # the first call is made whatever it costs, by whoever is worth most
         gain = gain + open_share
     else:
         stakes = _Stakes(

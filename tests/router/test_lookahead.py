@@ -137,6 +137,11 @@ def test_where_hardly_anything_is_uncertain_nothing_is_thought_through() -> None
     assert found[2] < 0
 
 
+def test_the_first_call_goes_to_who_is_worth_most_where_every_call_costs_more_than_it_can_bring() -> None:
+    seen = outlook([0.1, 0.9], [1.0, 1.01], power=0.5)
+    assert Utility().start(seen, Policy(name="p", lam=1.5)) == 1
+
+
 def test_agreement_is_valued_before_it_is_bought() -> None:
     # Nobody can be judged by looking: only that answers can be compared makes a cheap one worth a try.
     quality, cost = [0.7, 0.7, 0.9], [0.0001, 0.0001, 0.01]
