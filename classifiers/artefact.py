@@ -47,7 +47,7 @@ class Trained:
     escalation: Escalation
     certificates: tuple[Certificate, ...] = ()  # one for each margin and risk
     early: EarlyConfidence | None = None  # of answers that have only begun
-    trade_offs: TradeOffs | None = None  # None: the best backend costs nothing
+    trade_offs: TradeOffs | None = None  # None: nothing is known of these backends together
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

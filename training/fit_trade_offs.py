@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..classifiers import Trained
+from ..classifiers.sample import sample
 from ..classifiers.trade_offs import TradeOffs
 from ..router import Policy, Pool
 from .dataset import Dataset
@@ -19,25 +20,27 @@ _WORTH_OF_BEST = 0.01 * 2.0 ** np.arange(0, 6.5, 0.5)  # quality that saving one
 
 
 def fit_trade_offs(trained: Trained, dataset: Dataset, held_out: HeldOut, progress: Progress) -> TradeOffs:
-    """Returns what the queries lost and saved at each trade-off; only lam 0 where there is no cost to save.
+    """Returns what the queries lost and saved at each trade-off; only lam 0 where there is no cost to save, or no query
+    that both the best backend and another were asked, so that nothing is known of what would be lost.
 
     `held_out` is what was said of the queries of `dataset` by fits that did not see them. Answers to drafts are left
     out, as nothing was said of those.
     """
-    rows = np.arange(0, dataset.n_queries, -(-dataset.n_queries // _MAX_QUERIES))
-    dataset, held_out = replace(dataset.take(rows), checks=()), held_out.take(rows)
     single = single_backends(dataset.quality, dataset.cost_usd)
     best_cost = float(single.mean_cost_usd[single.best])
-    if not best_cost > 0:  # or it is not known
+    is_known = np.isfinite(dataset.quality)
+    rows = np.flatnonzero(is_known[:, single.best] & (is_known.sum(axis=1) > 1))
+    if not (best_cost > 0 and len(rows)):
         return TradeOffs(lams=np.zeros(1), lag=np.zeros(1), lag_error=np.zeros(1), cost=np.ones(1))
+    rows = rows[sample(len(rows), _MAX_QUERIES)]
+    dataset, held_out = replace(dataset.take(rows), checks=()), held_out.take(rows)
     lams = _WORTH_OF_BEST / best_cost
     replayer = Replayer(Pool({}, trained), dataset, held_out=held_out)
     curve = replayer.curve("trade-offs", Policy(name="trade-offs"), lams, progress=progress)
     lost = dataset.quality[:, single.best] - curve.score
-    n_seen = np.isfinite(lost).sum(axis=1)
     return TradeOffs(
         lams=lams,
-        lag=np.nanmean(lost, axis=1),
-        lag_error=np.nanstd(lost, axis=1) / np.sqrt(n_seen),
-        cost=np.nanmean(curve.cost_usd, axis=1) / best_cost,
+        lag=lost.mean(axis=1),
+        lag_error=lost.std(axis=1) / np.sqrt(len(rows)),
+        cost=curve.cost_usd.mean(axis=1) / np.mean(dataset.cost_usd[:, single.best]),
     )

@@ -30,7 +30,7 @@ def onboard(trained: Trained, dataset: Dataset, backend: str, texts: Sequence[st
     """Returns the router with one backend more, placed by the scores it has in `dataset`.
 
     `texts` are further queries, without labels, that show what queries are like; the more, the better the known
-    backends tell apart what there is to tell. Certificates are left behind: they were about another pool.
+    backends tell apart what there is to tell. Certificates and trade-offs are left behind, being about another pool.
 
     Raises:
         FitError: the router has the backend already, or the dataset no score of it.
@@ -71,7 +71,9 @@ def onboard(trained: Trained, dataset: Dataset, backend: str, texts: Sequence[st
             quality=np.pad(model.neighbours.quality, ((0, 0), (0, 1)), constant_values=np.nan),
         ),
     )
-    return replace(trained, model=joined, escalation=_with_newcomer(trained.escalation), certificates=())
+    return replace(
+        trained, model=joined, escalation=_with_newcomer(trained.escalation), certificates=(), trade_offs=None
+    )
 
 
 def _cost_of(estimates: Sequence[Estimates]) -> FloatArray:

@@ -53,6 +53,16 @@ def test_where_the_best_backend_is_free_there_is_nothing_to_trade(demo) -> None:
     assert found.lam_within(0.5) == 0
 
 
+def test_queries_that_one_backend_alone_was_asked_tell_of_no_loss(demo) -> None:  # type: ignore[no-untyped-def]
+    test = demo.test
+    asked = np.arange(test.n_queries)[:, None] % test.n_backends == np.arange(test.n_backends)
+    apart = replace(
+        test, quality=np.where(asked, test.quality, np.nan), cost_usd=np.where(asked, test.cost_usd, np.nan)
+    )
+    found = fit_trade_offs(demo.fitted.trained, apart, told(apart, test.quality, test.quality), Silent())
+    assert found.lam_within(0.5) == 0
+
+
 def test_an_artefact_keeps_its_trade_offs(demo, tmp_path) -> None:  # type: ignore[no-untyped-def]
     trained = demo.fitted.trained
     save_artefact(trained, tmp_path / "a", training_data_sha256="", seed=0, metrics={})

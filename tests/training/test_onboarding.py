@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from penstock.backends import ConfigError
 from penstock.classifiers import FitError, Trained, load_artefact, save_artefact
 from penstock.classifiers.cost import CostModel
 from penstock.classifiers.ridge import FloatArray
-from penstock.router import Pool
+from penstock.router import Policy, Pool
 from penstock.router.cli import main
+from penstock.router.promise import settled
 from penstock.training import Dataset, Trace, build_dataset, fit, split_queries
 from penstock.training.generate import generate_traces
 from penstock.training.newcomer import Newcomer, choose_queries
@@ -129,6 +131,14 @@ def test_the_others_stay_as_they_are(base: Trained, rows: list[Trace]) -> None:
         for name in ("quality", "cost_usd", "output_tokens", "latency_s"):
             np.testing.assert_allclose(getattr(after, name)[:-1], getattr(before, name), rtol=1e-5)
             assert np.isfinite(getattr(after, name)[-1])
+
+
+def test_what_was_found_for_the_pool_without_it_is_left_behind(base: Trained, rows: list[Trace]) -> None:
+    joined = onboard(base, build_dataset(rows), NEW)
+    assert base.trade_offs is not None
+    assert joined.trade_offs is None
+    with pytest.raises(ConfigError, match="policy near: no artefact tells which lam"):
+        settled(Policy(name="near", objective="near_best"), joined, {})
 
 
 def test_one_query_is_estimated_as_among_others(base: Trained, rows: list[Trace]) -> None:
