@@ -39,7 +39,8 @@ _BASE = 0xE7037ED1A0B428DB
 _POWERS, _INVERSES = (
     np.cumprod(np.full(2 * MAX_CHARACTERS, base, dtype=np.uint64)) for base in (_BASE, pow(_BASE, -1, 2**64))
 )
-_DAMPED = 1 + np.log(np.maximum(np.arange(2 * MAX_CHARACTERS), 1))  # by how often a term occurs
+# By how often a term occurs. What occurs more often, as a sign that is a sentence does, counts like the last of these.
+_DAMPED = 1 + np.log(np.maximum(np.arange(2 * MAX_CHARACTERS), 1))
 _PLACES = (np.arange(2 * _N_PLACES, dtype=np.uint64) + _ONE) * _SIZE
 
 
@@ -165,7 +166,7 @@ class TermVocabulary:
             bounds = np.concatenate([_BEFORE, ends, [len(columns) - 1]])
             counts = bounds[1:] - bounds[:-1]
             columns = columns.take(bounds[1:])
-            weights = (_DAMPED.take(counts) * self.idf.take(columns)).astype(np.float32)
+            weights = (_DAMPED.take(counts, mode="clip") * self.idf.take(columns)).astype(np.float32)
         else:
             weights = self.idf.take(columns)
         n_words = int(columns.searchsorted(self.n_words))

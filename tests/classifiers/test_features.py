@@ -24,6 +24,7 @@ HOSTILE = {
     "special tokens": "[CLS] [SEP] [MASK] [UNK] [PAD]",
     "controls": "".join(map(chr, range(32))) * 10,
     "combining": "e\u0301\u0302" * 4000,
+    "question marks": "?" * 20_000,
 }
 _TEXTS = ["What is 2 + 2?", "What is the capital of France?", "Prove that 2 is prime.", "def f(x): return x"]
 
