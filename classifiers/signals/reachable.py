@@ -33,7 +33,8 @@ class ReachableSignal:
         """Returns the numbers in the order of `names`; NaN where the question has no two numbers, or too many, or the
         answer none.
         """
-        values, n_numbers = _values_of(query.text)
+        is_short = len(query.text) <= _MAX_CHARACTERS  # no other is kept
+        values, n_numbers = _values_of(query.text) if is_short else ({}, 0)
         answer = final_answer(completion) if values else None
         if answer is None or answer.kind != "number":
             return (math.nan,) * len(self.names)
@@ -46,8 +47,6 @@ def _values_of(question: str) -> tuple[Mapping[float, int], int]:
     """Returns the numbers that come out, with how many of the question's numbers each takes at most, and how many these
     are; none where there are too few or too many.
     """
-    if len(question) > _MAX_CHARACTERS:
-        return {}, 0
     found = _NUMBER.findall(in_digits(question.lower()))
     if not 2 <= len(found) <= _MOST_NUMBERS:
         return {}, 0

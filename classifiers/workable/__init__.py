@@ -36,15 +36,17 @@ _MAX_AS_TYPED = 10 * _MAX_CHARACTERS  # white space and signs that nobody sees i
 _OF_CODE = frozenset(("function", "program", "script", "python"))
 
 
-@lru_cache(maxsize=16)  # every answer to a question asks
 def right_answer(question: str) -> Right | None:
     """Returns the right answer to a short question; None where no solver knows it, or two see different things in it.
 
     >>> right_answer("What is 3 + 4 * 5?"), right_answer("Who wrote Faust?")
     (Value(number=23.0), None)
     """
-    if len(question) > _MAX_AS_TYPED:
-        return None
+    return _worked_out(question) if len(question) <= _MAX_AS_TYPED else None
+
+
+@lru_cache(maxsize=16)  # every answer to a question asks
+def _worked_out(question: str) -> Right | None:
     plain = canonical(question)
     if len(plain) > _MAX_CHARACTERS or not words_in(plain).isdisjoint(_OF_CODE):
         return None

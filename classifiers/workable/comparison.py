@@ -9,10 +9,18 @@ from .wording import BEGINS, ENDS, NUMBER, in_digits, words_in
 
 _LARGER = frozenset(("larger", "bigger", "greater", "higher", "largest", "biggest", "greatest", "highest"))
 _SMALLER = frozenset(("smaller", "lower", "lesser", "smallest", "lowest", "least"))
-_ASKED = re.compile(r"\b(?:which|what|is|tell)\b")
-_PAIR = re.compile(rf"{BEGINS}{NUMBER} (?:or|and) {NUMBER}{ENDS}", re.ASCII)
-_EACH = re.compile(NUMBER, re.ASCII)
-_OTHERWISE = re.compile(r"\b(?:than|common|how much|how many|power|square|root|sum|product|divides|number between)\b")
+_PAIR = rf"{BEGINS}(?P<one>{NUMBER}) (?:or|and) (?P<other>{NUMBER}){ENDS}"
+_SIZE = rf"(?:{'|'.join(sorted(_LARGER | _SMALLER))})"
+_FILLING = "(?: (?:is|the|which|of|these|1|2|numbers?|values?|decimals?))*"  # 1, 2: "one", "two"
+_END = "(?= ?[?.!]| ?$|,? please)"
+_FORMS = tuple(  # nothing else may be said: the largest prime between 3 and 9 is neither
+    re.compile(form, re.ASCII)
+    for form in (
+        rf"\b(?:which|what|tell me){_FILLING} {_SIZE}{_FILLING}[,:]? {_PAIR}{_END}",
+        rf"\bis {_PAIR}{_FILLING} {_SIZE}{_FILLING}{_END}",
+        rf"\b(?:of|between){_FILLING} {_PAIR},?(?: what)?{_FILLING} {_SIZE}{_FILLING}{_END}",
+    )
+)
 
 
 def greater_or_smaller(question: str) -> Choice | None:
@@ -23,12 +31,13 @@ def greater_or_smaller(question: str) -> Choice | None:
     """
     words = words_in(question)
     is_larger, is_smaller = not words.isdisjoint(_LARGER), not words.isdisjoint(_SMALLER)
-    if is_larger == is_smaller or not _ASKED.search(question) or _OTHERWISE.search(question):
+    if is_larger == is_smaller:
         return None
-    pairs = _PAIR.findall(in_digits(question))
-    if len(pairs) != 1:
+    text = in_digits(question)
+    pairs = [(found["one"], found["other"]) for form in _FORMS for found in form.finditer(text)]
+    if len(set(pairs)) != 1:
         return None
-    small, large = sorted(_EACH.findall(pairs[0]), key=float)
+    small, large = sorted(pairs[0], key=float)
     if float(small) == float(large):
         return None
     right, other = (large, small) if is_larger else (small, large)

@@ -17,6 +17,10 @@ _MULTIPLE = re.compile(
     r"|\b(?:least|lowest|smallest) (?:positive |whole )*(?:number|integer) (?:that is )?divisible by (?:both|all)?\b"
 )
 _WORDS = frozenset(("common", "divides", "divisible", "gcd", "gcf", "hcf", "lcm"))
+_OTHERWISE = re.compile(
+    r"\b(?:plus|minus|sum|product|difference|times|twice|half|double|squared?|many|not|but|exceeds|above|over"
+    r"|than)\b|\d ?[-+*/] ?\d"
+)
 _MOST_DIGITS = 15
 
 
@@ -26,7 +30,7 @@ def common_divisor(question: str) -> Value | None:
     >>> common_divisor("find gcd(12, 18)."), common_divisor("what is the least common multiple of 4 and 6?")
     (Value(number=6.0), Value(number=12.0))
     """
-    if words_in(question).isdisjoint(_WORDS):
+    if words_in(question).isdisjoint(_WORDS) or _OTHERWISE.search(question):
         return None
     is_divisor, is_multiple = bool(_DIVISOR.search(question)), bool(_MULTIPLE.search(question))
     if is_divisor == is_multiple:

@@ -19,7 +19,11 @@ _FORMS = (
     re.compile(rf"{_HOW_MANY} {_LETTER} (?:does|do) {_WORD} (?:have|contain)(?= ?[?.!,;]| ?$)"),
 )
 _WORDS = frozenset(("many", "often", "count", "number", "occurrences"))
-_NO_WORD = re.compile(r"(?:the|my|your|this|that|his|her|its|our|their|all|total)\b")
+_OTHERWISE = re.compile(
+    r"\b(?:then|multipl(?:y|ied)|plus|minus|squared|twice|double|capital|uppercase|lowercase"
+    r"|how\smany.*how\smany)\b"
+)
+_NO_WORD = re.compile(r"(?:the|my|your|this|that|his|her|its|our|their|all|total|alphabet|each|every|here|it|these)\b")
 
 
 def count_of_letter(question: str) -> Value | None:
@@ -28,7 +32,7 @@ def count_of_letter(question: str) -> Value | None:
     >>> count_of_letter("how many r's are in strawberry?")
     Value(number=3.0)
     """
-    if words_in(question).isdisjoint(_WORDS):
+    if words_in(question).isdisjoint(_WORDS) or _OTHERWISE.search(question):
         return None
     for form in _FORMS:
         found = form.search(question)

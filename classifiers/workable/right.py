@@ -49,7 +49,7 @@ class Choice:
 
     def is_met_by(self, completion: Completion) -> float:
         """Returns whether it is the one that the answer names; NaN where that names none or several."""
-        said = set(_WORD.findall(completion.text[-_MAX_CHARACTERS:].lower())) & {self.right, *self.others}
+        said = set(_WORD.findall(_bare_end(completion).lower())) & {self.right, *self.others}
         return float(said == {self.right}) if len(said) == 1 else math.nan
 
 
@@ -60,6 +60,15 @@ class Listing:
     numbers: tuple[float, ...]
 
     def is_met_by(self, completion: Completion) -> float:
-        """Returns whether the last run of numbers is this one; NaN where the answer lists none."""
-        listed = runs_of_numbers(completion.text[-_MAX_CHARACTERS:])
-        return float(listed[-1] == self.numbers) if listed else math.nan
+        """Returns whether the last run of numbers, of those with all of these if there are any, is this one; NaN where
+        the answer lists none.
+        """
+        listed = runs_of_numbers(_bare_end(completion))
+        whole = [run for run in listed if sorted(run) == sorted(self.numbers)] or listed
+        return float(whole[-1] == self.numbers) if whole else math.nan
+
+
+def _bare_end(completion: Completion) -> str:
+    """Returns the end of an answer without the marks of bold and of formulas, which look like parts of numbers."""
+    end = completion.text[-_MAX_CHARACTERS:].replace("\N{MINUS SIGN}", "-")
+    return end.replace("**", "").replace("$", "")

@@ -22,7 +22,8 @@ _VERBS: tuple[tuple[str, Callable[[float, float], float]], ...] = (
 _THEN = r"(?:[,.;]? (?:and |then |next |now |after that,? |finally,? )*)"
 _STEP = re.compile("|".join(rf"{_THEN}{form}(?!\w|\.\d| ?%)" for form, _ in _VERBS), re.ASCII)
 _START = re.compile(rf"\b(?:start|begin) (?:with|from|at) (?:the number )?({NUMBER})(?!\w|\.\d| ?%)", re.ASCII)
-_END = re.compile(r"[.,;:]? (?:and )?(?:what|where|which|tell|give|say)\b")
+_END = re.compile(r"[.,;:]? (?:and )?(?:what|where|which|tell|give|say)\b([^?.]*)")
+_OTHERWISE = re.compile(r"\b(?:square|root|half|double|twice|times|plus|minus|subtract|add|start|begin)\b")
 
 
 def end_of_steps(question: str) -> Value | None:
@@ -44,4 +45,6 @@ def end_of_steps(question: str) -> Value | None:
         if operation is truediv and not number:
             return None
         value, place, n_steps = operation(value, number), step.end(), n_steps + 1
-    return Value(number=value) if n_steps and _END.match(text, place) and abs(value) < 1e15 else None
+    asked = _END.match(text, place)
+    is_plain = asked is not None and not _OTHERWISE.search(asked[1])
+    return Value(number=value) if n_steps and is_plain and abs(value) < 1e15 else None

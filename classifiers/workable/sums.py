@@ -37,16 +37,26 @@ _SAID = tuple(
         (("divide", "quotient"), rf"(?:divide|quotient of) {_NUMBER} (?:by|and) {_NUMBER}", r"\1 / \2"),
     )
 )
+_OF_TWO = frozenset(("add", "sum", "subtract", "take", "difference", "multiply", "product", "divide", "quotient"))
+_OTHERWISE = re.compile(
+    r"\b(?:not|don|mod|modulo|remainder|root|squared?|cubed?|half|twice|double|triple|third|quarter|digits?"
+    r"|binary|hexadecimal|base|roman|words|round(?:ed)?|nearest|log|ln|sin|cos|tan|sqrt|negative|hundred"
+    r"|thousand|million|billion|dozen|percent(?:age)?|factorial|less|more|exceeds?|fit|who|won|score|happened"
+    r"|next|after|before|poem|story|gcd|gcf|hcf|lcm|common|divisible)\b"
+)
 _ANY_WORD = frozenset(word.split()[0] for words, *_ in _SAID for word in words)
 _SIGNS = "-+*/×÷·"
 _SIGN = re.compile(f"[{_SIGNS}]")  # one of these, or of the words, is in every sum
 _ATOM = rf"(?:\d+(?:,\d+)*(?:\.\d+)?|[{_SIGNS}()])"
 _RUN = re.compile(rf"{_ATOM}(?: {{0,2}}{_ATOM})*", re.ASCII)
+_A_NUMBER = re.compile(r"\d+(?:,\d+)*(?:\.\d+)?", re.ASCII)
 _IS_SUM = re.compile(r"[\d)] *[-+*/×÷·] *[-\d(]")
 _DATE_OR_RANGE = re.compile(r"[\d.,]+(?:[-/][\d.,]+)+")  # 10-15, 1/2, 2024-05-06
 _TIMES = re.compile(r"(?<=[\d)])(?<!\b0)\s*x\s*(?=[\d(])")  # but for 0x10
-_NO_SUM_BEHIND = re.compile(r"(?:[\w^{}\\\]!√∛.,]|[\^√∛%] +)$")  # x + 3, f(2) + 1: the tail of something longer
-_NO_SUM_BEFORE = re.compile(r"[\w{\\!]| *[\^√∛%]| *= *[-\d(]")  # goes on, or is worked out already
+_NO_SUM_BEHIND = re.compile(r"(?:[\w^{}\\\]!√∛.,]|[\^√∛%] +|\d:|\d +and +|[=<>] *)$")  # x + 3, f(2) + 1: a tail
+_NO_SUM_BEFORE = re.compile(  # goes on, or is worked out already
+    r"[\w{\\!]| *[\^√∛%]| *(?:=|equal to|equals|is|makes?)? *[-\d(]|,? *(?:and|by|to)? *[-\d(]"
+)
 
 
 def value_of_asked_sum(question: str) -> Value | None:
@@ -60,14 +70,18 @@ def value_of_asked_sum(question: str) -> Value | None:
     text = plain_notation(question)
     if "x" in text:
         text = _TIMES.sub(" * ", text)
-    is_said = not words_in(question).isdisjoint(_ANY_WORD)
-    if not is_said and not _SIGN.search(text):
+    words = words_in(question)
+    is_said = not words.isdisjoint(_ANY_WORD)
+    if not (is_said or _SIGN.search(text)) or _OTHERWISE.search(question):
         return None
-    text = in_digits(text)
+    text, n_of_two = in_digits(text), 0
     if is_said:
-        for words, form, meant in _SAID:
-            if words[0] in text or words[-1] in text:
-                text = form.sub(meant, text)
+        for signs, form, meant in _SAID:
+            if signs[0] in text or signs[-1] in text:
+                text, n_found = form.subn(meant, text)
+                n_of_two += n_found * (form.groups > 0)
+    if n_of_two and len(words & _OF_TWO) > 1:
+        return None
     if not _IS_SUM.search(text):
         return None
     sums = []
@@ -81,5 +95,8 @@ def value_of_asked_sum(question: str) -> Value | None:
             and not _NO_SUM_BEFORE.match(text, run.end())
         ):
             sums.append(run[0])
+    # The sum of 3 and 4 times 2 may be 11 or 14.
+    if n_of_two and any(len(_A_NUMBER.findall(one)) > 2 for one in sums):
+        return None
     value = value_of_sum(sums[0]) if len(sums) == 1 else None
     return None if value is None else Value(number=float(value))

@@ -8,12 +8,17 @@ from .right import Choice
 from .wording import in_digits
 
 _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-_DAY = re.compile(rf"\b({'|'.join(_DAYS)})\b")
+_NAMED = f"(?P<day>{'|'.join(_DAYS)})"
 _ASKED = re.compile(r"\b(?:which|what)(?: week)?(?:day| day)\b|\bday of the week\b")
-_AFTER = re.compile(r"\bin (\d{1,6}) days\b|\b(\d{1,6}) days? (?:after|from|later|since)\b", re.ASCII)
-_BEFORE = re.compile(r"\b(\d{1,6}) days? (?:before|ago|earlier)\b", re.ASCII)
+_DAY = re.compile(rf"\b(?:{'|'.join(_DAYS)})\b")
+_N_DAYS = r"(?<![\w.,-])(\d{1,6}) days?"
+_IS_TODAY = re.compile(rf"\b(?:today|it)(?: is|['’]s) (?:an? )?{_NAMED}\b")
+_FROM_DAY = re.compile(rf"{_N_DAYS} (after|from|since|later than|before|earlier than) (?:an? )?{_NAMED}\b", re.ASCII)
+_FROM_NOW = re.compile(rf"\bin (\d{{1,6}}) days\b|{_N_DAYS} (?:(?:from|after) (?:now|today)|later)\b", re.ASCII)
+_BACK = re.compile(rf"{_N_DAYS} (?:ago|earlier|before)\b", re.ASCII)
 _OTHERWISE = re.compile(
-    r"\b(?:working|business|weeks|(?:an?|next|last|\d+) week|months?|tomorrow|yesterday|every|weekdays|hours?)\b"
+    r"\b(?:working|business|weeks|(?:an?|next|last|\d+) week|months?|years?|tomorrow|yesterday|every|weekdays|hours?"
+    r"|not|except|counting|hundred|thousand|million|day(?: of the week)?(?: is| was)?(?: it)? (?:today|now))\b"
 )
 
 
@@ -26,9 +31,22 @@ def weekday_reached(question: str) -> Choice | None:
     if "day" not in question or not _ASKED.search(question) or _OTHERWISE.search(question):
         return None
     text = in_digits(question)
-    named, after, before = set(_DAY.findall(text)), _AFTER.findall(text), _BEFORE.findall(text)
-    if len(named) != 1 or len(after) + len(before) != 1:
+    if len(set(_DAY.findall(text))) != 1:
         return None
-    n_days = int(after[0][0] or after[0][1]) if after else -int(before[0])
-    right = _DAYS[(_DAYS.index(named.pop()) + n_days) % len(_DAYS)]
+    direct, today = _FROM_DAY.findall(text), _IS_TODAY.search(text)
+    if direct:
+        (said, way, day), *others = direct
+        n_days = -int(said) if way in ("before", "earlier than") else int(said)
+    elif today:
+        day = today["day"]
+        steps = [(1, a or b) for a, b in _FROM_NOW.findall(text)] + [(-1, said) for said in _BACK.findall(text)]
+        if not steps:
+            return None
+        ((sign, said), *others) = steps
+        n_days = sign * int(said)
+    else:
+        return None
+    if others:
+        return None
+    right = _DAYS[(_DAYS.index(day) + n_days) % len(_DAYS)]
     return Choice(right=right, others=frozenset(_DAYS) - {right})
