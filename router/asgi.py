@@ -123,8 +123,9 @@ class UntilGone:
             self._end()
 
     def _end(self) -> None:
-        self._is_gone = True
-        self._task.cancel()
+        if not self._is_gone:  # it may take nothing, and leave while its work is being ended
+            self._is_gone = True
+            self._task.cancel()
 
     async def _watch(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":

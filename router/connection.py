@@ -24,6 +24,7 @@ from .formats.events import encode_json
 MAX_HEAD_BYTES = 64 << 10  # of the request line and headers; real ones have one or two KiB
 PATIENCE_S = 30.0  # for all of a request to come,
 SLOWEST = 8 << 10  # and for a large body a second more for so many bytes
+STUCK_S = 60.0  # in which a client takes nothing of the last that it gets, after which it is cut off
 _ASGI = {"version": "3.0", "spec_version": "2.3"}
 
 
@@ -48,15 +49,14 @@ class Connection(asyncio.Protocol):
         self.loop = _loop or asyncio.get_running_loop()
         self.server = server_state
         self._app_state = app_state
-        self._parser = httptools.HttpRequestParser(self)
-        # What comes behind a request that says `connection: close` is not read, and no reason to refuse that one.
-        self._parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self._parser = self._new_parser()
         self._cycle: Cycle | None = None  # the one that is being answered
         self._read: Cycle | None = None  # the one whose body is being read, or was read last
         self._waiting: deque[Cycle] = deque()
         self._keep_alive_s = config.timeout_keep_alive
         self._idle_since = self.loop.time()
-        self._is_head = False
+        self._is_head = False  # what is being read; or what stands behind a body
+        self._has_begun_here = False  # that, in what came last
         self._n_head_bytes = 0
         self._due = math.inf  # when the request that is being read has to be there
         self._is_over = False  # nothing more is read
@@ -94,15 +94,15 @@ class Connection(asyncio.Protocol):
         """Reads on, up to the end of a head or its bound."""
         if self._is_over:
             return
-        was_head = self._is_head
+        self._has_begun_here = False
         try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:  # to what we do not speak: answered as if it had not been asked for
-            if self._read is not None:
-                self._read.is_kept = False
+            rest = data
+            while rest:
+                rest = self._feed(rest)
         except httptools.HttpParserError:
             self._refuse(400, "the request is not HTTP/1.1")
-        if was_head and self._is_head:  # else most of it may have been the body of the request before
+            return
+        if self._is_head and not self._has_begun_here:  # else most of it may have been a body
             self._n_head_bytes += len(data)
             if self._n_head_bytes > MAX_HEAD_BYTES:
                 self._refuse(431, f"the request line and headers are larger than {MAX_HEAD_BYTES} bytes")
@@ -120,13 +120,20 @@ class Connection(asyncio.Protocol):
     def shutdown(self) -> None:
         """Closes the connection, after the reply that is under way."""
         if self._cycle is None:
-            self.transport.close()
+            self.close()
         else:
             self._cycle.is_kept = False
 
+    def close(self) -> None:
+        """Closes the connection when the client has taken what was written, or takes no more of it."""
+        self._is_over = True
+        self.transport.close()
+        self._timer.cancel()
+        self._cut_off_if_stuck(math.inf)
+
     def on_message_begin(self) -> None:
         """Notes that a head begins."""
-        self._is_head, self._n_head_bytes = True, 0
+        self._begin_head()
         self._due = self.loop.time() + PATIENCE_S
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
@@ -143,6 +150,8 @@ class Connection(asyncio.Protocol):
         """Has the request answered, or wait for its turn."""
         self._is_head = False
         parser = self._parser
+        if _asks_for_upgrade(parser):  # it will be read again
+            return
         path, raw_path, query = _parts(self._url)
         version = parser.get_http_version()
         scope = self._known | {
@@ -154,6 +163,7 @@ class Connection(asyncio.Protocol):
             "headers": self._headers,
             "state": self._app_state.copy(),
         }
+        self._headers = []  # what stands behind the body is none of these
         cycle = self._read = Cycle(self, scope, is_kept=version == "1.1" and parser.should_keep_alive())
         if self._cycle is None:
             self._begin(cycle)
@@ -161,15 +171,22 @@ class Connection(asyncio.Protocol):
             self._waiting.append(cycle)
             self.pause()
 
+    def on_chunk_header(self) -> None:
+        """Notes that a chunk begins; behind the last one, which is empty, stands what is bounded as a head is."""
+        self._begin_head()
+
     def on_body(self, body: bytes) -> None:
         """Keeps a piece of a body."""
+        self._is_head = False
         self._due += len(body) / SLOWEST
         if self._read is not None:
             self._read.take(body)
 
     def on_message_complete(self) -> None:
         """Notes the end of a body."""
-        self._due = math.inf
+        self._is_head, self._due = False, math.inf
+        if _asks_for_upgrade(self._parser):
+            return
         if self._read is not None:
             self._read.take_end()
 
@@ -192,12 +209,16 @@ class Connection(asyncio.Protocol):
         self.server.total_requests += 1
         self._cycle = None
         if not cycle.is_kept:
-            self.transport.close()
+            self.close()
             return
         self._idle_since = self.loop.time()
         if self._waiting:
             self._begin(self._waiting.popleft())
         self.resume()
+
+    def _begin_head(self) -> None:
+        self._is_head = self._has_begun_here = True
+        self._n_head_bytes = 0
 
     def _begin(self, cycle: Cycle) -> None:
         self._cycle = cycle
@@ -221,7 +242,38 @@ class Connection(asyncio.Protocol):
         elif is_reading:
             self._refuse(408, f"not all of the request came within {PATIENCE_S:g} s, and a second for {SLOWEST} bytes")
         else:
-            self.transport.close()
+            self.close()
+
+    def _cut_off_if_stuck(self, n_left: float) -> None:
+        """Cuts the connection where as much is left to be sent as there was, else looks again in a while."""
+        n_left_now = self.transport.get_write_buffer_size()
+        if n_left_now == n_left:
+            self.transport.abort()
+        else:
+            self._timer = self.loop.call_later(STUCK_S, self._cut_off_if_stuck, n_left_now)
+
+    def _new_parser(self) -> httptools.HttpRequestParser:
+        parser = httptools.HttpRequestParser(self)
+        # What comes behind a request that says `connection: close` is not read, and no reason to refuse that one.
+        parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        return parser
+
+    def _feed(self, data: bytes) -> bytes:
+        """Reads on; returns what is to be read next.
+
+        A request that asks for an upgrade, to what we do not speak, is read again as if it did not: its parser would
+        pass over its body. Java's client asks so with every request.
+        """
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            rest = data[upgrade.args[0] :]
+        else:
+            return b""
+        asked, self._parser = self._parser, self._new_parser()
+        lines = [b"%b %b HTTP/%b" % (asked.get_method(), self._url, asked.get_http_version().encode())]
+        lines += [b"%b: %b" % header for header in self._headers if header[0] != b"upgrade"]
+        return b"\r\n".join(lines) + b"\r\n\r\n" + rest
 
     def _refuse(self, status: int, message: str) -> None:
         """Ends the connection with an error, after the reply to a request that was read whole."""
@@ -232,14 +284,21 @@ class Connection(asyncio.Protocol):
             last = self._waiting[-1] if self._waiting else self._cycle
             last.is_kept = False
             return
-        if self._read is not None and self._read.is_ended and not self._read.is_read:  # it was answered all the same
-            self.transport.close()
+        if self._cycle is not None:
+            self._cycle.end()
+        if self._read is not None and self._read.has_begun and not self._read.is_read:  # it is answered all the same
+            self.close()
             return
         told = {"message": message, "type": "invalid_request_error", "param": None, "code": None}
         body = encode_json({"error": told})
         head = b"content-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(body)
         self.transport.write(status_line(status) + head + body)
-        self.transport.close()
+        self.close()
+
+
+def _asks_for_upgrade(parser: httptools.HttpRequestParser) -> bool:
+    """Returns whether the request would go on in another protocol; not whether it asks for a tunnel."""
+    return parser.should_upgrade() and parser.get_method() != b"CONNECT"
 
 
 @lru_cache(maxsize=64)

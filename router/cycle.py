@@ -25,6 +25,7 @@ class Cycle:
     task: asyncio.Task[None]
     is_read = False  # all of the request came
     is_ended = False  # all of the reply was sent, or the client has gone
+    has_begun = False  # some of the reply was sent
     _size = 0  # of the pieces of the body
     _has_told_end = False
     _is_invited = False  # to send its body
@@ -51,7 +52,7 @@ class Cycle:
             del scope["extensions"]  # which know us: else only a collection would free both
             connection.server.tasks.discard(self.task)
             if not self.is_ended:
-                connection.transport.close()
+                connection.close()
 
     async def receive(self) -> Event:
         """Returns what came next: a piece of the body, or that the client has gone."""
@@ -60,6 +61,7 @@ class Cycle:
         if self.is_ended:
             return {"type": "http.disconnect"}
         pieces, self._pieces, self._size = self._pieces, [], 0
+        self._connection.resume()  # also where no more is to come: else it would not be seen that the client leaves
         self._has_told_end = self.is_read
         body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         return {"type": "http.request", "body": body, "more_body": not self.is_read}
@@ -120,16 +122,20 @@ class Cycle:
     async def _next(self) -> None:
         """Waits until something has happened."""
         connection = self._connection
-        connection.resume()
-        if not self.is_read and not self._is_invited:
+        if self._awaits_word():
             self._is_invited = True
-            if any(name == b"expect" and value.lower() == b"100-continue" for name, value in self._scope["headers"]):
-                connection.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            connection.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         waiter = self._waiter = connection.loop.create_future()
         try:
             await waiter
         finally:
             self._waiter = None
+
+    def _awaits_word(self) -> bool:
+        """Returns whether the client may wait for word before it sends its body."""
+        if self.is_read or self._is_invited:
+            return False
+        return any(name == b"expect" and value.lower() == b"100-continue" for name, value in self._scope["headers"])
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
@@ -138,16 +144,18 @@ class Cycle:
     def _encoded(self, head: Event) -> bytes:
         """Returns the head of the reply."""
         status: int = head["status"]
+        self.has_begun = True
+        if self._awaits_word():  # and gets another: whether its body comes all the same, nobody knows
+            self.is_kept = False
         headers = [*self._connection.server.default_headers, *head["headers"]]
         if not self.is_kept:
             headers.append((b"connection", b"close"))
-        if (
-            b"content-length" not in dict(headers) and self._scope["http_version"] != "1.0"
-        ):  # it ends with its connection
+        # A client of another version sees the end of the reply in that of the connection.
+        if b"content-length" not in dict(headers) and self._scope["http_version"] == "1.1":
             self._is_chunked = True
             headers.append((b"transfer-encoding", b"chunked"))
         encoded = b"%b%b\r\n\r\n" % (status_line(status), b"\r\n".join(map(b": ".join, headers)))
-        if encoded.count(b"\n") > len(headers) + 2:
+        if encoded.count(b"\r") + encoded.count(b"\n") > 2 * (len(headers) + 2):
             raise ValueError("a header holds a line break")
         return encoded
 

@@ -52,6 +52,27 @@ def test_where_the_server_calls_nobody_watches() -> None:
     assert calls[-1] is None  # it is not to be called any more
 
 
+def test_a_client_that_leaves_twice_has_only_gone() -> None:
+    calls: list[Callable[[], None] | None] = []
+    n_cleaned = 0
+
+    async def run() -> None:
+        nonlocal n_cleaned
+        async with UntilGone({"extensions": {ON_GONE: calls.append}}, never, patience_s=0.02) as client:
+            try:
+                await client.give(never())  # it takes nothing,
+            finally:
+                leave = calls[-1]
+                assert leave is not None
+                leave()  # and then it leaves
+                await asyncio.sleep(0)
+                n_cleaned += 1
+
+    with pytest.raises(ClientGone):
+        asyncio.run(run())
+    assert n_cleaned == 1
+
+
 def test_a_client_that_takes_nothing_counts_as_gone() -> None:
     async def run() -> None:
         async with UntilGone({}, never, patience_s=0.05) as client:

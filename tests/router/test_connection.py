@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,7 +22,7 @@ from .serving import PATIENCE_S, make_router, serving
 BEGINNING = b"GET /healthz HTTP/1.1\r\nhost: a\r\n"
 
 
-@contextmanager
+@contextlib.contextmanager
 def connected(app: Any, **options: Any) -> Iterator[socket.socket]:
     """Yields a connection to an application."""
     with serving(app, **options) as url:
@@ -43,8 +43,10 @@ class App:
     def __init__(self, *, pieces: int = 1, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
         self.pieces = pieces
         self.headers = headers
+        self.headers_seen: list[Any] = []  # of the latest request
         self.events: list[Any] = []  # all that were received
         self.n_sent = 0
+        self.wait_first: Callable[[], Any] | None = None  # before it reads
         self.wait: Callable[[], Any] | None = None  # before it answers
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -55,6 +57,9 @@ class App:
                 await send({"type": f"lifespan.{word}.complete"})
             return
         body, has_more = b"", True
+        if self.wait_first is not None:
+            await self.wait_first()
+        self.headers_seen = scope["headers"]
         while has_more:
             event = await receive()
             self.events.append(event)
@@ -69,6 +74,14 @@ class App:
         for left in reversed(range(self.pieces)):
             await send({"type": "http.response.body", "body": told, "more_body": left > 0})
             self.n_sent += 1
+
+
+def is_so(test: Callable[[], object]) -> bool:
+    """Returns whether that becomes true."""
+    end = time.monotonic() + PATIENCE_S
+    while not test() and time.monotonic() < end:
+        time.sleep(0.01)
+    return bool(test())
 
 
 def read_until(connection: socket.socket, end: bytes) -> bytes:
@@ -171,12 +184,77 @@ def test_a_body_in_pieces_is_one_body() -> None:
         assert b"POST /a b abcdef" in read_until(connection, b"0\r\n\r\n")
 
 
+CHUNKED = b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n"
+
+
+def test_what_stands_behind_a_body_is_no_header() -> None:
+    app = App()
+    with connected(app) as connection:
+        connection.sendall(CHUNKED + b"3\r\nabc\r\n0\r\nauthorization: Bearer other\r\n\r\n")
+        assert b"POST / abc" in read_until(connection, b"0\r\n\r\n")
+    assert dict(app.headers_seen) == {b"host": b"a", b"transfer-encoding": b"chunked"}
+
+
+def test_what_stands_behind_a_body_is_bounded_too() -> None:
+    app = App()
+    with connected(app) as connection:
+        connection.sendall(CHUNKED + b"3\r\nabc\r\n0\r\nx: ")
+        with contextlib.suppress(OSError):  # it has ended
+            for _ in range(50 * MAX_HEAD_BYTES // 1000):
+                connection.sendall(b"y" * 1000)
+        assert is_so(lambda: app.events and app.events[-1]["type"] == "http.disconnect")
+
+
+def test_a_body_of_many_small_chunks_is_none_of_its_business() -> None:
+    n_chunks = 3 * MAX_HEAD_BYTES // 6
+    with connected(App()) as connection:
+        connection.sendall(CHUNKED)
+        for _ in range(8):
+            connection.sendall(b"1\r\nx\r\n" * (n_chunks // 8))
+        connection.sendall(b"0\r\n\r\n")
+        assert b"x" * (n_chunks // 8 * 8) in read_until(connection, b"\r\n0\r\n\r\n")
+
+
+def test_a_body_of_large_chunks_is_none_of_its_business() -> None:
+    body = b"x" * 2 * MAX_HEAD_BYTES
+    size = b"%x\r\n" % len(body)
+    app = App()
+    with connected(app) as connection:
+        connection.sendall(CHUNKED + size)
+        for _ in range(5):
+            connection.sendall(body + b"\r\n" + size)  # what comes ends where a chunk begins
+            time.sleep(0.02)
+        connection.sendall(body + b"\r\n0\r\n\r\n")
+        assert body * 6 in read_until(connection, b"\r\n0\r\n\r\n")
+
+
+def test_requests_for_an_upgrade_may_come_together() -> None:
+    asked = b"GET /%d HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n"
+    with connected(App()) as connection:
+        connection.sendall(b"".join(asked % number for number in range(1200)))
+        read = b""
+        while b"/1199 " not in read:
+            read += connection.recv(1 << 16)
+    assert read.count(b"HTTP/1.1 200 ") == 1200
+
+
 def test_a_client_that_asks_is_told_to_send_its_body() -> None:
     with connected(App()) as connection:
         connection.sendall(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\nexpect: 100-continue\r\n\r\n")
         assert connection.recv(1000) == b"HTTP/1.1 100 Continue\r\n\r\n"
         connection.sendall(b"abc")
         assert b"POST / abc" in read_until(connection, b"0\r\n\r\n")
+
+
+def test_a_client_that_was_answered_before_it_sent_its_body_need_not_send_it(tmp_path: Path) -> None:
+    with connected(Sidecar(make_router(tmp_path), max_body_bytes=10)) as connection:
+        connection.sendall(
+            b"POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 30\r\n"
+            b"expect: 100-continue\r\n\r\n"
+        )
+        read = read_until(connection, b"no end")  # else the next request would be taken for the body
+    assert read.startswith(b"HTTP/1.1 413 ")
+    assert b"connection: close" in read
 
 
 def test_no_body_answers_head() -> None:
@@ -187,22 +265,37 @@ def test_no_body_answers_head() -> None:
     assert b"HEAD / " not in read
 
 
-def test_a_client_of_http_1_0_gets_a_reply_that_ends_with_the_connection() -> None:
+@pytest.mark.parametrize("version", [b"0.9", b"1.0", b"2.0"])
+def test_a_client_of_another_version_gets_a_reply_that_ends_with_the_connection(version: bytes) -> None:
     with connected(App(pieces=2)) as connection:
-        connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        connection.sendall(b"GET / HTTP/%b\r\n\r\n" % version)
         head, _, body = read_until(connection, b"no end").partition(b"\r\n\r\n")
     assert b"chunked" not in head
     assert body == b"GET / GET / "
 
 
 def test_an_upgrade_is_passed_over() -> None:
+    asked = b"connection: upgrade, http2-settings\r\nupgrade: h2c\r\nhttp2-settings: AAEAAEAA\r\n"
     with connected(App()) as connection:
-        connection.sendall(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n")
-        assert read_until(connection, b"no end").startswith(b"HTTP/1.1 200 ")
+        for body in (b"", b"abc", b"x" * 300_000):
+            head = (POST % len(body)).replace(b"\r\n", b"\r\n" + asked, 1)
+            connection.sendall(head[:50])
+            time.sleep(0.01)
+            connection.sendall(head[50:] + body[:2])
+            time.sleep(0.01)
+            connection.sendall(body[2:])
+            assert b"POST / %b\r\n" % body in read_until(connection, b"\r\n0\r\n\r\n")
 
 
-def test_a_header_with_a_line_break_is_never_sent() -> None:
-    with connected(App(headers=((b"x-a", b"b\r\nset-cookie: c=d"),))) as connection:
+def test_a_tunnel_is_refused() -> None:
+    with connected(App()) as connection:
+        connection.sendall(b"CONNECT a:80 HTTP/1.1\r\nhost: a\r\n\r\n")
+        assert read_until(connection, b"no end").startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.parametrize("line_break", [b"\r\n", b"\n", b"\r"])
+def test_a_header_with_a_line_break_is_never_sent(line_break: bytes) -> None:
+    with connected(App(headers=((b"x-a", b"b%bset-cookie: c=d" % line_break),))) as connection:
         connection.sendall(BEGINNING + b"\r\n")
         assert read_until(connection, b"no end") == b""
 
@@ -254,6 +347,22 @@ def test_a_client_that_leaves_is_told_of() -> None:
         while len(app.events) < 2 and time.monotonic() < end:
             time.sleep(0.01)
     assert app.events[-1] == {"type": "http.disconnect"}
+
+
+def test_a_client_that_leaves_after_a_large_body_is_told_of() -> None:
+    app = LeftApp()
+    app.wait_first = lambda: asyncio.sleep(0.1)  # so that it has all come, and more than is taken unread
+
+    async def wait() -> None:
+        while not app.left:
+            await asyncio.sleep(0.01)
+
+    app.wait = wait
+    with connected(app) as connection:
+        connection.sendall(POST % 70_000 + b"x" * 70_000)
+        assert is_so(lambda: app.events and not app.events[-1]["more_body"])
+        connection.close()
+        assert is_so(lambda: app.left)
 
 
 @pytest.fixture
@@ -355,3 +464,57 @@ def test_the_application_is_called_when_a_client_leaves_and_not_when_it_is_answe
         while not app.left and time.monotonic() < end:
             time.sleep(0.01)
     assert app.left == ["/left"]
+
+
+def test_nothing_is_sent_behind_a_refusal() -> None:
+    app = App()
+    app.wait_first = lambda: asyncio.sleep(0)
+    with connected(app) as connection:
+        connection.sendall(CHUNKED + b"11170\r\n" + b"x" * 70_000 + b"\r\nnonsense\r\n")
+        read = read_until(connection, b"no end")
+        assert is_so(lambda: app.events)
+    assert read.count(b"HTTP/1.1 ") == 1
+    assert app.events == [{"type": "http.disconnect"}]
+
+
+class EarlyApp(App):
+    """Begins its reply before it reads."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"begun", "more_body": True})
+        await super().__call__(scope, receive, send)
+
+
+def test_no_refusal_is_sent_into_a_reply_that_has_begun() -> None:
+    with connected(EarlyApp()) as connection:
+        connection.sendall(CHUNKED)
+        read_until(connection, b"begun\r\n")
+        connection.sendall(b"nonsense\r\n")
+        assert read_until(connection, b"no end") == b""
+
+
+def test_a_connection_is_cut_whose_client_does_not_take_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("penstock.router.connection.STUCK_S", 0.2)
+    with connected(App()) as connection:
+        body = b"x" * 20_000_000  # more than is on the way
+        connection.sendall(POST.replace(b"\r\n", b"\r\nconnection: close\r\n", 1) % len(body) + body)
+        time.sleep(0.8)
+        n_read = 0
+        with contextlib.suppress(ConnectionResetError):
+            while piece := connection.recv(1 << 20):
+                n_read += len(piece)
+    assert 0 < n_read < len(body)
+
+
+def test_a_client_may_take_the_rest_slowly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("penstock.router.connection.STUCK_S", 0.4)
+    with connected(App()) as connection:
+        body = b"x" * 20_000_000
+        connection.sendall(POST.replace(b"\r\n", b"\r\nconnection: close\r\n", 1) % len(body) + body)
+        n_read = 0
+        while piece := connection.recv(1 << 20):
+            n_read += len(piece)
+            time.sleep(0.04)
+    assert n_read > len(body)
