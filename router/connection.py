@@ -9,9 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from functools import lru_cache
 from typing import Any, cast
-from urllib.parse import unquote
 
 import httptools
 from uvicorn.config import Config
@@ -20,6 +18,7 @@ from uvicorn.server import ServerState
 
 from .cycle import Cycle, status_line
 from .formats.events import encode_json
+from .request_parser import asks_for_upgrade, make_parser, parts_of, without_upgrade
 
 MAX_HEAD_BYTES = 64 << 10  # of the request line and headers; real ones have one or two KiB
 PATIENCE_S = 30.0  # for all of a request to come,
@@ -49,7 +48,7 @@ class Connection(asyncio.Protocol):
         self.loop = _loop or asyncio.get_running_loop()
         self.server = server_state
         self._app_state = app_state
-        self._parser = self._new_parser()
+        self._parser = make_parser(self)
         self._cycle: Cycle | None = None  # the one that is being answered
         self._read: Cycle | None = None  # the one whose body is being read, or was read last
         self._waiting: deque[Cycle] = deque()
@@ -150,9 +149,9 @@ class Connection(asyncio.Protocol):
         """Has the request answered, or wait for its turn."""
         self._is_head = False
         parser = self._parser
-        if _asks_for_upgrade(parser):  # it will be read again
+        if asks_for_upgrade(parser):  # it will be read again
             return
-        path, raw_path, query = _parts(self._url)
+        path, raw_path, query = parts_of(self._url)
         version = parser.get_http_version()
         scope = self._known | {
             "method": parser.get_method().decode("ascii"),
@@ -185,7 +184,7 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         """Notes the end of a body."""
         self._is_head, self._due = False, math.inf
-        if _asks_for_upgrade(self._parser):
+        if asks_for_upgrade(self._parser):
             return
         if self._read is not None:
             self._read.take_end()
@@ -252,17 +251,9 @@ class Connection(asyncio.Protocol):
         else:
             self._timer = self.loop.call_later(STUCK_S, self._cut_off_if_stuck, n_left_now)
 
-    def _new_parser(self) -> httptools.HttpRequestParser:
-        parser = httptools.HttpRequestParser(self)
-        # What comes behind a request that says `connection: close` is not read, and no reason to refuse that one.
-        parser.set_dangerous_leniencies(lenient_data_after_close=True)
-        return parser
-
     def _feed(self, data: bytes) -> bytes:
-        """Reads on; returns what is to be read next.
-
-        A request that asks for an upgrade, to what we do not speak, is read again as if it did not: its parser would
-        pass over its body. Java's client asks so with every request.
+        """Reads on; returns what is to be read next: a request that asks for an upgrade, to what we do not speak, is
+        read again as if it did not.
         """
         try:
             self._parser.feed_data(data)
@@ -270,10 +261,8 @@ class Connection(asyncio.Protocol):
             rest = data[upgrade.args[0] :]
         else:
             return b""
-        asked, self._parser = self._parser, self._new_parser()
-        lines = [b"%b %b HTTP/%b" % (asked.get_method(), self._url, asked.get_http_version().encode())]
-        lines += [b"%b: %b" % header for header in self._headers if header[0] != b"upgrade"]
-        return b"\r\n".join(lines) + b"\r\n\r\n" + rest
+        asked, self._parser = self._parser, make_parser(self)
+        return without_upgrade(asked, self._url, self._headers) + rest
 
     def _refuse(self, status: int, message: str) -> None:
         """Ends the connection with an error, after the reply to a request that was read whole."""
@@ -294,19 +283,3 @@ class Connection(asyncio.Protocol):
         head = b"content-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(body)
         self.transport.write(status_line(status) + head + body)
         self.close()
-
-
-def _asks_for_upgrade(parser: httptools.HttpRequestParser) -> bool:
-    """Returns whether the request would go on in another protocol; not whether it asks for a tunnel."""
-    return parser.should_upgrade() and parser.get_method() != b"CONNECT"
-
-
-@lru_cache(maxsize=64)
-def _parts(url: bytes) -> tuple[str, bytes, bytes]:
-    """Returns the path of an address, as it is meant and as it was written, and what stands behind its question mark.
-
-    >>> _parts(b"/v1/models/a%20b?after=1")
-    ('/v1/models/a b', b'/v1/models/a%20b', b'after=1')
-    """
-    parsed = httptools.parse_url(url)
-    return unquote(parsed.path.decode("ascii")), parsed.path, parsed.query or b""
