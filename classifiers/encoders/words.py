@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 _PLAIN = re.compile(r"[\t\n\r -~]*")
 _WORD = re.compile(r"[a-z0-9]+|[!-/:-@\[-`{-~]")
-_MAX_WORDS = 50_000  # a few MB
+_MAX_WORDS = 50_000  # some 15 MB where all are as long as may be
 _MAX_LENGTH = 32  # of a word that is kept
 
 

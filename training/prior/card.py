@@ -26,9 +26,9 @@ def prior_card(prior: PublicPrior, sets: Mapping[str, PublicSet], path: Path, da
     lines = [
         "# What public traces tell before there are traces of one's own",
         "",
-        "`prior.safetensors` holds the difficulty of a text as a linear map over its surface counts (digits, names,",
-        "length, ...), and the ability of a tier at its price: P(correct) = sigmoid(ability - difficulty), in logits.",
-        "No prompt and no answer is in it. `classifiers/public_prior.py` reads it.",
+        "`prior.safetensors` holds the difficulty of a text as a linear map over its surface counts (digits, cue",
+        "words, length, ...), and the ability of a tier at its price: P(correct) = sigmoid(ability - difficulty), in",
+        "logits. No prompt and no answer is in it. `classifiers/public_prior.py` reads it.",
         "",
         "| tier | ability at a usual price |",
         "|---|---|",
