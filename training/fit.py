@@ -183,7 +183,7 @@ def _fit(
     )
     progress.stage("replaying the training queries at several trade-offs")
     held_out = HeldOut(quality=shaped.quality, cost_usd=expected[:, 0], confidences=answers.confidences)
-    trade_offs = fit_trade_offs(trained, learned, held_out, progress)
+    trade_offs = fit_trade_offs(trained, learned, held_out, families, progress)
     return Fitted(
         trained=replace(trained, trade_offs=trade_offs),
         estimates=shaped.quality,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,7 @@ from ..classifiers.sample import sample
 from ..classifiers.trade_offs import TradeOffs
 from ..router import Policy, Pool
 from .dataset import Dataset
+from .evaluation import FloatArray
 from .metrics import single_backends
 from .progress import Progress
 from .replay import HeldOut, Replayer
@@ -19,12 +21,15 @@ _MAX_QUERIES = 1500  # more tell little more, and every one is replayed at every
 _WORTH_OF_BEST = 0.01 * 2.0 ** np.arange(0, 6.5, 0.5)  # quality that saving one call of the best backend may cost
 
 
-def fit_trade_offs(trained: Trained, dataset: Dataset, held_out: HeldOut, progress: Progress) -> TradeOffs:
+def fit_trade_offs(
+    trained: Trained, dataset: Dataset, held_out: HeldOut, families: Sequence[str], progress: Progress
+) -> TradeOffs:
     """Returns what the queries lost and saved at each trade-off; only lam 0 where there is no cost to save, or no query
     that both the best backend and another were asked, so that nothing is known of what would be lost.
 
     `held_out` is what was said of the queries of `dataset` by fits that did not see them. Answers to drafts are left
-    out, as nothing was said of those.
+    out, as nothing was said of those. `families` names for each query the twins that it belongs to: as evidence, they
+    are one.
     """
     single = single_backends(dataset.quality, dataset.cost_usd)
     best_cost = float(single.mean_cost_usd[single.best])
@@ -38,9 +43,21 @@ def fit_trade_offs(trained: Trained, dataset: Dataset, held_out: HeldOut, progre
     replayer = Replayer(Pool({}, trained), dataset, held_out=held_out)
     curve = replayer.curve("trade-offs", Policy(name="trade-offs"), lams, progress=progress)
     lost = dataset.quality[:, single.best] - curve.score
+    lag = lost.mean(axis=1)
     return TradeOffs(
         lams=lams,
-        lag=lost.mean(axis=1),
-        lag_error=lost.std(axis=1) / np.sqrt(len(rows)),
+        lag=lag,
+        lag_error=_error_of_mean(lost - lag[:, None], [families[row] for row in rows.tolist()]),
         cost=curve.cost_usd.mean(axis=1) / np.mean(dataset.cost_usd[:, single.best]),
     )
+
+
+def _error_of_mean(apart: FloatArray, families: Sequence[str]) -> FloatArray:
+    """Returns one standard error of means, (n_means,), from how far from them each query is, (n_means, n_queries).
+
+    What queries of one family have in common does not even out (clusters: Liang and Zeger 1986, Biometrika 73).
+    """
+    _, family_of = np.unique(np.array(families), return_inverse=True)
+    together = np.stack([np.bincount(family_of, weights=each) for each in apart])
+    error: FloatArray = np.sqrt((together**2).sum(axis=1)) / len(families)
+    return error

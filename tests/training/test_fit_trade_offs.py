@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from penstock.classifiers import load_artefact, save_artefact
+from penstock.classifiers import Trained, load_artefact, save_artefact
+from penstock.classifiers.trade_offs import TradeOffs
 from penstock.router import Policy, Pool
 from penstock.training import Dataset, Replayer
 from penstock.training.fit_trade_offs import fit_trade_offs
@@ -15,6 +17,11 @@ from penstock.training.progress import Silent
 from penstock.training.replay import HeldOut
 
 NEAR = Policy(name="near", objective="near_best", margin=0.05)
+
+
+def found_for(trained: Trained, dataset: Dataset, held_out: HeldOut, families: Sequence[str] = ()) -> TradeOffs:
+    """Returns the trade-offs; where no families are named, no query is a twin of another."""
+    return fit_trade_offs(trained, dataset, held_out, families or [*map(str, range(dataset.n_queries))], Silent())
 
 
 def told(dataset: Dataset, quality: np.ndarray, confidences: np.ndarray) -> HeldOut:
@@ -39,9 +46,9 @@ def test_near_best_saves_and_stays_near_the_best_on_unseen_queries(demo) -> None
 
 def test_what_is_thought_of_held_out_queries_is_what_decides(demo) -> None:  # type: ignore[no-untyped-def]
     test, trained = demo.test, demo.fitted.trained
-    known = fit_trade_offs(trained, test, told(test, test.quality, test.quality), Silent())
+    known = found_for(trained, test, told(test, test.quality, test.quality))
     nothing = np.full(test.quality.shape, test.quality.mean())
-    unknown = fit_trade_offs(trained, test, told(test, nothing, nothing), Silent())
+    unknown = found_for(trained, test, told(test, nothing, nothing))
     assert known.lag[0] <= 0
     assert known.cost[0] < 0.7
     assert unknown.lam_within(0.02) < known.lam_within(0.02)
@@ -49,7 +56,7 @@ def test_what_is_thought_of_held_out_queries_is_what_decides(demo) -> None:  # t
 
 def test_where_the_best_backend_is_free_there_is_nothing_to_trade(demo) -> None:  # type: ignore[no-untyped-def]
     free = replace(demo.test, cost_usd=np.zeros_like(demo.test.cost_usd))
-    found = fit_trade_offs(demo.fitted.trained, free, told(free, free.quality, free.quality), Silent())
+    found = found_for(demo.fitted.trained, free, told(free, free.quality, free.quality))
     assert found.lam_within(0.5) == 0
 
 
@@ -59,8 +66,18 @@ def test_queries_that_one_backend_alone_was_asked_tell_of_no_loss(demo) -> None:
     apart = replace(
         test, quality=np.where(asked, test.quality, np.nan), cost_usd=np.where(asked, test.cost_usd, np.nan)
     )
-    found = fit_trade_offs(demo.fitted.trained, apart, told(apart, test.quality, test.quality), Silent())
+    found = found_for(demo.fitted.trained, apart, told(apart, test.quality, test.quality))
     assert found.lam_within(0.5) == 0
+
+
+def test_twins_are_no_further_evidence(demo) -> None:  # type: ignore[no-untyped-def]
+    trained, once = demo.fitted.trained, demo.test
+    twice = once.take(np.repeat(np.arange(once.n_queries), 2))
+    alone = found_for(trained, once, told(once, once.quality, once.quality))
+    families = [str(row // 2) for row in range(twice.n_queries)]
+    beside = found_for(trained, twice, told(twice, twice.quality, twice.quality), families)
+    assert alone.lag_error.max() > 0
+    assert beside.lag_error == pytest.approx(alone.lag_error)
 
 
 def test_an_artefact_keeps_its_trade_offs(demo, tmp_path) -> None:  # type: ignore[no-untyped-def]
