@@ -54,8 +54,8 @@ class Connection(asyncio.Protocol):
         self._waiting: deque[Cycle] = deque()
         self._keep_alive_s = config.timeout_keep_alive
         self._idle_since = self.loop.time()
-        self._is_head = False  # what is being read; or what stands behind a body
-        self._has_begun_here = False  # that, in what came last
+        self._is_head = False  # whether a head is being read, or what stands behind a body
+        self._has_begun_here = False  # whether it began in what came last
         self._n_head_bytes = 0
         self._due = math.inf  # when the request that is being read has to be there
         self._is_over = False  # nothing more is read
@@ -90,7 +90,7 @@ class Connection(asyncio.Protocol):
         self._cycle = self._read = self._parser = None  # type: ignore[assignment]  # it knows us
 
     def data_received(self, data: bytes) -> None:
-        """Reads on, up to the end of a head or its bound."""
+        """Reads on; refuses what is no request, and a head without end."""
         if self._is_over:
             return
         self._has_begun_here = False
