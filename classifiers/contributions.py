@@ -35,16 +35,18 @@ _HEAD_OF = {
 def ablations(predictor: Predictor, query: QueryFeatures) -> Iterator[tuple[str, str, Predictor, QueryFeatures]]:
     """Yields kind and name of each thing that can be left out, and what predicts, from what, without it.
 
-    Features that are at their mean are passed over: without them nothing changes.
+    Features that are at their mean, and terms of a kind that the query has none of, are passed over: without them
+    nothing changes.
     """
     for place, name in enumerate(SURFACE_NAMES, start=query.embedding_dim):
         if query.dense[place]:
             dense = query.dense.copy()
             dense[place] = 0.0  # standardised
             yield "feature", name, predictor, query.but(dense=dense)
-    if len(query.columns):
-        n = query.n_words
+    n = query.n_words
+    if n:
         yield "words", "words", predictor, query.but(columns=query.columns[n:], weights=query.weights[n:], n_words=0)
+    if n < len(query.columns):
         yield "words", "frame", predictor, query.but(columns=query.columns[:n], weights=query.weights[:n])
     for name, without in _without_heads(predictor):
         yield "head", name, without, query

@@ -77,6 +77,18 @@ def test_where_nothing_is_learned_nothing_contributes() -> None:
     assert all(not item.quality.any() for item in found)
 
 
+def test_terms_that_a_query_has_none_of_are_not_left_out(blended: QueryModel) -> None:
+    whole = blended._featurizer.transform_one("please consider zz 7 7")
+    n = whole.n_words
+    of_words = whole.but(columns=whole.columns[:n], weights=whole.weights[:n])
+    of_frame = whole.but(columns=whole.columns[n:], weights=whole.weights[n:], n_words=0)
+    told = [
+        [name for kind, name, _, _ in ablations(blended.quality, query) if kind == "words"]
+        for query in (whole, of_words, of_frame)
+    ]
+    assert told == [["words", "frame"], ["words"], ["frame"]]
+
+
 def test_words_and_frame_are_left_out_one_at_a_time(blended: QueryModel) -> None:
     query = blended._featurizer.transform_one("please consider zz 7 7")
     rests = {name: rest for kind, name, _, rest in ablations(blended.quality, query) if kind == "words"}
