@@ -32,9 +32,9 @@ from .evaluation import EffortCurve, FloatArray, IntArray, SignalWorth, Trial
 from .fit_answers import fit_answers
 from .fit_efforts import fit_efforts
 from .fit_trade_offs import fit_trade_offs
+from .held_out import HeldOut
 from .probability_metrics import auroc, brier, ece
 from .progress import Progress, Silent
-from .replay import HeldOut
 from .split import Split, find_families
 
 N_FOLDS = 5

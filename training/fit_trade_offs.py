@@ -13,9 +13,10 @@ from ..classifiers.trade_offs import TradeOffs
 from ..router import Policy, Pool
 from .dataset import Dataset
 from .evaluation import FloatArray
+from .held_out import HeldOut
 from .metrics import single_backends
 from .progress import Progress
-from .replay import HeldOut, Replayer
+from .replay import Replayer
 
 _MAX_QUERIES = 1500  # more tell little more, and every one is replayed at every lam
 _WORTH_OF_BEST = 0.01 * 2.0 ** np.arange(0, 6.5, 0.5)  # quality that saving one call of the best backend may cost

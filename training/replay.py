@@ -16,7 +16,8 @@ from ..router import Decision, NoFeasibleBackend, Outcome, Policy, Pool
 from ..router.cascade import Call, Released, Reply, Said, Step
 from ..router.hold import Verdict
 from .dataset import Dataset, completion_of, recorded_verdict
-from .evaluation import Confidences, Curve, FloatArray, IntArray, PolicyOutcome
+from .evaluation import Confidences, Curve, FloatArray, PolicyOutcome
+from .held_out import HeldOut
 from .progress import Progress
 
 
@@ -28,21 +29,6 @@ class Replayed:
     outcome: Outcome
     released_after: int | None = None  # signs of a streamed answer that was passed on before its end; None: none was
     n_held: int = 0  # streamed answers that could not be passed on as they came
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeldOut:
-    """What is thought of queries and their answers by fits that did not see them; (n_queries, n_backends) each, with
-    the columns of the dataset. NaN is a confidence in no answer.
-    """
-
-    quality: FloatArray
-    cost_usd: FloatArray
-    confidences: FloatArray
-
-    def take(self, rows: IntArray) -> HeldOut:
-        """Returns what is thought of the chosen queries."""
-        return HeldOut(quality=self.quality[rows], cost_usd=self.cost_usd[rows], confidences=self.confidences[rows])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,13 +61,8 @@ class Replayer:
         self._columns = {name: column for column, name in enumerate(dataset.backends)}
         self._held_out = held_out
         if held_out is not None:
-            columns = [self._columns[name] for name in pool.backends]
-            self.estimates = [
-                replace(each, quality=quality, cost_usd=cost_usd)
-                for each, quality, cost_usd in zip(
-                    self.estimates, held_out.quality[:, columns], held_out.cost_usd[:, columns], strict=True
-                )
-            ]
+            columns = [self._columns.get(name) for name in pool.backends]
+            self.estimates = [held_out.told(row, each, columns) for row, each in enumerate(self.estimates)]
         unrecorded = tuple(name for name in pool.askable if name not in self._columns)
         self._missing = [
             unrecorded + tuple(name for name, column in self._columns.items() if np.isnan(dataset.quality[row, column]))

@@ -13,8 +13,8 @@ from penstock.classifiers.trade_offs import TradeOffs
 from penstock.router import Policy, Pool
 from penstock.training import Dataset, Replayer
 from penstock.training.fit_trade_offs import fit_trade_offs
+from penstock.training.held_out import HeldOut
 from penstock.training.progress import Silent
-from penstock.training.replay import HeldOut
 
 NEAR = Policy(name="near", objective="near_best", margin=0.05)
 
