@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, contextmanager
 from typing import Any
 
 from .errors import BackendError, ConfigError, MalformedReply, PenstockError
@@ -27,12 +27,8 @@ class ForeignBackend:
 
     async def complete(self, query: Query) -> Completion:
         """Returns the whole completion."""
-        try:
+        with self._bugs_told():
             completion = await self._inner.complete(query)
-        except BackendError:
-            raise
-        except Exception as error:
-            raise self._bug(error) from error
         if not isinstance(completion, Completion):
             raise self._malformed(f"complete() returned {_kind_of(completion)}; expected a Completion")
         return completion
@@ -40,7 +36,7 @@ class ForeignBackend:
     async def stream(self, query: Query) -> AsyncIterator[Chunk]:
         """Yields pieces as they come and ends with the one that carries the `completion`."""
         is_whole = False
-        try:
+        with self._bugs_told():
             async with AsyncExitStack() as stack:
                 chunks: Any = self._inner.stream(query)
                 if hasattr(chunks, "aclose"):
@@ -50,10 +46,6 @@ class ForeignBackend:
                         raise self._malformed(f"stream() gave {_kind_of(chunk)}; expected a Chunk")
                     is_whole = is_whole or chunk.completion is not None
                     yield chunk
-        except BackendError:
-            raise
-        except Exception as error:
-            raise self._bug(error) from error
         if not is_whole:
             raise self._malformed("stream() ended without a chunk that carries the completion")
 
@@ -63,16 +55,19 @@ class ForeignBackend:
 
     async def _count_tokens(self, query: Query) -> int:
         inner: Any = self._inner
-        try:
+        with self._bugs_told():
             n_tokens: int = await inner.count_tokens(query)
+        return n_tokens
+
+    @contextmanager
+    def _bugs_told(self) -> Iterator[None]:
+        try:
+            yield
         except BackendError:
             raise
         except Exception as error:
-            raise self._bug(error) from error
-        return n_tokens
-
-    def _bug(self, error: Exception) -> BackendError:
-        return BackendError(f"{self.spec.type} raised {_told(error, self.spec)}", backend=self.spec.name)
+            told = f"{self.spec.type} raised {_told(error, self.spec)}"
+            raise BackendError(told, backend=self.spec.name) from error
 
     def _malformed(self, what: str) -> MalformedReply:
         return MalformedReply(f"{self.spec.type}: {what}", backend=self.spec.name)
