@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -28,6 +29,7 @@ IGNORED = frozenset(
         "response_format",  # put as output_config
         "safety_identifier",
         "seed",
+        "service_tier",  # put by the name that it has there
         "stop",  # put as stop_sequences
         "stream",
         "stream_options",
@@ -53,11 +55,14 @@ NEEDED: Mapping[str, tuple[Any, ...]] = {
     "web_search_options": (None,),
 }
 
+SERVICE_TIERS = {"auto": "auto", "default": "standard_only", "standard_only": "standard_only"}
+_NO_SIGN_OF_AN_ID = re.compile("[^a-zA-Z0-9_-]")
+
 
 def request_of(messages: Sequence[Message], params: Mapping[str, Any]) -> Block:
     """Returns the body of a request, without `model`, `max_tokens`, `stream` and thinking.
 
-    Fields that the OpenAI form does not know are passed on untouched.
+    Fields that the OpenAI form does not know are passed on untouched; those that are null are as good as absent.
 
     Raises:
         InvalidRequest: something has no counterpart.
@@ -65,7 +70,8 @@ def request_of(messages: Sequence[Message], params: Mapping[str, Any]) -> Block:
     for field, neutral in NEEDED.items():
         if field in params and params[field] not in neutral:
             raise InvalidRequest(f"{field}: the Messages API has no counterpart")
-    body: Block = {field: value for field, value in params.items() if field not in IGNORED and field not in NEEDED}
+    untouched = (field for field in params if field not in IGNORED and field not in NEEDED)
+    body: Block = {field: params[field] for field in untouched if params[field] is not None}
     system = _system_of(messages)
     if system:
         body["system"] = system
@@ -77,6 +83,7 @@ def request_of(messages: Sequence[Message], params: Mapping[str, Any]) -> Block:
         body["stop_sequences"] = [stop] if isinstance(stop, str) else list(stop)
     if params.get("user"):
         body["metadata"] = {"user_id": params["user"]}
+    _put_tier(body, params.get("service_tier"))
     _put_tools(body, params)
     _put_format(body, params.get("response_format"))
     return body
@@ -94,7 +101,7 @@ def _system_of(messages: Sequence[Message]) -> str | list[Block]:
         if message["role"] in ("system", "developer"):
             content = message.get("content")
             parts += [{"type": "text", "text": content}] if isinstance(content, str) else _blocks_of(content)
-    parts = [part for part in parts if part.get("text")]
+    parts = [part for part in parts if part.get("text", "").strip()]
     if any("cache_control" in part for part in parts):
         return parts
     return "\n\n".join(part["text"] for part in parts)
@@ -114,7 +121,8 @@ def _turns_of(messages: Sequence[Message]) -> list[Block]:
             for field in ("function_call", "audio"):
                 if message.get(field):
                     raise InvalidRequest(f"messages: {field} has no counterpart in the Messages API")
-            turn = {"role": "assistant", "content": _blocks_of(message.get("content")) + _tool_uses_of(message)}
+            said = _blocks_of(message.get("content")) + _blocks_of(message.get("refusal"))
+            turn = {"role": "assistant", "content": said + _tool_uses_of(message)}
         elif role == "tool":
             turn = {"role": "user", "content": [_tool_result_of(message)]}
         else:
@@ -123,6 +131,9 @@ def _turns_of(messages: Sequence[Message]) -> list[Block]:
             turns[-1]["content"] += turn["content"]
         elif turn["content"]:
             turns.append(turn)
+    if turns and turns[-1]["role"] == "assistant" and "text" in turns[-1]["content"][-1]:
+        last = turns[-1]["content"][-1]  # how the answer is to begin, which must not end with space
+        last["text"] = last["text"].rstrip()
     for turn in turns:
         # The common case stays readable, and short.
         if len(turn["content"]) == 1 and turn["content"][0].keys() == {"type", "text"}:
@@ -136,13 +147,10 @@ def _spoken_by(message: Message) -> list[Block]:
 
 
 def _blocks_of(content: Any) -> list[Block]:
-    """Returns the blocks of a content; empty text, which the API refuses, leaves none."""
-    if content is None or content == "":
-        return []
-    if isinstance(content, str):
-        return [{"type": "text", "text": content}]
+    """Returns the blocks of a content; text that is empty or all space, which the API refuses, leaves none."""
     blocks = []
-    for part in content:
+    parts: Sequence[Any] = [content] if isinstance(content, str) else content or ()
+    for part in parts:
         block = _block_of({"type": "text", "text": part} if isinstance(part, str) else part)
         if block is not None:
             if "cache_control" in part:
@@ -154,8 +162,8 @@ def _blocks_of(content: Any) -> list[Block]:
 def _block_of(part: Mapping[str, Any]) -> Block | None:
     kind = part.get("type")
     if kind in ("text", "refusal"):
-        text = part.get("text") or part.get("refusal")
-        return {"type": "text", "text": text} if text else None
+        text = part.get("text") or part.get("refusal") or ""
+        return {"type": "text", "text": text} if text.strip() else None
     if kind == "image_url":
         image = part["image_url"]
         url = image if isinstance(image, str) else image["url"]
@@ -189,17 +197,30 @@ def _tool_uses_of(message: Message) -> list[Block]:
             raise InvalidRequest(f"messages: the arguments of {function['name']} are not JSON") from error
         if not isinstance(given, Mapping):
             raise InvalidRequest(f"messages: the arguments of {function['name']} are not an object")
-        blocks.append({"type": "tool_use", "id": call["id"], "name": function["name"], "input": given})
+        blocks.append({"type": "tool_use", "id": _id_of(call["id"]), "name": function["name"], "input": given})
     return blocks
+
+
+def _id_of(id: str) -> str:
+    """Returns the id of a call in the signs that the API allows; some servers make up others, such as `f.add:0`."""
+    return _NO_SIGN_OF_AN_ID.sub(lambda found: f"_{ord(found[0]):x}_", id)
 
 
 def _tool_result_of(message: Message) -> Block:
     content = message.get("content")
-    if isinstance(content, list | tuple) and any(
+    is_text = not isinstance(content, list | tuple) or not any(
         isinstance(part, Mapping) and part["type"] != "text" for part in content
-    ):
-        return {"type": "tool_result", "tool_use_id": message["tool_call_id"], "content": _blocks_of(content)}
-    return {"type": "tool_result", "tool_use_id": message["tool_call_id"], "content": text_of(message)}
+    )
+    told = text_of(message) if is_text else _blocks_of(content)
+    return {"type": "tool_result", "tool_use_id": _id_of(message["tool_call_id"]), "content": told}
+
+
+def _put_tier(body: Block, tier: Any) -> None:
+    if tier is None:
+        return
+    if tier not in SERVICE_TIERS:
+        raise InvalidRequest(f"service_tier: unknown {tier!r:.80}; expected one of {', '.join(SERVICE_TIERS)}")
+    body["service_tier"] = SERVICE_TIERS[tier]
 
 
 def _put_tools(body: Block, params: Mapping[str, Any]) -> None:

@@ -140,8 +140,10 @@ class OpenAIBackend(NetworkBackend):
 
     def _has_learned(self, said: str, error: BackendError, query: Query, payload: Mapping[str, Any]) -> bool:
         own = {field for field in (*_OURS, *_SAMPLING) if field in _SAMPLING or field not in query.params}
-        if query.original is not None and query.original.format != self.spec.format and self.spec.effort is None:
-            own.add("reasoning_effort")  # our translation of a wish to think, which this model cannot
+        if query.original is not None and query.original.format != self.spec.format:
+            own.add("top_k")  # which Anthropic's API knows and OpenAI's does not
+            if self.spec.effort is None:
+                own.add("reasoning_effort")  # our translation of a wish to think, which this model cannot
         sent = [field for field in payload if field not in self._extra_body and re.search(rf"\b{field}\b", said)]
         if "max_tokens" in sent and "max_completion_tokens" in said:
             self._wants_new_limit = True

@@ -49,7 +49,8 @@ def read_messages(body: Mapping[str, Any]) -> Reading:
         InvalidRequest: it is malformed; the text says where.
     """
     unsayable = [field for field, neutral in _NEEDED.items() if field in body and body[field] not in neutral]
-    params = {field: value for field, value in body.items() if field not in _PUT | HINTS and field not in _NEEDED}
+    taken = _PUT | HINTS | _NEEDED.keys()
+    params = {field: value for field, value in body.items() if value is not None and field not in taken}
     messages = list(_system_of(body.get("system")))
     turns = list_in(body, "messages")
     for place, turn in enumerate(turns):
@@ -93,16 +94,18 @@ def _turn_of(turn: Mapping[str, Any], where: str, unsayable: list[str]) -> Itera
         yield _assistant_of(content, where, unsayable)
         return
     parts: list[Part] = []
+    has_result = False
     for place, block in enumerate(content):
         if block["type"] == "tool_result":
+            has_result = True
             if parts:
                 yield {"role": role, "content": _simple(parts)}
                 parts = []
             yield _result_of(block, f"{where}.content[{place}]", unsayable)
         else:
             parts += _parts_of(block, f"{where}.content[{place}]", unsayable)
-    if parts:
-        yield {"role": role, "content": _simple(parts)}
+    if parts or not has_result:
+        yield {"role": role, "content": _simple(parts) if parts else ""}
 
 
 def _assistant_of(content: list[Mapping[str, Any]], where: str, unsayable: list[str]) -> Part:
@@ -184,7 +187,7 @@ def _put_tools(params: dict[str, Any], body: Mapping[str, Any], unsayable: list[
         function = {
             "name": tool.get("name"),
             "description": tool.get("description"),
-            "parameters": tool.get("input_schema"),
+            "parameters": _schema_of(tool.get("input_schema")),
             "strict": tool.get("strict"),
         }
         given = {field: value for field, value in function.items() if value is not None}
@@ -201,6 +204,12 @@ def _put_tools(params: dict[str, Any], body: Mapping[str, Any], unsayable: list[
         raise InvalidRequest(f"tool_choice.type: unknown {kind!r:.80}; expected one of {', '.join(_CHOICES)}, tool")
     if choice.get("disable_parallel_tool_use"):
         params["parallel_tool_calls"] = False
+
+
+def _schema_of(schema: Any) -> Any:
+    """Returns the schema of a tool's input; OpenAI refuses an object of which it is not said what is in it."""
+    is_bare = isinstance(schema, Mapping) and schema.get("type") == "object" and "properties" not in schema
+    return {**schema, "properties": {}} if is_bare else schema
 
 
 def _put_thinking_and_format(params: dict[str, Any], body: Mapping[str, Any]) -> None:

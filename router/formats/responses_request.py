@@ -49,7 +49,8 @@ def read_responses(body: Mapping[str, Any]) -> Reading:
             raise InvalidRequest(f"{field}: {reason}")
     if body.get("truncation") not in (None, "disabled"):
         raise InvalidRequest("truncation: nothing is left out of a conversation here; expected disabled")
-    params = {field: value for field, value in body.items() if field not in _PUT and field not in _REFUSED}
+    taken = _PUT | _REFUSED.keys()
+    params = {field: value for field, value in body.items() if value is not None and field not in taken}
     messages: list[Part] = []
     instructions = body.get("instructions")
     if instructions:
@@ -135,6 +136,8 @@ def _content_of(content: Any, where: str) -> str | list[Part]:
     if isinstance(content, str):
         return content
     parts = [_part_of(part, f"{where}[{place}]") for place, part in enumerate(content)]
+    if not parts:
+        return ""
     # One text stands alone, as every server understands it.
     return parts[0]["text"] if len(parts) == 1 and parts[0]["type"] == "text" else parts
 
@@ -184,6 +187,8 @@ def _put_tools(params: dict[str, Any], body: Mapping[str, Any]) -> None:
         tools.append({"type": "function", "function": {field: value for field, value in given if value is not None}})
     if tools:
         params["tools"] = tools
+    else:  # chat completions refuse to be told how to call none
+        params.pop("parallel_tool_calls", None)
     choice = body.get("tool_choice")
     if isinstance(choice, Mapping):
         if choice.get("type") != "function":
@@ -191,7 +196,7 @@ def _put_tools(params: dict[str, Any], body: Mapping[str, Any]) -> None:
                 f"tool_choice: type {choice.get('type')!r:.80} cannot be translated; expected function"
             )
         choice = {"type": "function", "function": {"name": choice.get("name")}}
-    if choice is not None:
+    if choice is not None and (tools or choice not in ("auto", "none")):
         params["tool_choice"] = choice
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -146,6 +147,50 @@ def test_tools_calls_and_results_are_translated() -> None:
     ]
 
 
+def test_text_of_nothing_but_space_which_the_api_refuses_is_left_out() -> None:
+    messages: list[Message] = [
+        {"role": "system", "content": " "},
+        {"role": "user", "content": [{"type": "text", "text": "\n"}, {"type": "text", "text": "17 * 23?"}]},
+        {"role": "assistant", "content": "\n\n", "tool_calls": [CALL]},
+        {"role": "tool", "tool_call_id": "t1", "content": "2"},
+    ]
+    body = request_of(messages, {"tools": [TOOL]})
+    assert "system" not in body
+    assert body["messages"][0] == USER
+    assert [block["type"] for block in body["messages"][1]["content"]] == ["tool_use"]
+
+
+def test_how_an_answer_begins_ends_without_space_as_the_api_demands() -> None:
+    messages: list[Message] = [USER, {"role": "assistant", "content": "It is: "}]
+    assert request_of(messages, {})["messages"][1] == {"role": "assistant", "content": "It is:"}
+
+
+def test_what_the_assistant_refused_with_is_what_it_said() -> None:
+    messages: list[Message] = [USER, {"role": "assistant", "content": None, "refusal": "I will not."}, USER]
+    assert request_of(messages, {})["messages"][1] == {"role": "assistant", "content": "I will not."}
+
+
+def test_ids_of_calls_that_the_api_would_refuse_are_written_in_its_signs() -> None:
+    calls = [{**CALL, "id": id} for id in ("functions.add:0", "functions-add:0", "t1")]
+    results = [{"role": "tool", "tool_call_id": call["id"], "content": "2"} for call in calls]
+    _, called, answered = request_of([USER, {"role": "assistant", "tool_calls": calls}, *results], {})["messages"]
+    ids = [block["id"] for block in called["content"]]
+    assert [block["tool_use_id"] for block in answered["content"]] == ids
+    assert len(set(ids)) == 3
+    assert all(re.fullmatch("[a-zA-Z0-9_-]+", id) for id in ids)
+    assert ids[2] == "t1"
+
+
+@pytest.mark.parametrize(("tier", "expected"), [("auto", "auto"), ("default", "standard_only"), (None, None)])
+def test_service_tier_is_translated(tier: str | None, expected: str | None) -> None:
+    assert request_of([USER], {"service_tier": tier}).get("service_tier") == expected
+
+
+def test_a_field_that_is_null_is_not_there() -> None:
+    nothing = dict.fromkeys(("temperature", "top_p", "service_tier", "tools", "stop", "user", "response_format", "n"))
+    assert request_of([USER], nothing) == {"messages": [USER]}
+
+
 @pytest.mark.parametrize(
     ("choice", "expected"),
     [
@@ -188,6 +233,7 @@ def test_other_params_are_translated_ignored_or_passed_on() -> None:
         (asking(n=2), "n: the Messages API has no counterpart"),
         (asking(logprobs=True), "logprobs: the Messages API has no counterpart"),
         (asking(verbosity="low"), "verbosity: the Messages API has no counterpart"),
+        (asking(service_tier="flex"), "service_tier: unknown 'flex'; expected one of auto, default"),
         (asking(reasoning_effort="huge"), "reasoning_effort: unknown 'huge'"),
         (asking(presence_penalty=0.5), "presence_penalty"),
         (asking(logit_bias={"1": 2}), "logit_bias"),

@@ -471,6 +471,15 @@ def test_a_wish_to_think_that_we_translated_is_left_out_where_it_is_refused() ->
         outcome(refusing("reasoning_effort", message), replace(query, original=CHAT))
 
 
+def test_a_sampling_field_of_another_format_is_left_out_where_it_is_refused() -> None:
+    message = "Unrecognized request argument supplied: top_k"
+    query = asking(top_k=5)
+    (completion,), asked = outcome(refusing("top_k", message), replace(query, original=MESSAGES))
+    assert (completion.text, "top_k" in asked[1].json) == ("391", False)
+    with pytest.raises(InvalidRequest):
+        outcome(refusing("top_k", message), replace(query, original=CHAT))
+
+
 # A budget for the reasoning
 
 

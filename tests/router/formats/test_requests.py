@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from penstock.backends import InvalidRequest, Query
-from penstock.router.formats import FORMATS, read_request
+from penstock.router.formats import FORMATS, Reading, read_request
 from penstock.router.formats.messages_request import read_messages
 from penstock.router.formats.responses_request import read_responses
 from penstock.router.server import Sidecar
@@ -162,6 +163,23 @@ def test_what_only_anthropics_format_can_say_is_named(body: dict[str, Any], said
     assert said in unsayable
 
 
+def test_a_turn_of_which_no_other_format_can_say_anything_is_a_message_all_the_same() -> None:
+    reading = read_messages(message({"type": "search_result", "source": "s", "title": "t", "content": []}))
+    assert [turn["role"] for turn in reading.messages] == ["user", "user"]
+
+
+def test_a_tool_that_takes_nothing_has_properties_in_its_schema_which_chat_completions_demand() -> None:
+    params = read_messages({"messages": [USER], "tools": [{"name": "f", "input_schema": {"type": "object"}}]}).params
+    assert params["tools"][0]["function"]["parameters"] == {"type": "object", "properties": {}}
+
+
+@pytest.mark.parametrize("read", [read_messages, read_responses])
+def test_a_field_that_is_null_is_not_there(read: Callable[[dict[str, Any]], Reading]) -> None:
+    body = {"messages": [USER], "input": "x", "temperature": None, "top_p": None, "parallel_tool_calls": None}
+    assert "temperature" not in read(body).params
+    assert "parallel_tool_calls" not in read(body).params
+
+
 @pytest.mark.parametrize(
     ("body", "said"),
     [
@@ -193,6 +211,9 @@ def test_a_malformed_message_is_refused_with_its_place(body: dict[str, Any], sai
          {"tool_choice": {"type": "function", "function": {"name": "f"}}}),
         ({"include": ["message.output_text.logprobs", "reasoning.encrypted_content"]}, {"logprobs": True}),
         ({"store": False, "background": False, "truncation": "disabled", "metadata": {"a": "b"}}, {}),
+        # Without tools, what chat completions refuse and a response may say.
+        ({"tool_choice": "auto", "parallel_tool_calls": True, "tools": []}, {}),
+        ({"tool_choice": "none"}, {}),
     ],
 )  # fmt: skip
 def test_fields_of_responses_become_those_of_chat_completions(given: dict[str, Any], params: dict[str, Any]) -> None:
@@ -222,6 +243,12 @@ def test_parts_of_responses_become_those_of_chat_completions() -> None:
         {"type": "image_url", "image_url": {"url": "https://example.com/a.png", "detail": "low"}},
         {"type": "file", "file": {"filename": "a.pdf", "file_data": "data:application/pdf;base64,AA"}},
     ]
+
+
+@pytest.mark.parametrize("kind", [{"role": "assistant", "content": []}, {"call_id": "c", "output": []}])
+def test_what_holds_no_part_is_empty_text(kind: dict[str, Any]) -> None:
+    given = kind if "role" in kind else {"type": "function_call_output", **kind}
+    assert read_responses({"input": [given]}).messages[0]["content"] == ""
 
 
 def item(**fields: Any) -> dict[str, Any]:
