@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -18,11 +18,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..backends.spec import TIERS
-from .canonical import canonical
-from .encoders.static import load_static, shorten
 from .errors import ArtefactError
 from .sparse import Float32Array
-from .surface import SURFACE_NAMES, SurfaceReader, load_reader, standardize
+from .surface import SURFACE_NAMES, standardize, surface_of
 
 if TYPE_CHECKING:
     from ..backends import BackendSpec
@@ -57,22 +55,11 @@ class PublicPrior:
     worth: FloatArray  # (3,) what `worth_of` says of that
     price_slope: float  # logits of ability for each unit of that
     spread: float  # standard deviation of a backend's ability around that
-    _reader: SurfaceReader = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_reader", load_reader())
 
     def difficulty_of(self, text: str) -> float:
         """Returns the difficulty of a text in logits, greater is harder."""
-        text = canonical(text)
-        short = shorten(text)
-        surface = self._reader.read(short.encode(), load_static().tokenize(short), len(text))
-        return float(self.difficulty(surface))
-
-    def difficulty(self, surface: Float32Array) -> FloatArray:
-        """Returns the difficulty in logits of texts whose surface features, (..., n_surface), were read already."""
-        standard = standardize(surface, self.surface_mean, self.surface_scale)
-        return standard.astype(np.float64) @ self.weights + self.intercept
+        standard = standardize(surface_of(text), self.surface_mean, self.surface_scale)
+        return float(standard.astype(np.float64) @ self.weights + self.intercept)
 
     def ability_of(self, spec: BackendSpec) -> float:
         """Returns the ability in logits that tier, price and effort suggest."""

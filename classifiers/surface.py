@@ -8,7 +8,8 @@ from functools import cache
 
 import numpy as np
 
-from .encoders.static import load_static
+from .canonical import canonical
+from .encoders.static import load_static, shorten
 from .sparse import Float32Array, IntArray
 
 SURFACE_SCALE = 0.1  # of a standardised surface feature beside an embedding of unit length
@@ -149,6 +150,13 @@ def _n_options(text: bytes, shape: bytes) -> int:
 def load_reader() -> SurfaceReader:
     """Returns the one that reads the tokens of the static encoder; all share it, since it never changes."""
     return SurfaceReader(load_static().vocabulary)
+
+
+def surface_of(text: str) -> Float32Array:
+    """Returns the surface features, (n_features,), of a text as somebody typed it."""
+    text = canonical(text)
+    short = shorten(text)
+    return load_reader().read(short.encode(), load_static().tokenize(short), len(text))
 
 
 def standardize(surface: Float32Array, mean: Float32Array, scale: Float32Array) -> Float32Array:

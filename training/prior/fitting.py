@@ -19,12 +19,10 @@ import numpy as np
 
 from ...backends import BackendSpec
 from ...backends.spec import TIERS
-from ...classifiers.canonical import canonical
-from ...classifiers.encoders.static import load_static, shorten
 from ...classifiers.logistic import sigmoid
 from ...classifiers.public_prior import PublicPrior, worth_of
 from ...classifiers.sparse import Float32Array
-from ...classifiers.surface import SURFACE_SCALE, SurfaceReader, standardize
+from ...classifiers.surface import SURFACE_SCALE, standardize, surface_of
 from ..evaluation import FloatArray
 from .gains import gain_weights, mean_gain
 
@@ -61,7 +59,7 @@ class _Read:
 
 def fit_prior(sets: Sequence[PublicSet]) -> PublicPrior:
     """Returns the prior that the sets teach; backends of one `model` are the same model in all of them."""
-    surfaces = [_surface(each.texts) for each in sets]
+    surfaces = [np.stack([surface_of(text) for text in each.texts]) for each in sets]
     mean, scale = _surface_scale(surfaces)
     models = sorted({spec.model for each in sets for spec in each.specs})
     usual = _usual_worth(sets)
@@ -143,16 +141,6 @@ def _fit(reads: Sequence[_Read], penalty: FloatArray, solution: FloatArray) -> t
             break
     variance: FloatArray = np.diag(np.linalg.inv(hessian)).copy()
     return solution, variance
-
-
-def _surface(texts: Sequence[str]) -> Float32Array:
-    """Returns the surface features of texts, (n_queries, n_surface)."""
-    encoder = load_static()
-    read = SurfaceReader(encoder.vocabulary).read
-    texts = [canonical(text) for text in texts]
-    short = [shorten(text) for text in texts]
-    tokenized = encoder.tokenize_all(short)
-    return np.stack([read(s.encode(), t, len(text)) for s, t, text in zip(short, tokenized, texts, strict=True)])
 
 
 def _surface_scale(surfaces: Sequence[Float32Array]) -> tuple[Float32Array, Float32Array]:
