@@ -17,7 +17,9 @@ from uvicorn.protocols.utils import get_local_addr, get_remote_addr
 from uvicorn.server import ServerState
 
 from .cycle import Cycle, status_line
+from .formats.chat import openai_error
 from .formats.events import encode_json
+from .http_error import HttpError
 from .request_parser import asks_for_upgrade, make_parser, parts_of, without_upgrade
 
 MAX_HEAD_BYTES = 64 << 10  # of the request line and headers; real ones have one or two KiB
@@ -278,8 +280,7 @@ class Connection(asyncio.Protocol):
         if self._read is not None and self._read.has_begun and not self._read.is_read:  # it is answered all the same
             self.close()
             return
-        told = {"message": message, "type": "invalid_request_error", "param": None, "code": None}
-        body = encode_json({"error": told})
+        body = encode_json(openai_error(HttpError(status, message)))
         head = b"content-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(body)
         self.transport.write(status_line(status) + head + body)
         self.close()
