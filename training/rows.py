@@ -41,6 +41,7 @@ COLUMNS = (
     "propensity",
     "error",
 )
+VERDICT_COLUMNS = ("judged", "verdict")  # of a row that says what a judge thinks of the answer in another row
 NUMBERS = frozenset(
     {
         "score",
@@ -64,9 +65,6 @@ _ROUNDING = 1e-6  # how far beyond its bound a score or a log-probability may be
 
 _repr = reprlib.Repr()
 _repr.maxstring = _repr.maxother = _repr.maxlong = 80
-
-
-VERDICT_COLUMNS = ("judged", "verdict")  # of a row that says what a judge thinks of the answer in another row
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

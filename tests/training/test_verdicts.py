@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import duckdb
 import httpx
 import orjson
 import pytest
@@ -132,6 +133,16 @@ def test_verdicts_are_read_from_rows_of_their_own(tmp_path: Path) -> None:
     assert {"judged", "verdict"} <= written[1].keys()
     assert len(written) == 2 * len(rows)
     assert read_traces([tmp_path / "t.jsonl"]).rows == tuple(rows)
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.parquet"])
+def test_verdicts_are_read_from_tables_too(name: str, tmp_path: Path) -> None:
+    rows = judged(traces_in_words(5, seed=0), 1.0)
+    write_traces(rows, tmp_path / "t.jsonl")
+    with duckdb.connect() as connection:
+        table = connection.read_json(str(tmp_path / "t.jsonl"))
+        (table.write_csv if name.endswith("csv") else table.write_parquet)(str(tmp_path / name))
+    assert [row.verdicts for row in read_traces([tmp_path / name]).rows] == [row.verdicts for row in rows]
 
 
 BAD = {

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import TraceError
-from ..preferences import PREFERENCE_COLUMNS
-from ..rows import COLUMNS, Values, shown
+from ..preferences import LOG_COMPARISON_COLUMNS, PREFERENCE_COLUMNS
+from ..rows import COLUMNS, VERDICT_COLUMNS, Values, shown
 
-KNOWN_COLUMNS = tuple(dict.fromkeys((*COLUMNS, *PREFERENCE_COLUMNS)))
+KNOWN_COLUMNS = tuple(dict.fromkeys((*COLUMNS, *VERDICT_COLUMNS, *PREFERENCE_COLUMNS, *LOG_COMPARISON_COLUMNS)))
 _FEEDBACK_COLUMNS = frozenset({"query_id", "backend", "score", "draw"})
 
 
