@@ -14,8 +14,6 @@ import numpy as np
 from .bootstrap import N_RESAMPLES, Interval, interval, resampled_weights
 from .evaluation import FloatArray
 
-FEW = 30.0  # below so many requests' worth of evidence, intervals are not to be believed
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Logged:
@@ -60,11 +58,6 @@ class Estimated:
     def best(self) -> Interval:
         """The estimate to go by: doubly robust where there is a model, else normalised."""
         return self.doubly_robust or self.normalised
-
-    @property
-    def is_weak(self) -> bool:
-        """Whether there is too little in the log to believe the interval."""
-        return self.evidence < FEW
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,10 +17,11 @@ from .dataset import completion_of, recorded_verdict
 from .errors import TraceError
 from .evaluation import FloatArray
 from .log import Log, LoggedRequest
-from .off_policy import FEW, Estimated, Logged, Sums, difference, estimate, resample, saving
+from .off_policy import Estimated, Logged, Sums, difference, estimate, resample, saving
 from .rows import Trace
 
 SERVED, ALWAYS, POLICY = "served", "always ", "policy "
+_FEW = 30.0  # requests' worth of evidence, below which intervals are not to be believed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,7 +249,7 @@ def _reference(
             told = ", ".join(name.removeprefix(ALWAYS) for name in known) or "none"
             raise TraceError(f"the log holds no answer of {against!r}; expected one of {told}")
         return ALWAYS + against
-    enough = [name for name in known if min(costs[name].evidence, scores[name].evidence) >= FEW]
+    enough = [name for name in known if min(costs[name].evidence, scores[name].evidence) >= _FEW]
     return max(enough, key=lambda name: score_sums[name].best[0], default=None)
 
 
@@ -256,7 +257,7 @@ def _notes(requests: Sequence[LoggedRequest], costs: dict[str, Logged], scores: 
     notes = []
     if all(request.query is None for request in requests):
         notes.append("The log holds no queries, so there is no model, and no policy can be replayed.")
-    weak = [name for name in costs if 0 < costs[name].evidence < FEW or 0 < scores[name].evidence < FEW]
+    weak = [name for name in costs if 0 < costs[name].evidence < _FEW or 0 < scores[name].evidence < _FEW]
     if weak:
-        notes.append(f"Worth fewer than {FEW:g} requests, so not to be believed: {', '.join(weak)}.")
+        notes.append(f"Worth fewer than {_FEW:g} requests, so not to be believed: {', '.join(weak)}.")
     return notes

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from penstock.training.evaluation import FloatArray
-from penstock.training.off_policy import FEW, Estimated, Logged, difference, estimate, resample, saving
+from penstock.training.off_policy import Estimated, Logged, difference, estimate, resample, saving
 
 N, SHARE = 600, 0.15
 
@@ -80,8 +80,6 @@ def test_evidence_is_counted_in_requests_that_weigh_the_same() -> None:
     found = estimated_of(logged)
     assert found.evidence == pytest.approx(9 / 5)
     assert found.support == pytest.approx(3 / 4)
-    assert found.is_weak
-    assert not estimated_of(Logged(propensity=np.ones(int(FEW)), value=np.ones(int(FEW)))).is_weak
 
 
 def test_nothing_seen_is_no_estimate() -> None:

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 from .example import Example
 
-EFFORTS = ("low", "medium", "high")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tier:
