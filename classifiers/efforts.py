@@ -60,6 +60,15 @@ def model_of(backend: str) -> str:
     return f"{model}#{draw}" if draw else model
 
 
+def effort_of(backend: str) -> str:
+    """Returns the effort in the name of a backend, '' where it has none.
+
+    >>> effort_of("lrm~draft@low"), effort_of("lrm@high#2"), effort_of("small")
+    ('low', 'high', '')
+    """
+    return backend.partition("#")[0].partition("@")[2]
+
+
 def models_of(backends: Sequence[str]) -> dict[str, list[int]]:
     """Returns the columns of the backends of each model."""
     columns: dict[str, list[int]] = {}

@@ -13,12 +13,15 @@ from ..backends import PenstockError
 @contextmanager
 def whole_file(path: Path, *, failure: type[PenstockError] = PenstockError) -> Iterator[Path]:
     """Yields where to write a file, beside its place, which it takes at the end; on an error nothing is left of it.
+    The folder is made where there is none.
 
     Raises:
         PenstockError: it cannot be written; as `failure`, which names the path and the reason.
     """
     scratch = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
+        if not path.parent.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield scratch
             scratch.replace(path)

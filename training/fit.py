@@ -171,8 +171,8 @@ def _fit(
             f"With fewer than {FEW} queries to learn from, what public traces tell of difficulty and cost is the start,"
             " and these queries correct it (`prior`)."
         )
-    if answers.confidence is None:
-        notes.append("No confidence is learned: the traces hold too few graded answers (column `response`).")
+    if answers.unlearned:
+        notes.append(f"No confidence is learned: {answers.unlearned}.")
     if learned.checks and handover is None:
         notes.append(f"No hand-over is learned: it takes {MIN_SEEN} graded answers to one backend's drafts.")
     trained = Trained(

@@ -47,6 +47,7 @@ class FittedAnswers:
     early: EarlyConfidence | None
     escalation: Escalation
     signals: tuple[SignalWorth, ...]
+    unlearned: str  # why there is no confidence; "" where there is
 
 
 def fit_answers(
@@ -62,7 +63,7 @@ def fit_answers(
 
     `estimates` are out of fold, (n_queries, n_backends); queries of one of the `families` are twins.
     """
-    confidence, confidences, signals = _fit_confidence(dataset, estimates, folds, run_code)
+    confidence, confidences, signals, unlearned = _fit_confidence(dataset, estimates, folds, run_code)
     answers = final_answers(dataset)
     is_workable = np.array([right_answer(query.text) is not None for query in dataset.queries])
     escalation = fit_escalation(dataset.as_answered().quality, estimates, confidences, answers, is_workable)
@@ -73,15 +74,20 @@ def fit_answers(
     escalation = replace(escalation, meaning=meaning, jury=jury)
     early = fit_early(dataset, estimates, confidences, folds, families) if confidence is not None else None
     return FittedAnswers(
-        confidence=confidence, confidences=confidences, early=early, escalation=escalation, signals=(*signals, *worth)
+        confidence=confidence,
+        confidences=confidences,
+        early=early,
+        escalation=escalation,
+        signals=(*signals, *worth),
+        unlearned=unlearned,
     )
 
 
 def _fit_confidence(
     dataset: Dataset, estimates: FloatArray, folds: IntArray, run_code: bool
-) -> tuple[ConfidenceModel | None, FloatArray, tuple[SignalWorth, ...]]:
-    """Returns the model, None without enough answers, out-of-fold confidences, (n_queries, n_backends), and what each
-    signal adds.
+) -> tuple[ConfidenceModel | None, FloatArray, tuple[SignalWorth, ...], str]:
+    """Returns the model, out-of-fold confidences, (n_queries, n_backends), what each signal adds, and why there is no
+    model where there is none.
     """
     confidences = np.full(dataset.quality.shape, np.nan)
     calls = [
@@ -92,12 +98,12 @@ def _fit_confidence(
         and np.isfinite(dataset.completion_score(row, column))
     ]
     if len(calls) < _MIN_ANSWERS:
-        return None, confidences, ()
+        return None, confidences, (), "the traces hold too few graded answers (column `response`)"
     rows = np.array([row for row, _, _ in calls])
     columns = np.array([column for _, column, _ in calls])
     labels = np.array([dataset.completion_score(row, column) for row, column, _ in calls])
     if np.ptp(labels) < 1e-9:
-        return None, confidences, ()
+        return None, confidences, (), "all graded answers have the same score"
     values = np.stack(
         [read_signals(dataset.queries[row], completion, run_code=run_code) for row, _, completion in calls]
     )
@@ -111,7 +117,7 @@ def _fit_confidence(
         "phrases": [phrase_keys(dataset.queries[row], completion) for row, _, completion in calls],
     }
     model, confidences[rows, columns] = fit_confidence(**answers, n_trees=N_TREES)
-    return model, confidences, signal_worth(**answers)
+    return model, confidences, signal_worth(**answers), ""
 
 
 def final_answers(dataset: Dataset) -> IntArray:

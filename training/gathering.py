@@ -19,7 +19,7 @@ from .preferences import (
     parse_log_comparison,
     parse_preference,
 )
-from .readers import KNOWN_COLUMNS, RawRow
+from .readers import KNOWN_COLUMNS, RawRow, place_of
 from .rows import (
     COLUMNS,
     Trace,
@@ -306,8 +306,7 @@ class Gathering:
 
     def _where(self, place: Place) -> str:
         file, line = place
-        path = self.files[file]
-        return f"{path}, {'row' if '.parquet' in path.name.lower() else 'line'} {line}"
+        return place_of(self.files[file], line)
 
 
 def _is_without_content(values: Values) -> bool:

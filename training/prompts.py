@@ -12,7 +12,7 @@ import orjson
 
 from ..backends import Message, Query
 from .errors import BadRow, TraceError
-from .readers import find_files, read_rows
+from .readers import find_files, place_of, read_rows
 from .rows import Values, parse_label, parse_query, parse_text, shown
 from .split import PART_OF_MARK
 
@@ -83,9 +83,8 @@ def read_prompts(paths: Sequence[Path], *, leave_out: Path | None = None) -> tup
 
 
 def _read_file(path: Path) -> Iterator[Prompt]:
-    unit = "row" if ".parquet" in path.name.lower() else "line"
     for raw in read_rows(path, columns=PROMPT_COLUMNS):
-        where = f"{path}, {unit} {raw.line}"
+        where = place_of(path, raw.line)
         try:
             if raw.problem:
                 raise BadRow(raw.problem)

@@ -8,7 +8,7 @@ import numpy as np
 
 from .bootstrap import Interval, mean_interval, paired_bootstrap, point_bounds
 from .curves import MEAN_SCORE
-from .evaluation import Evaluation, FloatArray, PolicyOutcome
+from .evaluation import Evaluation, FloatArray, IntArray, PolicyOutcome
 from .findings import Findings, Strategy, curve_means, relative_cost
 from .markup import (
     NOTHING,
@@ -174,8 +174,7 @@ def policies_table(evaluation: Evaluation, found: Findings) -> Markup:
             with_interval(mean_interval(policy.score - best)),
             usd_per_1k(mean_cost_usd(policy.cost_usd)),
             per_cent(relative_cost(policy.cost_usd, found.single)),
-            number(float(policy.n_calls.mean()), 2),
-            per_cent(float((policy.n_calls > 1).mean())),
+            *_calls(policy.n_calls),
         )
         for policy in evaluation.policies
     ]
@@ -214,12 +213,23 @@ def _saving(strategy: Strategy) -> str:
     return Markup(f'{per_cent_with_interval(saving)} <span class="bounds">in {share} of resamples</span>')
 
 
+def _calls(n_calls: IntArray) -> tuple[str, str]:
+    """Returns the calls that an answered query took, and the share of these queries that took more than one."""
+    answered = n_calls[n_calls > 0]
+    if not len(answered):
+        return NOTHING, NOTHING
+    return number(float(answered.mean()), 2), per_cent(float((answered > 1).mean()))
+
+
 def _most_used(policy: PolicyOutcome) -> str:
-    """Returns the three backends that most answers came from, with their shares."""
-    names, counts = np.unique(np.array(policy.backend, dtype=np.str_), return_counts=True)
+    """Returns the three backends that most answers came from, with their shares, and how many queries got none."""
+    answered = np.array([name for name in policy.backend if name], dtype=np.str_)
+    names, counts = np.unique(answered, return_counts=True)
     order = np.argsort(-counts, kind="stable")
     shown = [f"{names[index]} {per_cent(float(counts[index] / counts.sum()))}" for index in order[:3]]
-    return ", ".join(shown) + (f", {len(order) - 3} more" if len(order) > 3 else "")
+    shown += [f"{len(order) - 3} more"] if len(order) > 3 else []
+    n_refused = len(policy.backend) - len(answered)
+    return ", ".join(shown + ([f"refused {n_refused}"] if n_refused else []))
 
 
 def _backend_series(evaluation: Evaluation, found: Findings, x: Axis, *, is_log: bool) -> list[Series]:

@@ -166,6 +166,8 @@ def parse_verdict(values: Values) -> Verdict:
 def parse_query(values: Values) -> tuple[str, tuple[Message, ...] | None]:
     """Returns the text of a row's query, and its messages where the row has them."""
     messages = _parse_messages(values)
+    if isinstance(values.get("query"), list):
+        raise BadRow(f"column query: {shown(values['query'])} is a list; expected text, or the list in column messages")
     text = parse_text(values, "query")
     if text is None and messages is not None:
         return Query(messages=messages).text, messages

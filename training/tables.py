@@ -27,7 +27,6 @@ def write_table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], path:
     if ending is None:
         raise TraceError(f"{path}: unknown kind of file; expected a name ending in {', '.join(ENDINGS)}")
     with whole_file(path, failure=TraceError) as scratch:
-        path.parent.mkdir(parents=True, exist_ok=True)
         if ending == ".parquet":
             return _write_parquet(rows, columns, scratch)
         return _write_lines(rows, columns, scratch, is_csv=".csv" in ending, is_gzip=ending.endswith(".gz"))

@@ -303,3 +303,55 @@ def test_a_budget_that_is_no_time_is_wrong_use(demo, tmp_path: Path, text: str, 
 def test_train_takes_a_budget(demo, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:  # type: ignore[no-untyped-def]
     assert main(["train", str(demo.traces), "--out", str(tmp_path / "x"), "--budget", "0s", "--no-report"]) == 0
     assert "The budget of 0 s left no time to try prior, knn, linear" in capsys.readouterr().out
+
+
+def _two_backends(n_queries: int, *, split: str = "") -> list[Trace]:
+    return [
+        Trace(query_id=f"q{n}", query=f"question {n}", backend=name, score=score, cost_usd=cost, split=split)
+        for n in range(n_queries)
+        for name, score, cost in (("a", float(n % 2), 0.1), ("b", 1.0, 1.0))
+    ]
+
+
+def test_training_anew_leaves_no_report_on_the_router_that_was(tmp_path: Path) -> None:
+    traces, folder = tmp_path / "traces.jsonl", tmp_path / "artefact"
+    words = ["train", str(traces), "--out", str(folder), "--classifier", "mean", "--quiet"]
+    write_traces(_two_backends(30), traces)
+    assert main(words) == 0
+    assert (folder / "report.html").exists()
+    assert main([*words, "--no-report"]) == 0
+    assert not (folder / "report.html").exists()
+
+
+def test_predict_keeps_the_ids_of_queries_zero_among_them(artefact: Path, tmp_path: Path) -> None:
+    queries, out = tmp_path / "queries.jsonl", tmp_path / "estimates.csv"
+    queries.write_text('{"query_id": 0, "query": "What is 3 + 4?"}\n{"query_id": 1, "query": "And 5 + 6?"}\n')
+    assert main(["predict", str(artefact), str(queries), "--out", str(out), "--quiet"]) == 0
+    assert {row["query_id"] for row in _rows(out)} == {"0", "1"}
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        ('{"query_id": "a", "query": "  "}', "column query: '  ' is empty"),
+        ('{"query_id": "a", "messages": [{"role": "user"}, 3]}', "column messages"),
+        ('{"query_id": "a", "query": [{"role": "user", "content": "hi"}]}', "or the list in column messages"),
+    ],
+)
+def test_predict_names_the_row_that_is_wrong(
+    artefact: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], row: str, told: str
+) -> None:
+    queries = tmp_path / "queries.jsonl"
+    queries.write_text('{"query_id": "z", "query": "fine"}\n' + row + "\n")
+    assert main(["predict", str(artefact), str(queries), "--out", str(tmp_path / "p.csv"), "--quiet"]) == 1
+    error = capsys.readouterr().err
+    assert "queries.jsonl, line 2: " in error
+    assert told in error
+
+
+def test_what_is_written_makes_its_folder(demo, artefact: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    report, figures = tmp_path / "new" / "report.html", tmp_path / "newer" / "figures.json"
+    words = ["evaluate", str(artefact), str(demo.traces), "--quiet", "--report", str(report), "--json", str(figures)]
+    assert main(words) == 0
+    assert report.exists()
+    assert figures.exists()

@@ -109,6 +109,13 @@ def test_one_class_only_gives_a_router_that_says_so() -> None:
     assert any("dear" in note for note in dataset.notes)
 
 
+def test_of_answers_that_are_all_right_it_is_said_that_they_teach_no_confidence() -> None:
+    rows = [replace(row, score=1.0, response="yes") for row in _noise(40)]
+    _, fitted = _fit(rows, classifier="mean")
+    assert any("all graded answers have the same score" in note for note in fitted.notes)
+    assert not any("too few graded answers" in note for note in fitted.notes)
+
+
 def test_costs_of_zero_are_fine() -> None:
     _, fitted = _fit([replace(row, cost_usd=0.0) for row in _noise(60)])
     np.testing.assert_array_equal(fitted.trained.model.estimate("anything").cost_usd, [0.0, 0.0])

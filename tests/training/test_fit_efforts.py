@@ -81,6 +81,14 @@ def test_a_handful_of_labels_does_not_overturn_that_longer_thinking_helps() -> N
     assert fit_efforts(dataset, estimated(dataset, fallen)).curves[0].weight > 0.5
 
 
+def test_efforts_that_are_free_and_of_unknown_length_are_ordered_by_their_names() -> None:
+    rates = {"lrm@high": 0.9, "lrm@low": 0.6, "lrm@medium": 0.7}
+    rows = [replace(row, cost_usd=0.0, output_tokens=None) for row in graded(rates, 30)]
+    dataset = build_dataset(rows)
+    (curve,) = fit_efforts(dataset, estimated(dataset, np.full((30, 3), 0.5))).curves
+    assert [effort.backend for effort in curve.efforts] == ["lrm@low", "lrm@medium", "lrm@high"]
+
+
 def test_efforts_are_ordered_by_what_they_take_and_others_left_alone() -> None:
     rates = {"lrm@high": 0.9, "small": 0.5, "lrm@low": 0.6, "lrm@medium": 0.7}
     dataset = build_dataset(graded(rates, 30))

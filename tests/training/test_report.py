@@ -15,6 +15,7 @@ from penstock.training.evaluation import Confidences, Curve, Evaluation, PolicyO
 from penstock.training.findings import findings
 from penstock.training.markup import Markup, escaped, excerpt, number, per_cent, table, usd_per_1k, with_interval
 from penstock.training.report import render_report, write_report
+from penstock.training.report_strategies import policies_table
 
 VOID = {"meta", "link", "br", "hr", "img", "input"}
 
@@ -323,3 +324,22 @@ def test_numbers_are_shown_without_exponent_nan_or_negative_zero() -> None:
     assert usd_per_1k(1e-10) == "0.00000010"
     assert with_interval(Interval(value=0.5, low=math.nan, high=math.nan)) == "0.500"
     assert escaped("a<b") == "a&lt;b"
+
+
+def test_queries_that_a_policy_refused_are_no_answers_of_a_backend_without_a_name() -> None:
+    evaluation = made()
+    policy = evaluation.policies[0]
+    refused = np.arange(40) < 10
+    half = replace(
+        policy,
+        backend=tuple("" if is_refused else "backend-1" for is_refused in refused),
+        cost_usd=np.where(refused, math.nan, policy.cost_usd),
+        score=np.where(refused, math.nan, policy.score),
+        n_calls=np.where(refused, 0, 2),
+    )
+    none = replace(half, policy="never", backend=("",) * 40, n_calls=np.zeros(40, dtype=np.int64))
+    text = policies_table(replace(evaluation, policies=(half, none)), findings(evaluation))
+    assert "backend-1 100" in text
+    assert "refused 10" in text
+    assert "refused 40" in text
+    assert "<td>2.00</td><td>100" in text  # calls and escalations of the queries that were answered

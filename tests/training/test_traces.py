@@ -140,6 +140,22 @@ def test_a_folder_is_read_recursively_in_the_order_of_names(tmp_path: Path) -> N
     assert [row.query_id for row in read_traces([tmp_path]).rows] == ["a", "z"]
 
 
+def test_hidden_files_of_a_folder_are_copies_and_not_read(tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "traces.jsonl", record())
+    (tmp_path / "._traces.jsonl").write_bytes(b"\x00\x05\x16\x07")  # as macOS keeps beside files on other disks
+    (tmp_path / ".ipynb_checkpoints").mkdir()
+    write_jsonl(tmp_path / ".ipynb_checkpoints" / "traces-checkpoint.jsonl", record(score=0.5))
+    assert len(read_traces([tmp_path]).rows) == 1
+
+
+def test_ids_in_parquet_may_be_of_the_kind_that_databases_have(tmp_path: Path) -> None:
+    jsonl = write_jsonl(tmp_path / "traces.jsonl", record(query_id="0b8a3c52-5f4e-4c2c-9d0e-3f4c2f1b7a11"))
+    with duckdb.connect() as connection:
+        table = connection.read_json(str(jsonl), format="newline_delimited")
+        table.project("* REPLACE (query_id::UUID AS query_id)").write_parquet(str(tmp_path / "traces.parquet"))
+    assert read_traces([tmp_path / "traces.parquet"]).rows == read_traces([jsonl]).rows
+
+
 def test_a_file_named_twice_is_read_once(tmp_path: Path) -> None:
     path = write_jsonl(tmp_path / "traces.jsonl", record())
     traces = read_traces([path, tmp_path, path])
@@ -297,8 +313,14 @@ def test_a_file_that_cannot_be_written_whole_does_not_appear(tmp_path: Path) -> 
 def test_writing_names_what_stands_in_the_way(tmp_path: Path) -> None:
     with pytest.raises(TraceError, match=r"ends in \.jsonl"):
         write_traces([BARE], tmp_path / "traces.csv")
-    with pytest.raises(TraceError, match="cannot be written: No such file or directory"):
-        write_traces([BARE], tmp_path / "nowhere" / "traces.jsonl")
+    (tmp_path / "file").touch()
+    with pytest.raises(TraceError, match="cannot be written: Not a directory"):
+        write_traces([BARE], tmp_path / "file" / "traces.jsonl")
+
+
+def test_writing_makes_the_folder(tmp_path: Path) -> None:
+    write_traces([BARE], tmp_path / "new" / "er" / "traces.jsonl")
+    assert read_traces([tmp_path / "new"]).rows == (BARE,)
 
 
 @pytest.mark.parametrize(

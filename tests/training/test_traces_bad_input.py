@@ -18,7 +18,7 @@ BAD_VALUES = [
     ({"query_id": 1.5}, "column query_id: 1.5 is not text; expected text"),
     ({"query": None}, "column query: missing"),
     ({"query": "  "}, "column query: '  ' is empty"),
-    ({"query": ["a"]}, "column query: ['a'] is not text"),
+    ({"query": ["a"]}, "column query: ['a'] is a list; expected text, or the list in column messages"),
     ({"backend": None}, "column backend: missing; expected text"),
     ({"backend": ""}, "column backend: '' is empty; expected text"),
     ({"score": 1.5}, "column score: 1.5; expected a number from 0 to 1"),

@@ -7,14 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from ...backends import Query
 from ...classifiers import Estimates, question_of
 from ...router import Pool
-from ..errors import TraceError
+from ..errors import BadRow, TraceError
 from ..progress import quiet_or_shown
-from ..readers import find_files, read_rows
+from ..readers import find_files, place_of, read_rows
+from ..rows import Values, parse_label, parse_query, parse_text
 from ..split import part_of_mark
 from ..tables import write_table
 from .shared import SPLITS, add_models, add_quiet, open_artefact
@@ -62,15 +61,17 @@ def read_queries(path: Path, *, split: str) -> dict[str, str]:
     queries: dict[str, str] = {}
     for file in find_files([path]):
         for row in read_rows(file, columns=_READ):
-            where = f"{file}: line {row.line}"
-            if row.problem:
-                raise TraceError(f"{where}: {row.problem}")
-            query_id = str(row.values.get("query_id") or f"{file.name}:{row.line}")
-            if split not in ("all", part_of_mark(str(row.values.get("split") or ""), query_id)):
-                continue
-            text = _text_of(row.values, where=where)
-            if queries.setdefault(query_id, text) != text:
-                raise TraceError(f"{where}: query_id {query_id!r} has two texts; expected one")
+            try:
+                if row.problem:
+                    raise BadRow(row.problem)
+                query_id = parse_label(row.values, "query_id").strip() or f"{file.name}:{row.line}"
+                if split not in ("all", part_of_mark(parse_text(row.values, "split") or "", query_id)):
+                    continue
+                text = _question(row.values)
+                if queries.setdefault(query_id, text) != text:
+                    raise BadRow(f"query_id {query_id!r} has two texts; expected one")
+            except BadRow as error:
+                raise TraceError(f"{place_of(file, row.line)}: {error}") from error
     if not queries:
         hint = (
             "" if split == "all" else f" is marked {split!r} in column split; estimates need no split, so leave it out"
@@ -79,18 +80,10 @@ def read_queries(path: Path, *, split: str) -> dict[str, str]:
     return queries
 
 
-def _text_of(row: Any, *, where: str) -> str:
-    text, messages = row.get("query"), row.get("messages")
-    if isinstance(text, str) and text:
-        return text
-    if isinstance(messages, str):
-        try:
-            messages = orjson.loads(messages)
-        except orjson.JSONDecodeError as error:
-            raise TraceError(f"{where}: column messages: not JSON: {error}") from error
-    if not messages:
-        raise TraceError(f"{where}: expected a text in column query, or chat messages in column messages")
-    return question_of(Query.from_messages(messages))
+def _question(row: Values) -> str:
+    """Returns what a row asks, as training reads it."""
+    text, messages = parse_query(row)
+    return question_of(Query.from_text(text) if messages is None else Query(messages=messages))
 
 
 def _rows(pool: Pool, queries: dict[str, str]) -> Iterator[dict[str, Any]]:

@@ -65,6 +65,8 @@ class TrainCommand:
                 seed=options.seed,
                 metrics=fitted.metrics,
             )
+            written = options.out / "report.html"
+            written.unlink(missing_ok=True)  # one of an earlier training tells of another router
             report = None
             notes = list(fitted.notes)
             if not len(split.test):
@@ -87,9 +89,9 @@ class TrainCommand:
                     notes=notes,
                     progress=progress,
                 )
-                report = options.out / "report.html"
                 progress.stage("writing the report")
-                write_report(evaluation, report)
+                write_report(evaluation, written)
+                report = written
         if options.json:
             print_json({"artefact": str(options.out), "report": str(report) if report else None, **fitted.metrics})
             return 0

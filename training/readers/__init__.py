@@ -11,13 +11,14 @@ from .compressed import COMPRESSIONS, zstd_error
 from .csv_table import read_csv
 from .jsonl import read_jsonl
 from .parquet import read_parquet
-from .raw_row import KNOWN_COLUMNS, RawRow
+from .raw_row import KNOWN_COLUMNS, RawRow, place_of
 
-__all__ = ["KNOWN_COLUMNS", "RawRow", "find_files", "read_rows"]
+__all__ = ["KNOWN_COLUMNS", "RawRow", "find_files", "place_of", "read_rows"]
 
 
 def find_files(paths: Iterable[Path]) -> list[Path]:
-    """Returns the trace files that `paths` name, each once; of a folder all below it, in the order of their names.
+    """Returns the trace files that `paths` name, each once; of a folder all below it, in the order of their names,
+    but for hidden ones, which are copies that editors and systems keep.
 
     Raises:
         TraceError: a path does not exist, has no known ending, or is a folder without a trace file.
@@ -25,7 +26,8 @@ def find_files(paths: Iterable[Path]) -> list[Path]:
     files: dict[Path, Path] = {}
     for path in map(Path, paths):
         if path.is_dir():
-            found = sorted(file for file in path.rglob("*") if _reader_of(file) is not None and file.is_file())
+            below = (file for file in path.rglob("*") if _reader_of(file) is not None and file.is_file())
+            found = sorted(file for file in below if not _is_hidden(file.relative_to(path)))
             if not found:
                 raise TraceError(f"{path}: no trace file in this folder; expected names that end in {_endings()}")
         elif not path.exists():
@@ -76,6 +78,10 @@ def _reader_of(path: Path) -> _Reader | None:
     for compression in COMPRESSIONS:
         name = name.removesuffix(compression)
     return _READERS.get(Path(name).suffix)
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
 
 
 def _endings() -> str:

@@ -6,6 +6,7 @@ import glob
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from ..errors import TraceError
 from ..rows import Values, shown
@@ -59,6 +60,8 @@ def _parquet_row(row: int, values: Values) -> RawRow:
             except UnicodeDecodeError as error:
                 problem = f"column {column}: not UTF-8: {shown(value[error.start : error.start + 4])}"
                 return RawRow(line=row, values={}, problem=problem)
+        elif isinstance(value, UUID):
+            value = str(value)
         elif column == "messages" and isinstance(value, list):
             # A struct has every key in every message; those that a message lacks come as None.
             value = [

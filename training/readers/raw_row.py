@@ -23,6 +23,15 @@ class RawRow:
     problem: str = ""
 
 
+def place_of(path: Path, line: int) -> str:
+    """Returns how messages name a row.
+
+    >>> place_of(Path("traces.jsonl.gz"), 3), place_of(Path("traces.parquet"), 3)
+    ('traces.jsonl.gz, line 3', 'traces.parquet, row 3')
+    """
+    return f"{path}, {'row' if '.parquet' in path.name.lower() else 'line'} {line}"
+
+
 def check_header(path: Path, header: list[str], columns: Sequence[str] | None) -> list[str]:
     """Returns the names of a table's columns; `columns` as for `read_rows`.
 
