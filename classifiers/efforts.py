@@ -8,7 +8,8 @@ How far they are drawn is learned: not at all where thinking longer hurts.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
@@ -31,6 +32,11 @@ class EffortCurves:
     columns: tuple[IntArray, ...]  # a model: the columns of its efforts, from the least budget to the greatest
     n_labels: tuple[FloatArray, ...]  # a model: of each of these
     weights: FloatArray  # (n_models,) how far they are drawn: 0 not at all, 1 all the way
+    _steps: tuple[tuple[int, int], ...] = field(init=False, repr=False, compare=False)  # the columns of two in a row
+
+    def __post_init__(self) -> None:
+        steps = [step for columns in self.columns for step in pairwise(columns.tolist())]
+        object.__setattr__(self, "_steps", tuple(steps))
 
     def predict(self, features: Features) -> FloatArray:
         """Returns probabilities, (n_queries, n_backends)."""
@@ -38,7 +44,10 @@ class EffortCurves:
 
     def predict_one(self, query: QueryFeatures) -> FloatArray:
         """Returns the probabilities of one query, (n_backends,)."""
-        return self.draw(self.calibration.apply(self.others.predict_one(query)))
+        quality = self.calibration.apply(self.others.predict_one(query))
+        values = quality.tolist()
+        never_falls = all(values[less] <= values[more] for less, more in self._steps)
+        return quality if never_falls else self.draw(quality)
 
     def draw(self, quality: FloatArray) -> FloatArray:
         """Returns estimates, (..., n_backends), drawn towards the curves."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ..backends.quick import maker, quick
@@ -12,6 +14,8 @@ if TYPE_CHECKING:
     from .ridge import FloatArray
 
 UNFAMILIAR = 0.02  # of the queries that are like the training queries, this share is called unfamiliar
+HowFamiliar = Callable[[], float]
+_NOTHING_TO_COMPARE_WITH = partial(float, math.nan)
 
 
 @quick
@@ -27,10 +31,11 @@ class Estimates:
     difficulty: float  # in [0, 1], of the query alone: the chance that a backend of average ability fails it
     input_tokens: int  # by the static encoder's tokenizer
     source: str  # "trained", "cold start", or "asked for by name": then only cost is known
-    familiarity: float = math.nan  # in (0, 1], see `Neighbours`; NaN: there is nothing to compare with
     mean_quality: FloatArray | None = None  # (n_backends,) what is expected of an average query
     # (2, n_backends) nine calls in ten stay below so many times the expected cost and latency; NaN, or None: not known
     tails: FloatArray | None = None
+    # Works `familiarity` out where it is asked for: few do, and all training queries have to be looked at.
+    how_familiar: HowFamiliar = field(default=_NOTHING_TO_COMPARE_WITH, repr=False, compare=False)
 
     def high_cost_usd(self, place: int) -> float:
         """Returns what nine in ten such calls of a backend cost at most; where that is not known, what is expected."""
@@ -43,6 +48,11 @@ class Estimates:
     def _tail(self, row: int, place: int) -> float:
         tail = 1.0 if self.tails is None else float(self.tails[row, place])
         return tail if tail > 1.0 else 1.0  # NaN is not
+
+    @property
+    def familiarity(self) -> float:
+        """How like the training queries it is, in (0, 1], see `Neighbours`; NaN: there is nothing to compare with."""
+        return self.how_familiar()
 
     @property
     def is_unfamiliar(self) -> bool:

@@ -71,22 +71,11 @@ class QueryFeatures:
     n_tokens: int  # by the static encoder's tokenizer
     embedding_dim: int
     text: str  # canonical and shortened
-    # By the references: what several readers ask of one query is worked out once, see `References.near`.
-    nearness: dict[int, Nearness] = field(default_factory=dict, repr=False, compare=False)
     products: dict[int, Float32Array] = field(default_factory=dict, repr=False, compare=False)  # by reader, see `Fused`
 
     def but(self, **changes: Any) -> QueryFeatures:
         """Returns other features of the query, of which nothing is worked out yet."""
-        return replace(self, nearness={}, products={}, **changes)
-
-
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Nearness:
-    """How near a query is to training queries."""
-
-    similarity: Float32Array  # (n_references,) cosines along their axes
-    length: float  # of the query along these axes
+        return replace(self, products={}, **changes)
 
 
 @dataclass(slots=True, kw_only=True)

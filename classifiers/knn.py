@@ -9,7 +9,7 @@ from typing import Self
 
 import numpy as np
 
-from .features import Features, Nearness, QueryFeatures
+from .features import Features, QueryFeatures
 from .heads import check_quality, fill_missing
 from .ridge import FloatArray
 from .sparse import Float32Array, IntArray
@@ -41,21 +41,8 @@ class References:
         """Returns the features that distances are measured by, (n_queries, n_inputs)."""
         return _inputs(features, self.n_sketch)
 
-    def near(self, query: QueryFeatures) -> Nearness:
-        """Returns how near one query is to the references."""
-        key = id(self.points)
-        found = query.nearness.get(key)
-        if found is None:
-            point, length = self._place_one(query)
-            found = query.nearness[key] = Nearness(similarity=self.points.dot(point), length=length)
-        return found
-
     def place_one(self, query: QueryFeatures) -> Float32Array:
         """Returns one query as a point of unit length, (n_dimensions,), by the terms that it has alone."""
-        return self._place_one(query)[0]
-
-    def _place_one(self, query: QueryFeatures) -> tuple[Float32Array, float]:
-        """Returns the point, and how long it was before."""
         point = query.products.get(id(self))
         if point is None:
             axes, offset = self.on_dense()
@@ -64,8 +51,7 @@ class References:
             slots, signs = _slot_table(self.n_sketch, 1 << int(query.columns[-1]).bit_length())
             signed = query.weights * signs.take(query.columns)
             point = point + signed.dot(self.axes.take(slots.take(query.columns), axis=0))
-        length = math.sqrt(point.dot(point))
-        return point / np.float32(max(length, 1e-9)), length
+        return point / np.float32(max(math.sqrt(point.dot(point)), 1e-9))
 
     def on_dense(self) -> tuple[Float32Array, Float32Array]:
         """Returns the axes along the dense features, or along the embedding where only that counts, and the offset."""
@@ -176,7 +162,7 @@ class KnnTable:
 
     def predict_one(self, query: QueryFeatures) -> FloatArray:
         """Returns the local average around one query, (k,)."""
-        return self._average(self.references.near(query).similarity)
+        return self._average(self.references.points.dot(self.references.place_one(query)))
 
     def _average(self, similarity: Float32Array) -> FloatArray:
         """Returns the average over the nearest and all that are as near as the last of them, (k,)."""

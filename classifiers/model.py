@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -64,13 +65,11 @@ class QueryModel:
                 f"trained with encoder {self.encoder_id}, but {self.encoder!r} is now {featurizer.encoder_id};"
                 " train again"
             )
-        fused, parts = fuse(
-            self.quality, self.cost, self.neighbours, n_dense=featurizer.n_dense, n_terms=len(self.term_keys)
-        )
+        fused, (quality, cost) = fuse(self.quality, self.cost, n_dense=featurizer.n_dense, n_terms=len(self.term_keys))
         object.__setattr__(self, "_featurizer", featurizer)
         object.__setattr__(self, "_fused", fused)
-        for name, part in zip(("quality", "cost", "neighbours"), parts, strict=True):
-            object.__setattr__(self, name, part)
+        object.__setattr__(self, "quality", quality)
+        object.__setattr__(self, "cost", cost)
         object.__setattr__(self, "_mean_ability", float(self.ability.mean()))
         object.__setattr__(self, "_tails", self.cost.tails())
 
@@ -98,9 +97,9 @@ class QueryModel:
             difficulty=difficulty_of_one(quality.tolist(), self._mean_ability),
             input_tokens=query.n_tokens,
             source="trained",
-            familiarity=self.neighbours.familiarity_one(query),
             mean_quality=self.mean_quality,
             tails=self._tails,
+            how_familiar=partial(self._familiarity, query.dense[: query.embedding_dim]),
         )
 
     def estimate_all(self, texts: Sequence[str]) -> list[Estimates]:
@@ -120,9 +119,9 @@ class QueryModel:
                 difficulty=float(difficulty[row]),
                 input_tokens=n_tokens[row],
                 source="trained",
-                familiarity=float(familiarity[row]),
                 mean_quality=self.mean_quality,
                 tails=self._tails,
+                how_familiar=partial(float, familiarity[row]),
             )
             for row in range(len(texts))
         ]
@@ -147,6 +146,9 @@ class QueryModel:
             self.neighbours.similarity(query.dense[: query.embedding_dim]),
             np.isfinite(self.neighbours.quality).astype(float),
         )
+
+    def _familiarity(self, embedding: Float32Array) -> float:
+        return float(self.neighbours.familiarity(embedding[None])[0])
 
     def _read(self, text: str) -> QueryFeatures:
         query = self._featurizer.transform_one(text)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .features import QueryFeatures
 from .knn import References
 from .ridge import FloatArray
 from .sparse import Float32Array, IntArray
@@ -56,15 +54,6 @@ class Neighbours:
         n_as_far = np.searchsorted(self.closeness, found, side="right")
         familiarity: FloatArray = (n_as_far + 1) / (len(self.closeness) + 1)
         return familiarity
-
-    def familiarity_one(self, query: QueryFeatures) -> float:
-        """Returns the familiarity of one query."""
-        near = self.references.near(query)
-        centred = query.dense[: query.embedding_dim] - self.references.mean
-        # The cosines are those along the axes; see `_similarity`.
-        greatest = near.similarity[near.similarity.argmax()]  # several times as quick as `max`
-        found = greatest * np.float32(near.length / max(math.sqrt(centred.dot(centred)), 1e-9))
-        return (int(self.closeness.searchsorted(found, side="right")) + 1) / (len(self.closeness) + 1)
 
     def similarity(self, embeddings: Float32Array) -> Float32Array:
         """Returns the cosine of each embedding, (..., embedding_dim), with every reference, (..., n_references)."""

@@ -151,7 +151,7 @@ def decide(
     unavailable = unavailable or {}
     saved_usd = savings_usd(past, specs, estimates.input_tokens) if past.cached_tokens else {}
     estimates = with_savings(estimates, saved_usd)
-    unsure = policy.when_unsure if estimates.is_unfamiliar else None
+    unsure = policy.when_unsure if policy.when_unsure is not None and estimates.is_unfamiliar else None
     believed = estimates
     if unsure and estimates.mean_quality is not None:
         believed = replace(estimates, quality=estimates.mean_quality)

@@ -131,7 +131,7 @@ class Forecast:
             difficulty=learned.difficulty,
             input_tokens=learned.input_tokens,
             source=learned.source if len(self._columns) else "cold start",
-            familiarity=learned.familiarity,
             mean_quality=mean_quality,
             tails=None if learned.tails is None else self.spread(learned.tails),
+            how_familiar=learned.how_familiar,
         )

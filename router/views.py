@@ -53,6 +53,6 @@ def median_estimates(estimates: Sequence[Estimates]) -> Estimates:
         output_tokens=median(lambda each: each.output_tokens),
         latency_s=median(lambda each: each.latency_s),
         difficulty=float(median(lambda each: each.difficulty)),
-        familiarity=float(median(lambda each: each.familiarity)),
         input_tokens=int(median(lambda each: each.input_tokens)),
+        how_familiar=lambda: float(median(lambda each: each.familiarity)),
     )

@@ -10,7 +10,6 @@ import pytest
 from penstock.backends import Query
 from penstock.classifiers import QueryModel, Trained, no_escalation
 from penstock.classifiers.contributions import ablations
-from penstock.classifiers.features import Nearness
 from penstock.router import Policy, Pool
 from penstock.router.flips import Flip, telling
 from penstock.training import Trace, build_dataset, fit, split_queries
@@ -64,12 +63,12 @@ def test_every_head_of_a_blend_is_told(blended: QueryModel) -> None:
     assert any(abs(item.quality[0]) > 0.01 for item in heads)
 
 
-def test_what_is_left_of_a_query_has_its_own_distances(blended: QueryModel) -> None:
+def test_what_is_left_of_a_query_is_read_anew(blended: QueryModel) -> None:
     query = blended._featurizer.transform_one("please consider zz 7 7")
-    query.nearness[0] = Nearness(similarity=np.zeros(1, dtype=np.float32), length=1.0)
+    query.products[0] = np.zeros(1, dtype=np.float32)
     rests = [rest for kind, _, _, rest in ablations(blended.quality, query) if kind != "head"]
     assert rests
-    assert not any(rest.nearness for rest in rests)
+    assert not any(rest.products for rest in rests)
 
 
 def test_where_nothing_is_learned_nothing_contributes() -> None:

@@ -139,7 +139,7 @@ def test_the_choice_is_always_feasible(
 
 
 UNFAMILIAR = replace(
-    estimates([0.9, 0.5, 0.2], [0.01, 0.02, 0.3]), familiarity=0.01, mean_quality=np.array([0.4, 0.6, 0.8])
+    estimates([0.9, 0.5, 0.2], [0.01, 0.02, 0.3]), how_familiar=lambda: 0.01, mean_quality=np.array([0.4, 0.6, 0.8])
 )
 
 
@@ -158,7 +158,7 @@ def test_when_unsure_estimates_give_way_to_mean_scores() -> None:
 @pytest.mark.parametrize("when_unsure", [None, "safe", "cheap"])
 @pytest.mark.parametrize("familiarity", [0.5, NAN])
 def test_a_familiar_query_is_decided_as_ever(when_unsure: str | None, familiarity: float) -> None:
-    familiar = replace(UNFAMILIAR, familiarity=familiarity)
+    familiar = replace(UNFAMILIAR, how_familiar=lambda: familiarity)
     assert decision(familiar, Policy(name="auto", when_unsure=when_unsure)).backend == "small"
 
 
@@ -168,7 +168,7 @@ def test_the_explanation_says_that_the_query_is_unfamiliar_and_what_follows() ->
     assert "familiarity 0.010" in made.explain()
     assert made.reason.endswith("unlike the training queries, so the best on average is asked")
     assert made.as_dict()["is_unfamiliar"] is True
-    assert "unlike" not in decision(replace(UNFAMILIAR, familiarity=0.4)).explain()
+    assert "unlike" not in decision(replace(UNFAMILIAR, how_familiar=lambda: 0.4)).explain()
 
 
 # What is told of it
