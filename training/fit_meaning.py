@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ..classifiers.latent import COLLISION, fit_collision_rate
 from ..classifiers.logistic import fit_logistic, sigmoid
 from ..classifiers.meaning import LIKENESS, InWords, Meaning, likeness
+from ..classifiers.sample import sample
 from .dataset import RIGHT, Dataset
 from .evaluation import FloatArray, IntArray
 
@@ -52,10 +53,9 @@ def pairs_of(
     """
     is_wanted = np.isfinite(dataset.quality) & np.isfinite(expected) & ~is_compared
     in_words = np.flatnonzero(is_wanted.sum(axis=1) > 1)
-    step = max(-(-len(in_words) // _MAX_QUERIES), 1)
     questions = dataset.texts
     alike, n_right, chances, fold_of = [], [], [], []
-    for row in in_words[::step].tolist():
+    for row in in_words[sample(len(in_words), _MAX_QUERIES)].tolist():
         texts = {
             column: completion.text
             for column in np.flatnonzero(is_wanted[row]).tolist()
