@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from penstock.classifiers import Featurizer, FitError, assign_folds, fit_cost
+from penstock.classifiers.prior_head import PriorHead
 from penstock.router import Pool
 from penstock.training import Dataset, build_dataset, fit, read_traces, split_queries
 from penstock.training.candidates import Timer, fit_candidates
@@ -74,7 +75,13 @@ def replayed(dataset: Dataset, classifier: str) -> tuple[np.ndarray, np.ndarray]
     quantities = np.stack([dataset.cost_usd, dataset.output_tokens, dataset.latency_s], axis=1)
     _, expected = fit_cost(features, quantities, folds)
     candidates, _ = fit_candidates(
-        (classifier,), features, dataset.quality, folds, Timer(None, time.perf_counter), Silent()
+        (classifier,),
+        features,
+        dataset.quality,
+        folds,
+        Timer(None, time.perf_counter),
+        Silent(),
+        prior=PriorHead(cost_usd=dataset.cost_usd, backends=dataset.backends),
     )
     quality = candidates[classifier].quality
     best = int(quality.mean(axis=0).argmax())

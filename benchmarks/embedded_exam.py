@@ -29,7 +29,8 @@ def main() -> None:
     least = 0.0
     for name in EMBEDDED:
         folder = embedded_folder(f"embedded:{name}", where=name)
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype="float32").eval()
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype="float32")
+        model.eval()  # type: ignore[no-untyped-call]  # transformers does not say
         tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         cells = examine(model, tokenizer, TIERS[name], questions, device="cpu", progress=Silent())
         for effort, (accuracy, tokens) in means(cells).items():

@@ -70,9 +70,9 @@ def rows_of(name: str, options: argparse.Namespace) -> list[str]:
             random[n].append([joined_area(base, known, backend, draw[:n], test) for draw in draws])
     lines = []
     for n in options.labels:
-        picked = [lambda w, area=area: area(w) - whole(w) for area in chosen[n]]
-        drawn = [lambda w, areas=areas: np.mean([a(w) for a in areas], axis=0) - whole(w) for areas in random[n]]
-        both = [lambda w, p=p, d=d: p(w) - d(w) for p, d in zip(picked, drawn, strict=True)]
+        picked = [_difference(area, whole) for area in chosen[n]]
+        drawn = [_difference(_mean(areas), whole) for areas in random[n]]
+        both = [_difference(one, other) for one, other in zip(picked, drawn, strict=True)]
         figures = [interval(parts, test) for parts in (picked, drawn, both)]
         once = np.ones((1, test.n_queries))
         worst = min(float(part(once)[0]) for part in picked)
@@ -111,11 +111,17 @@ def area_of(trained: Trained, test: Dataset) -> Area:
     return area_statistic(curve, test.quality, test.cost_usd)
 
 
+def _difference(one: Area, other: Area) -> Area:
+    return lambda weights: one(weights) - other(weights)
+
+
+def _mean(areas: list[Area]) -> Area:
+    return lambda weights: np.asarray(np.mean([area(weights) for area in areas], axis=0))
+
+
 def interval(parts: list[Area], test: Dataset) -> str:
     """Returns the mean over the backends with its interval."""
-    figure = paired_bootstrap(
-        lambda w: np.mean([part(w) for part in parts], axis=0), test.n_queries, n_resamples=N_RESAMPLES, seed=0
-    )
+    figure = paired_bootstrap(_mean(parts), test.n_queries, n_resamples=N_RESAMPLES, seed=0)
     return f"{figure.value:+.4f} [{figure.low:+.4f}, {figure.high:+.4f}]"
 
 

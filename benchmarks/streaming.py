@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from tables import print_table
 
+from penstock.backends import Completion
 from penstock.router import Outcome, Policy, Pool
 from penstock.training import Replayer, build_dataset, fit, read_traces, split_queries
 from penstock.training.curves import sweep_lams
@@ -57,13 +58,13 @@ def row_of(name: str, replayer: Replayer, lam: float) -> str:
         outcome = replayed.outcome
         if replayed.released_after is not None:
             released += 1
-            after.append(replayed.released_after / len(outcome.step.completion.text))
+            after.append(replayed.released_after / _length(outcome.step.completion))
             n_wrong += whole[replayed.query].step.backend != outcome.step.backend
         for step in outcome.steps:
             if step.is_given_up:
                 column = test.backends.index(step.backend)
                 n_right += test.completion_score(replayed.query, column) >= RIGHT
-                unsaid.append(1 - len(step.completion.text) / len(test.completion(replayed.query, column).text))
+                unsaid.append(1 - _length(step.completion) / _length(test.completion(replayed.query, column)))
     score, cost = worth(replayer, [(replayed.query, replayed.outcome) for replayed in streamed])
     whole_score, whole_cost = worth(replayer, list(whole.items()))
     shares = [released, n_wrong, len(unsaid), n_right]
@@ -85,6 +86,12 @@ def worth(replayer: Replayer, ended: list[tuple[int, Outcome]]) -> tuple[float, 
     test = replayer.dataset
     scores = [test.quality[query, test.backends.index(outcome.step.backend)] for query, outcome in ended]
     return float(np.mean(scores)), float(np.mean([outcome.cost_usd for _, outcome in ended]))
+
+
+def _length(completion: Completion | None) -> int:
+    """Returns the length of an answer that was asked for, in characters."""
+    assert completion is not None
+    return len(completion.text)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ A head scores backends; how they trade quality for cost, and how they are calibr
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from penstock.classifiers import Features
 from penstock.classifiers.features import QueryFeatures
+from penstock.classifiers.heads import Head, Predictor
 from penstock.training.evaluation import FloatArray
 
 _N_NEWTON = 8
@@ -54,7 +56,7 @@ class EloHead:
     gamma ** (1 + similarity / greatest similarity), gamma = 10. Comparisons are those of the scores in the traces.
     """
 
-    predictor_: Elo
+    predictor_: Predictor
     out_of_fold_: FloatArray | None = None
 
     def __init__(self, *, base: float = 10.0) -> None:
@@ -91,7 +93,8 @@ def bradley_terry(win: FloatArray, *, prior: float = 1e-3) -> FloatArray:
         curvature = np.diag(spread.sum(axis=1)) - spread + 1.0 / n  # the last: ratings have mean 0
         step = np.linalg.solve(curvature, gradient)
         ratings = ratings + np.clip(step, -2, 2)
-    return ratings - ratings.mean()
+    centred: FloatArray = ratings - ratings.mean()
+    return centred
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +120,8 @@ class Nearest:
         found = self.quality[np.argpartition(-similarity, n - 1)[:n]]
         seen = np.isfinite(found)
         mean: FloatArray = np.where(seen, found, 0).sum(axis=0) / np.maximum(seen.sum(axis=0), 1)
-        return np.where(seen.any(axis=0), mean, self.mean)
+        scores: FloatArray = np.where(seen.any(axis=0), mean, self.mean)
+        return scores
 
 
 class NearestHead:
@@ -126,7 +130,7 @@ class NearestHead:
     Reference: Li 2025, arXiv:2505.12601, k nearest neighbours by cosine, all counting the same; k = 100 here.
     """
 
-    predictor_: Nearest
+    predictor_: Predictor
     out_of_fold_: FloatArray | None = None
 
     def __init__(self, *, n: int = 100) -> None:
@@ -140,4 +144,4 @@ class NearestHead:
         return self
 
 
-PEERS = {"elo": EloHead, "nearest": NearestHead}
+PEERS: Mapping[str, Callable[[], Head]] = {"elo": EloHead, "nearest": NearestHead}

@@ -36,6 +36,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # i
 
 from penstock.classifiers import HEADS, Features, Featurizer, assign_folds, fit_cost, fit_with_out_of_fold
 from penstock.classifiers.calibration import fit_calibration
+from penstock.classifiers.heads import Head
 from penstock.training import Dataset, build_dataset, read_traces, split_queries
 from penstock.training.bootstrap import N_RESAMPLES, curve_figures
 from penstock.training.evaluation import FloatArray
@@ -187,7 +188,7 @@ def measure(cell: Cell, data: Path) -> Run:
     learned, test = seen.dataset, new.dataset
     folds = assign_folds(learned.query_ids, n_folds=N_FOLDS, seed=cell.seed)
     started = time.perf_counter()
-    head = PEERS[cell.head]() if cell.head in PEERS else cell.head
+    head: Head | str = PEERS[cell.head]() if cell.head in PEERS else cell.head
     fitted, scores = fit_with_out_of_fold(head, seen.features, learned.quality, folds)
     calibration, _ = fit_calibration(scores, learned.quality, folds)
     fit_s = time.perf_counter() - started

@@ -81,13 +81,15 @@ def measure(asker: Asker, contender: Contender, server: Server, direct: Contende
     cpu_s, n_calls = server.cpu_s() - cpu_before, _calls(direct) - calls_before
     one = asker.ask(contender, n_connections=1, seconds=seconds / 2)
     cpu_before = server.cpu_s()
+    streams: Outcome | None = None
+    alone: Outcome | None = None
     try:
         streams = asker.ask(contender, n_connections=MANY, seconds=seconds, is_stream=True)
         stream_cpu_s = server.cpu_s() - cpu_before
         alone = asker.ask(contender, n_connections=1, seconds=seconds / 2, is_stream=True)
     except BadReplies as error:
         print(error, file=sys.stderr)
-        streams = alone = None
+        streams = None
     return Round(
         per_s=many.per_s,
         cpu_us=cpu_s / many.n_replies * 1e6,

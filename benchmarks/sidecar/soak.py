@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -145,7 +145,7 @@ def _text_of(events: list[dict[str, Any]]) -> str:
     """Returns the text of a stream in any of the three formats."""
     text = ""
     for event in events:
-        delta = event.get("delta")
+        delta: Any = event.get("delta")
         if event.get("type") == "response.output_text.delta":
             text += delta
         elif isinstance(delta, dict):
@@ -186,9 +186,9 @@ def _ledger(url: str) -> dict[str, Any]:
     return found
 
 
-def _traces(folder: Path) -> tuple[set[str], Counter[str]]:
+def _traces(folder: Path) -> tuple[set[str], dict[str, float]]:
     """Returns the trace ids in a log, and sums over its records."""
-    ids, sums = set(), Counter[str]()
+    ids, sums = set[str](), defaultdict[str, float](float)
     for path in sorted(folder.glob("*.jsonl")):
         for line in path.open(encoding="utf-8"):
             record = json.loads(line)
