@@ -160,7 +160,7 @@ def _day(at: float) -> str:
 
 def _name(text: str) -> str:
     if not text.strip() or not text.isprintable():
-        raise argparse.ArgumentTypeError(f"expected a name of printable signs, got {text!r}")
+        raise argparse.ArgumentTypeError(f"expected a name of printable characters, got {text!r}")
     return text
 
 

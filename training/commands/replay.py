@@ -54,7 +54,7 @@ class ReplayCommand:
         parser.add_argument(
             "--streamed",
             action="store_true",
-            help="as streamed requests: also what was given up, and after how many signs an answer was released",
+            help="as streamed requests: also what was given up, and after how many characters an answer was released",
         )
         add_split(parser, default="all")
         parser.add_argument("--seed", type=seed, metavar="N", help="of the split (default: that of training)")
