@@ -148,9 +148,10 @@ def test_one_answer_is_judged_as_many_are_though_less_of_it_is_read(has_trees: b
     rng = np.random.default_rng(0)
     asked = [Query.from_text(f"What is {one} + {other}?") for one, other in rng.integers(1, 99, (600, 2))]
     said = ["3 + 4 = 8", "Perhaps 7.", "It is 12 hours = 720 minutes.\nSo 720.", "7", "", "I cannot answer that."]
-    answers = [Completion(text=said[place]) for place in rng.integers(0, len(said), 600)]
+    places = rng.integers(0, len(said), 600)
+    answers = [Completion(text=said[place]) for place in places]
     values = np.stack([read_signals(query, answer) for query, answer in zip(asked, answers, strict=True)])
-    labels, backend_of = (rng.random(600) < 0.6).astype(float), rng.integers(0, 2, 600)
+    labels, backend_of = (rng.random(600) < np.where(places < 4, 0.7, 0.3)).astype(float), rng.integers(0, 2, 600)
     model, _ = fit(values, labels, backend_of, n_trees=40 if has_trees else 0)
     assert (model.trees is not None) == has_trees
     for backend in (*BACKENDS, "newcomer"):
