@@ -23,13 +23,23 @@ def write_table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], path:
     Raises:
         TraceError: the ending of the name is unknown, or the file cannot be written.
     """
-    ending = next((ending for ending in ENDINGS if path.name.endswith(ending)), None)
-    if ending is None:
-        raise TraceError(f"{path}: unknown kind of file; expected a name ending in {', '.join(ENDINGS)}")
+    ending = ending_of(path)
     with whole_file(path, failure=TraceError) as scratch:
         if ending == ".parquet":
             return _write_parquet(rows, columns, scratch)
         return _write_lines(rows, columns, scratch, is_csv=".csv" in ending, is_gzip=ending.endswith(".gz"))
+
+
+def ending_of(path: Path) -> str:
+    """Returns the ending that tells the kind of table.
+
+    Raises:
+        TraceError: it is unknown.
+    """
+    for ending in ENDINGS:
+        if path.name.endswith(ending):
+            return ending
+    raise TraceError(f"{path}: unknown kind of file; expected a name ending in {', '.join(ENDINGS)}")
 
 
 def _write_lines(

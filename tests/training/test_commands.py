@@ -355,3 +355,32 @@ def test_what_is_written_makes_its_folder(demo, artefact: Path, tmp_path: Path) 
     assert main(words) == 0
     assert report.exists()
     assert figures.exists()
+
+
+@pytest.mark.parametrize(
+    "words", [["predict", "--out"], ["replay", "--out"], ["evaluate", "--report"], ["evaluate", "--json"]]
+)
+@pytest.mark.parametrize("named", ["file", "folder"])
+def test_what_is_read_is_never_written_over(
+    artefact: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], named: str
+) -> None:
+    traces = tmp_path / "traces.jsonl"
+    write_traces(_two_backends(12), traces)
+    before = traces.read_bytes()
+    command, option = words
+    read = traces if named == "file" else tmp_path
+    assert main([command, str(artefact), str(read), option, str(tmp_path / "." / "traces.jsonl"), "--quiet"]) == 1
+    assert "traces.jsonl: is read here, and would be written over; expected another name" in capsys.readouterr().err
+    assert traces.read_bytes() == before
+
+
+@pytest.mark.parametrize("command", ["predict", "replay"])
+def test_a_table_of_unknown_kind_is_told_before_the_work(
+    artefact: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    traces = tmp_path / "traces.jsonl"
+    write_traces(_two_backends(12), traces)
+    assert main([command, str(artefact), str(traces), "--out", str(tmp_path / "calls.txt")]) == 1
+    error = capsys.readouterr().err
+    assert "calls.txt: unknown kind of file; expected a name ending in .csv" in error
+    assert "reading" not in error

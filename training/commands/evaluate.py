@@ -19,6 +19,7 @@ from ..evaluation import Evaluation
 from ..log import read_log
 from ..metrics import single_backends
 from ..progress import quiet_or_shown
+from ..readers import spare_inputs
 from ..report import write_report
 from ..rows import Trace
 from ..savings import savings
@@ -64,6 +65,9 @@ class EvaluateCommand:
 
     def run(self, options: argparse.Namespace) -> int:
         """Evaluates and prints."""
+        for out in (options.report, options.json):
+            if out and out != "-":
+                spare_inputs(Path(out), options.traces)
         opened = open_artefact(options)
         policies, default = policies_of(opened.config)
         with quiet_or_shown(quiet=options.quiet) as progress:

@@ -16,7 +16,7 @@ from ..readers import find_files, place_of, read_rows
 from ..rows import Values, parse_label, parse_query, parse_text
 from ..split import part_of_mark
 from ..tables import write_table
-from .shared import SPLITS, add_models, add_quiet, open_artefact
+from .shared import SPLITS, add_models, add_quiet, check_table, open_artefact
 
 COLUMNS = ("query_id", "backend", "quality", "cost_usd", "latency_s", "difficulty", "familiarity")
 _READ = ("query_id", "query", "messages", "split")
@@ -42,6 +42,7 @@ class PredictCommand:
 
     def run(self, options: argparse.Namespace) -> int:
         """Writes the estimates and says how many."""
+        check_table(options.out, read=[options.queries])
         pool = open_artefact(options).pool
         with quiet_or_shown(quiet=options.quiet) as progress:
             progress.stage(f"reading {options.queries}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,9 @@ from ...router.config import DEFAULT_POLICIES
 from ..dataset import Dataset, build_dataset
 from ..errors import TraceError
 from ..progress import Progress
+from ..readers import spare_inputs
 from ..split import Split, split_queries
+from ..tables import ending_of
 from ..traces import Traces, read_traces
 
 SPLITS = ("train", "val", "test", "all")
@@ -35,6 +37,16 @@ def add_models(parser: argparse.ArgumentParser) -> None:
 def add_split(parser: argparse.ArgumentParser, *, default: str) -> None:
     """Adds --split."""
     parser.add_argument("--split", choices=SPLITS, default=default, help=f"which queries (default: {default})")
+
+
+def check_table(out: Path, *, read: Sequence[Path]) -> None:
+    """Returns nothing where a table may be written to `out`, which is told before the work and not after it.
+
+    Raises:
+        TraceError: the ending of its name is unknown, or it is one of the files that are read.
+    """
+    ending_of(out)
+    spare_inputs(out, read)
 
 
 def seed(text: str) -> int:

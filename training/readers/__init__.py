@@ -13,7 +13,7 @@ from .jsonl import read_jsonl
 from .parquet import read_parquet
 from .raw_row import KNOWN_COLUMNS, RawRow, place_of
 
-__all__ = ["KNOWN_COLUMNS", "RawRow", "find_files", "place_of", "read_rows"]
+__all__ = ["KNOWN_COLUMNS", "RawRow", "find_files", "place_of", "read_rows", "spare_inputs"]
 
 
 def find_files(paths: Iterable[Path]) -> list[Path]:
@@ -41,6 +41,16 @@ def find_files(paths: Iterable[Path]) -> list[Path]:
     if not files:
         raise TraceError("no traces: expected at least one file or folder")
     return list(files.values())
+
+
+def spare_inputs(out: Path, paths: Iterable[Path]) -> None:
+    """Returns nothing where `out` may be written to.
+
+    Raises:
+        TraceError: it is one of the files that `paths` name, which would be lost; or as `find_files` does.
+    """
+    if out.exists() and out.resolve() in [file.resolve() for file in find_files(paths)]:
+        raise TraceError(f"{out}: is read here, and would be written over; expected another name")
 
 
 def read_rows(path: Path, *, columns: Sequence[str] | None = None) -> Iterator[RawRow]:
