@@ -17,9 +17,22 @@ The other packages hang their own errors below `PenstockError`.
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class PenstockError(Exception):
     """The root of every error that Penstock raises on purpose; its text is one line for the user."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Returns how it is made anew, so that it reaches the caller from another process too."""
+        return _made_anew, (type(self), self.args, self.__dict__)
+
+
+def _made_anew(kind: type[PenstockError], args: tuple[Any, ...], state: dict[str, Any]) -> PenstockError:
+    """Returns an error without its `__init__`, which may take other things than its text."""
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
 
 
 class ConfigError(PenstockError):

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import AsyncExitStack, contextmanager
-from typing import Any
+from dataclasses import astuple
+from typing import Any, TypeVar
 
 from .errors import BackendError, ConfigError, MalformedReply, PenstockError
 from .failures import redact
+from .http import CallClock
 from .spec import BackendSpec
-from .types import Backend, Chunk, Completion, Query
+from .types import Backend, Chunk, Completion, Query, Usage
+
+_Result = TypeVar("_Result")
+_BUGS = (Exception, SystemExit)  # what is raised to leave a script would end the loop that all backends live on
 
 
 class ForeignBackend:
     """The inner backend, with every error that it may not raise made one that a cascade falls back on.
 
-    A bug of its author's is not asked a second time; the error that it raised is the cause of ours.
+    A bug of its author's is not asked a second time; the error that it raised is the cause of ours. `timeout` of
+    models.yaml holds, whether or not the class knows of it.
     """
 
     def __init__(self, inner: Backend) -> None:
@@ -27,31 +35,45 @@ class ForeignBackend:
 
     async def complete(self, query: Query) -> Completion:
         """Returns the whole completion."""
+        clock = CallClock(self.spec.timeout, waits_for_first_token=False)
         with self._bugs_told():
-            completion = await self._inner.complete(query)
+            completion = await self._in_time(self._inner.complete(query), clock)
         if not isinstance(completion, Completion):
             raise self._malformed(f"complete() returned {_kind_of(completion)}; expected a Completion")
+        self._check(completion)
         return completion
 
     async def stream(self, query: Query) -> AsyncIterator[Chunk]:
         """Yields pieces as they come and ends with the one that carries the `completion`."""
         is_whole = False
+        clock = CallClock(self.spec.timeout, waits_for_first_token=True)
         with self._bugs_told():
             async with AsyncExitStack() as stack:
                 chunks: Any = self._inner.stream(query)
                 if hasattr(chunks, "aclose"):
                     stack.push_async_callback(chunks.aclose)
-                async for chunk in chunks:
+                rest = aiter(chunks)
+                while True:
+                    try:
+                        chunk = await self._in_time(anext(rest), clock)
+                    except StopAsyncIteration:
+                        break
+                    clock.see_token()
                     if not isinstance(chunk, Chunk):
                         raise self._malformed(f"stream() gave {_kind_of(chunk)}; expected a Chunk")
-                    is_whole = is_whole or chunk.completion is not None
+                    if is_whole:
+                        raise self._malformed("stream() went on after the chunk that carries the completion")
+                    is_whole = chunk.completion is not None
+                    if chunk.completion is not None:
+                        self._check(chunk.completion)
                     yield chunk
         if not is_whole:
             raise self._malformed("stream() ended without a chunk that carries the completion")
 
     async def aclose(self) -> None:
         """Frees connections and threads; may be called twice."""
-        await self._inner.aclose()
+        with self._bugs_told():
+            await self._inner.aclose()
 
     async def _count_tokens(self, query: Query) -> int:
         inner: Any = self._inner
@@ -65,9 +87,34 @@ class ForeignBackend:
             yield
         except BackendError:
             raise
-        except Exception as error:
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise BackendError(f"{self.spec.type} cancelled its own call", backend=self.spec.name) from error
+        except _BUGS as error:
             told = f"{self.spec.type} raised {_told(error, self.spec)}"
             raise BackendError(told, backend=self.spec.name) from error
+
+    async def _in_time(self, awaited: Awaitable[_Result], clock: CallClock) -> _Result:
+        """Returns what is awaited, or raises BackendTimeout once the clock's deadline has passed."""
+        try:
+            async with asyncio.timeout_at(clock.deadline) as limit:
+                return await awaited
+        except TimeoutError as error:
+            if limit.expired():
+                raise clock.timeout(self.spec.name) from error
+            raise
+
+    def _check(self, completion: Completion) -> None:
+        """Refuses what the rest would trip over, or bill: budgets are kept by it."""
+        if not isinstance(completion.text, str):
+            raise self._malformed(f"the completion's text is {_kind_of(completion.text)}; expected str")
+        usage, cost_usd = completion.usage, completion.cost_usd
+        if not isinstance(usage, Usage) or not all(isinstance(each, int) and each >= 0 for each in astuple(usage)):
+            raise self._malformed(f"the completion's usage is {usage!r:.200}; expected a Usage of whole numbers from 0")
+        if cost_usd is not None and not (isinstance(cost_usd, int | float) and 0 <= cost_usd < math.inf):
+            raise self._malformed(f"the completion's cost_usd is {cost_usd!r:.60}; expected US dollars from 0, or None")
 
     def _malformed(self, what: str) -> MalformedReply:
         return MalformedReply(f"{self.spec.type}: {what}", backend=self.spec.name)
@@ -83,14 +130,14 @@ def create_foreign(backend_type: Any, spec: BackendSpec) -> ForeignBackend:
         inner: Backend = backend_type(spec)
     except PenstockError:
         raise
-    except Exception as error:
+    except _BUGS as error:
         raise ConfigError(f"backends.{spec.name}: {spec.type} cannot be made: {_told(error, spec)}") from error
     if not isinstance(getattr(inner, "spec", None), BackendSpec):
         raise ConfigError(f"backends.{spec.name}: {spec.type} keeps no `spec`; expected the one that it was given")
     return ForeignBackend(inner)
 
 
-def _told(error: Exception, spec: BackendSpec) -> str:
+def _told(error: BaseException, spec: BackendSpec) -> str:
     """Returns the kind of an error and what it says, without the backend's key."""
     key = os.environ.get(spec.api_key_env, "") if spec.api_key_env else ""
     return redact(f"{type(error).__name__}: {error}".removesuffix(": "), [key])

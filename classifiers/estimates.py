@@ -19,7 +19,7 @@ _NOTHING_TO_COMPARE_WITH = partial(float, math.nan)
 
 
 @quick
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Estimates:
     """Calibrated estimates for one query, a column a backend; NaN where nothing is known."""
 

@@ -14,7 +14,7 @@ from .decision import Decision, rounded
 
 
 @quick
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Answer:
     """A routed answer, with the path it took and what it cost."""
 

@@ -37,15 +37,25 @@ def read_asked(
     fields of a chat completion request, such as `max_tokens`.
 
     Raises:
-        InvalidRequest: both or neither of text and messages are given, a message is malformed, or `n` is not 1.
+        InvalidRequest: both or neither of text and messages are given, a message is malformed, `n` is not 1, or `model`
+            or `stream` is given, which would be lost.
         ConfigError: an unknown wish or a value of the wrong kind.
     """
     if not isinstance(wishes, Wishes):
         wishes = read_wishes(wishes, where="wishes")
+    for name, instead in _INSTEAD.items():
+        if params.get(name):
+            raise InvalidRequest(f"{name}: {instead}")
     # No field of a chat completion request has one of these names: passed on, such a wish would be lost.
     wished = {name: params.pop(name) for name in WISH_NAMES if name in params}
     wishes = read_wishes(wished, where="wishes").over(wishes)
     return Asked(query=make_query(text, messages, params), policy=policy, wishes=wishes)
+
+
+_INSTEAD = {
+    "model": "is the router's to choose; expected policy=..., which takes the name of a policy or a backend",
+    "stream": "expected a call of `stream` or `astream`",
+}
 
 
 def _reading(

@@ -6,6 +6,7 @@ import asyncio
 import concurrent.futures
 import contextlib
 import logging
+import os
 import queue
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
@@ -19,6 +20,7 @@ _Result = TypeVar("_Result")
 Submit = Callable[[Coroutine[Any, Any, _Result]], concurrent.futures.Future[_Result]]
 
 CLOSED = "the router is closed; make another one"
+FORKED = "this process was forked from one that uses this router; make one here, with Router.from_config"
 _PATIENCE_S = 5.0  # for calls that are slow to be cancelled
 _END = object()
 
@@ -33,6 +35,7 @@ class BackgroundLoop:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._process = os.getpid()  # where the thread is; a fork has none
         self._is_closed = False
         self.at_end: Callable[[], Coroutine[Any, Any, None]] | None = None
 
@@ -45,8 +48,11 @@ class BackgroundLoop:
         """Returns the future of a coroutine that runs there from now on.
 
         Raises:
-            PenstockError: it was closed.
+            PenstockError: it was closed, or runs in the process that this one was forked from.
         """
+        if self._thread is not None and self._process != os.getpid():
+            coroutine.close()
+            raise PenstockError(FORKED)
         # Under the lock, so that whatever gets in is there before `close` begins and is cancelled by it.
         with self._lock:
             if self._is_closed:
@@ -74,13 +80,16 @@ class BackgroundLoop:
     def _started(self) -> asyncio.AbstractEventLoop:
         if self._loop is None:
             self._loop = asyncio.new_event_loop()
+            self._process = os.getpid()
             self._thread = threading.Thread(target=self._live, args=(self._loop,), name="penstock", daemon=True)
             self._thread.start()
         return self._loop
 
     def _live(self, loop: asyncio.AbstractEventLoop) -> None:
         try:
-            loop.run_forever()
+            while not self._is_closed:
+                with contextlib.suppress(SystemExit):  # of one task, whose caller gets it; the others go on
+                    loop.run_forever()
             loop.run_until_complete(self._end())
             loop.run_until_complete(loop.shutdown_asyncgens())
             loop.run_until_complete(loop.shutdown_default_executor())

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @quick
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Decision:
     """What was decided before any call. `backend` is asked first; the cascade may go on from there."""
 

@@ -22,7 +22,7 @@ FloatArray = NDArray[np.float64]
 
 
 @quick
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Checks:
     """The backends that may be given another one's answer to check, and what is expected of each."""
 
@@ -76,7 +76,7 @@ class Judge:
 
 
 @quick
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Outlook:
     """The backends that may be asked and what is expected of each; a column a backend.
 

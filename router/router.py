@@ -8,9 +8,10 @@ import time
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import replace
+from numbers import Real
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NoReturn, Self
 
 from ..backends import Backend, PenstockError, Query
 from ..classifiers import Estimates
@@ -181,9 +182,9 @@ class Router:
         Raises:
             PenstockError: the score is out of range, or the trace is not known here and `backend` is not given.
         """
-        if not isinstance(score, int | float) or not 0 <= score <= 1:
+        if not isinstance(score, Real) or not 0 <= score <= 1:  # numpy's numbers among them
             raise PenstockError(f"feedback: expected a score from 0 to 1, got {score!r}")
-        self._logbook.see_feedback(self._answer_ref(trace_id, backend), score)
+        self._logbook.see_feedback(self._answer_ref(trace_id, backend), float(score))
 
     def compare(
         self,
@@ -294,6 +295,10 @@ class Router:
         """Frees connections, threads and files; may be called twice."""
         self._fleet.close()
         self._close_books()
+
+    def __reduce__(self) -> NoReturn:
+        """Refuses to be copied or pickled: connections and threads cannot be."""
+        raise TypeError("a Router cannot be copied or pickled; share it, or make one in each process")
 
     def __enter__(self) -> Self:
         return self

@@ -63,6 +63,8 @@ class Settings:
         """
         config, pool = self.config, self.pool
         name = name or config.default_policy
+        if not isinstance(name, str):
+            raise UnknownPolicy(f"policy: expected the name of a policy or a backend, got {type(name).__name__}")
         found = config.policies.get(name) or pool.named.get(name)
         if found is None:
             known = ", ".join((*config.policies, *pool.backends))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Protocol
+from typing import Any, Protocol
 
 from ...backends import resolve
 from ..outlook import Outlook, Tried
 from ..policy import Policy
+from .foreign import ForeignObjective
 
 OBJECTIVES = {
     "utility": "penstock.router.objectives.utility:Utility",
@@ -35,9 +36,10 @@ def create_objective(name: str) -> Objective:
     """Returns the objective by its built-in name or `package.module:Class`.
 
     Raises:
-        ConfigError: the name is unknown.
+        ConfigError: the name is unknown, or what it stands for cannot be made.
     """
-    objective: Objective = resolve(name, OBJECTIVES, what="objective", methods=OBJECTIVE_METHODS)()
+    kind: Any = resolve(name, OBJECTIVES, what="objective", methods=OBJECTIVE_METHODS)
+    objective: Objective = kind() if name in OBJECTIVES else ForeignObjective(name, kind)
     return objective
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,16 +12,18 @@ import pytest
 from penstock.backends import (
     BackendError,
     BackendSpec,
+    BackendTimeout,
     ConfigError,
     MalformedReply,
     Query,
     ServerFailed,
+    Timeouts,
     create_backend,
 )
 from penstock.router import Router
 
 CLASS = """
-import os
+import asyncio, os, sys
 from penstock.backends import Chunk, Completion, ServerFailed, Usage
 
 DONE = Completion(text="hi", usage=Usage(input_tokens=1, output_tokens=1), model="m", latency_s=0.1)
@@ -36,13 +39,14 @@ class Mine:
     async def count_tokens(self, query):
         {count_tokens}
     async def aclose(self):
-        pass
+        {aclose}
 """
 WELL = {
     "init": "pass",
     "complete": "return DONE",
     "stream": "yield Chunk(text='hi'); yield Chunk(completion=DONE)",
     "count_tokens": "return 3",
+    "aclose": "pass",
 }
 Make = Callable[..., BackendSpec]
 
@@ -114,6 +118,89 @@ def test_something_else_than_a_chunk_is_malformed(make: Make) -> None:
 def test_a_stream_without_its_completion_is_malformed(make: Make) -> None:
     with pytest.raises(MalformedReply, match=r"stream\(\) ended without a chunk that carries the completion"):
         stream(make(stream="yield Chunk(text='hi')"))
+
+
+def test_a_stream_that_goes_on_after_its_completion_is_malformed(make: Make) -> None:
+    with pytest.raises(MalformedReply, match=r"stream\(\) went on after the chunk that carries the completion"):
+        stream(make(stream="yield Chunk(completion=DONE); yield Chunk(text='more')"))
+
+
+@pytest.mark.parametrize("call", [ask, stream])
+@pytest.mark.parametrize(
+    ("completion", "told"),
+    [
+        ("Completion(text=None)", "the completion's text is NoneType; expected str"),
+        ("Completion(text='', cost_usd=-1.0)", "cost_usd is -1.0; expected US dollars from 0, or None"),
+        ("Completion(text='', cost_usd=float('nan'))", "cost_usd is nan; expected US dollars from 0, or None"),
+        ("Completion(text='', usage=None)", "usage is None; expected a Usage of whole numbers from 0"),
+        ("Completion(text='', usage=Usage(output_tokens=-5))", "expected a Usage of whole numbers from 0"),
+    ],
+)
+def test_a_completion_that_cannot_be_read_or_billed_is_malformed(
+    make: Make, call: Callable[[BackendSpec], str], completion: str, told: str
+) -> None:
+    with pytest.raises(MalformedReply, match=told):
+        call(make(complete=f"return {completion}", stream=f"yield Chunk(completion={completion})"))
+
+
+@pytest.mark.parametrize(("call", "what"), [(ask, "no complete answer"), (stream, "no first token")])
+def test_timeouts_hold_for_one_that_knows_of_none(make: Make, call: Callable[[BackendSpec], str], what: str) -> None:
+    spec = make(complete="await asyncio.sleep(30)", stream="await asyncio.sleep(30); yield")
+    with pytest.raises(BackendTimeout, match=rf"^mine: {what} within 0\.0\d s$"):
+        call(replace(spec, timeout=Timeouts(first_token_s=0.01, total_s=0.02)))
+
+
+def test_a_timeout_of_its_own_is_a_bug_like_any_other(make: Make) -> None:
+    with pytest.raises(BackendError, match=r"raised TimeoutError: mine") as caught:
+        ask(make(complete="raise TimeoutError('mine')"))
+    assert not isinstance(caught.value, BackendTimeout)
+
+
+def test_a_call_that_cancels_itself_fails_and_cancels_nobody_else(make: Make) -> None:
+    with pytest.raises(BackendError, match=r"Mine cancelled its own call$"):
+        ask(make(complete="raise asyncio.CancelledError"))
+
+
+def test_cancelling_the_task_comes_through(make: Make) -> None:
+    async def run() -> None:
+        task = asyncio.create_task(
+            create_backend(make(complete="await asyncio.sleep(30)")).complete(Query.from_text("?"))
+        )
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("call", [ask, stream])
+def test_leaving_the_program_fails_the_call_alone(make: Make, call: Callable[[BackendSpec], str]) -> None:
+    with pytest.raises(BackendError, match=r"raised SystemExit: no key$"):
+        call(make(complete="sys.exit('no key')", stream="sys.exit('no key'); yield"))
+
+
+def test_one_that_resists_its_end_says_whose_it_is(make: Make) -> None:
+    with pytest.raises(BackendError, match=r"^mine: foreign_\d+:Mine raised OSError: stuck$"):
+        asyncio.run(create_backend(make(aclose="raise OSError('stuck')")).aclose())
+
+
+@pytest.mark.parametrize(
+    ("first_line", "told"),
+    [
+        ("def (", "SyntaxError: invalid syntax"),
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+        ("raise SystemExit('x')", "SystemExit: x"),
+    ],
+)
+def test_a_module_that_cannot_be_loaded_is_an_error_of_the_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first_line: str, told: str
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    name = f"unloadable_{told[:4].lower()}"
+    (tmp_path / f"{name}.py").write_text(first_line + "\n")
+    with pytest.raises(ConfigError, match=rf"^backends\.mine\.type: cannot load '{name}:Mine': {told}"):
+        create_backend(BackendSpec(name="mine", type=f"{name}:Mine"))
 
 
 def test_one_that_cannot_be_made_is_an_error_of_the_configuration(make: Make) -> None:

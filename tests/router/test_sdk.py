@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import inspect
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -15,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import orjson
 import pytest
 
@@ -31,8 +34,18 @@ from penstock.backends import (
     RateLimited,
     ServerFailed,
 )
-from penstock.router import AllBackendsFailed, Router, UnknownPolicy, Wishes, read_config
+from penstock.router import (
+    AllBackendsFailed,
+    BackendBusy,
+    NoBackendFree,
+    NoFeasibleBackend,
+    Router,
+    UnknownPolicy,
+    Wishes,
+    read_config,
+)
 from penstock.router.asked import make_query
+from penstock.router.http_error import HttpError
 from penstock.router.sink import JsonlSink
 
 from .serving import (
@@ -108,6 +121,23 @@ def test_what_is_no_wish_is_refused(router: Router, given: dict[str, Any]) -> No
 def test_ask_wants_one_question(router: Router, given: dict[str, Any]) -> None:
     with pytest.raises(InvalidRequest):
         router.ask(**given)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"model": "small"}, r"^model: is the router's to choose; expected policy="),
+        ({"stream": True}, r"^stream: expected a call of `stream` or `astream`$"),
+    ],
+)
+def test_a_field_that_would_be_lost_is_refused(router: Router, given: dict[str, Any], told: str) -> None:
+    with pytest.raises(InvalidRequest, match=told):
+        router.ask("Why?", **given)
+
+
+def test_a_policy_that_is_no_name_is_told_so(router: Router) -> None:
+    with pytest.raises(UnknownPolicy, match="expected the name of a policy or a backend, got Policy"):
+        router.ask("Why?", policy=router.policy("auto"))  # type: ignore[arg-type]  # as a caller without types may
 
 
 def test_an_unknown_policy_is_told_those_that_are_known(router: Router) -> None:
@@ -471,6 +501,101 @@ def test_feedback_out_of_range_or_for_nobody_is_refused(router: Router) -> None:
         with pytest.raises(PenstockError, match=said):
             router.feedback(given[0], given[1], backend=given[2])
     router.feedback("unknown", 1.0, backend="lrm")
+
+
+def test_feedback_takes_the_numbers_of_numpy(router: Router) -> None:
+    trace_id = router.ask("a").trace_id
+    router.feedback(trace_id, np.float32(0.5))
+    router.feedback(trace_id, np.int64(1))
+    with pytest.raises(PenstockError, match="from 0 to 1"):
+        router.feedback(trace_id, np.float32("nan"))
+
+
+def test_an_answer_and_a_decision_equal_themselves_alone(router: Router) -> None:
+    one, other = router.ask("a"), router.ask("a")
+    assert one in [other, one]
+    assert {one: 1}[one] == 1
+    assert one != other
+    assert pickle.loads(pickle.dumps(one)).as_dict() == one.as_dict()
+    assert router.route("a") != router.route("a")
+
+
+@pytest.mark.parametrize("make_copy", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_a_router_is_not_copied(router: Router, make_copy: Callable[[Router], object]) -> None:
+    router.ask("a")
+    with pytest.raises(
+        TypeError, match=r"^a Router cannot be copied or pickled; share it, or make one in each process$"
+    ):
+        make_copy(router)
+
+
+@pytest.mark.parametrize("is_used", [True, False])
+def test_a_fork_says_that_it_needs_a_router_of_its_own(tmp_path: Path, is_used: bool) -> None:
+    """In a process of its own, for a fork takes everything with it."""
+    models = write_models(tmp_path, "backends: {only: {type: fake, answer: fine}}\n")
+    script = f"""
+import os, sys
+from penstock.router import Router
+from penstock.backends import PenstockError
+
+router = Router.from_config({str(models)!r})
+if {is_used}:
+    router.ask("a")
+child = os.fork()
+if child:
+    assert os.waitpid(child, 0)[1] == 0
+    router.close()
+else:
+    try:
+        print(router.ask("a").text)
+        print([chunk.text for chunk in router.stream("a")])
+    except PenstockError as error:
+        print(error)
+    router.close()
+    sys.stdout.flush()
+    os._exit(0)
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script],  # later versions of Python warn of a fork with threads
+        env=os.environ | {"PYTHONPATH": str(SOURCES)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    said = "this process was forked from one that uses this router; make one here, with Router.from_config\n"
+    assert (done.stdout, done.stderr, done.returncode) == (said if is_used else "fine\n['fine', '']\n", "", 0)
+
+
+@pytest.mark.parametrize("ask", [lambda router: router.ask("a"), lambda router: list(router.stream("a"))])
+def test_leaving_the_program_in_a_backend_reaches_its_caller_alone(
+    tmp_path: Path, ask: Callable[[Router], Any]
+) -> None:
+    answers = iter([None, "still here"])
+    small = FakeBackend(lambda _: next(answers) or sys.exit(3))
+    with make_router(tmp_path, small=small) as router:
+        with pytest.raises(SystemExit):
+            ask(router)
+        assert router.ask("a").text == "still here"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        NoFeasibleBackend({"small": "in deny"}),
+        NoBackendFree({"small": "busy"}, retry_after_s=2.0),
+        BackendBusy("busy", backend="small", retry_after_s=2.0),
+        AllBackendsFailed({"small": ServerFailed("down", backend="small", status=500)}),
+        HttpError(404, "none", code="model_not_found"),
+        UnknownPolicy("no"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_every_error_reaches_a_caller_in_another_process(error: PenstockError) -> None:
+    for made in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
+        assert type(made) is type(error)
+        assert str(made) == str(error)
+        assert vars(made).keys() == vars(error).keys()
 
 
 def test_closing_twice_closes_once(tmp_path: Path) -> None:
