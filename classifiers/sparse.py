@@ -57,13 +57,17 @@ class CsrMatrix:
         )
 
     def dot(self, dense: Float32Array) -> Float32Array:
-        """Returns this matrix times a dense one, (n_columns, k) -> (n_rows, k)."""
+        """Returns this matrix times a dense one, (n_columns, k) -> (n_rows, k).
+
+        Output by output: what is gathered is small enough to stay near the processor.
+        """
         out = np.zeros((self.n_rows, dense.shape[1]), dtype=np.float32)
         filled = np.flatnonzero(np.diff(self.indptr))
         if len(filled):
-            products = np.take(dense, self.columns, axis=0)
-            products *= self.values[:, None]
-            out[filled] = np.add.reduceat(products, self.indptr[filled], axis=0)
+            for place, column in enumerate(np.ascontiguousarray(dense.T)):
+                products = column.take(self.columns)
+                products *= self.values
+                out[filled, place] = np.add.reduceat(products, self.indptr[filled])
         return out
 
 

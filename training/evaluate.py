@@ -15,6 +15,10 @@ from .progress import Progress, Silent
 from .replay import Replayer, estimate_matrices
 
 N_POINTS = 40
+_UNASKED = (
+    "Some backends were not asked some queries. Each one's mean is over those it was asked, while the router and"
+    " hindsight choose among the answers that each query has: mixing and they are not about the same queries."
+)
 ROUTER, CASCADE = "router", "cascade"
 
 
@@ -73,5 +77,5 @@ def evaluate(
         trials=tuple(trials),
         signals=tuple(signals),
         efforts=tuple(efforts),
-        notes=(*notes, *broken.values()),
+        notes=(*notes, *((_UNASKED,) if np.isnan(dataset.quality).any() else ()), *broken.values()),
     )

@@ -72,7 +72,8 @@ def _summary(evaluation: Evaluation, found: Findings) -> list[str]:
     missing = float(np.isnan(evaluation.quality).mean())
     best, cheapest = evaluation.backends[single.best], evaluation.backends[single.cheapest]
     sentences = [
-        f"{len(evaluation.queries):,} queries and {len(evaluation.backends)} backends"
+        f"{_counted(len(evaluation.queries), 'query', 'queries')} and"
+        f" {_counted(len(evaluation.backends), 'backend', 'backends')}"
         + (f"; {per_cent(missing)} of the answers were not observed." if missing else ", every answer observed."),
         f"Always the best backend ({best}) scores {number(single.best_score)} for {usd_per_1k(single.high_usd)} USD a "
         f"thousand queries; always the cheapest ({cheapest}) scores "
@@ -82,6 +83,11 @@ def _summary(evaluation: Evaluation, found: Findings) -> list[str]:
         sentences.append(f"With fewer than {FEW_QUERIES} queries the intervals are rough, and tend to be too narrow.")
     if found.figures:
         sentences += _router_sentences(found, best)
+        if missing:
+            sentences.append(
+                "As answers are missing, the single backends, the router and hindsight are measured on different"
+                " queries: how they compare is rough."
+            )
     if evaluation.policies:
         sentences.append(_policy_sentence(evaluation, found, best))
     if found.estimates is not None:
@@ -90,6 +96,10 @@ def _summary(evaluation: Evaluation, found: Findings) -> list[str]:
         confidences = found.confidences
         sentences.append(_probability_sentence("After a call, confidences", confidences.auroc, confidences.ece))
     return sentences
+
+
+def _counted(n: int, one: str, several: str) -> str:
+    return f"{n:,} {one if n == 1 else several}"
 
 
 def _router_sentences(found: Findings, best: str) -> list[str]:

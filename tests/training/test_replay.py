@@ -57,6 +57,18 @@ def test_a_backend_without_a_record_is_never_asked(demo) -> None:  # type: ignor
     assert np.isfinite(outcome.score).all()
 
 
+def test_an_evaluation_of_queries_that_some_backends_were_not_asked_notes_it(demo) -> None:  # type: ignore[no-untyped-def]
+    asked_all = demo.test.take(np.arange(8))
+    quality = asked_all.quality.copy()
+    quality[:4, 0] = np.nan
+    pool = Pool({}, demo.fitted.trained)
+    for part, is_told in ((asked_all, False), (replace(asked_all, quality=quality), True)):
+        found = evaluate(
+            pool, part, policies=DEFAULT_POLICIES, default_policy="auto", split="test", title="", n_points=2
+        )
+        assert any("were not asked some queries" in note for note in found.notes) is is_told
+
+
 def test_replay_of_a_live_run_takes_the_same_path(demo, tmp_path) -> None:  # type: ignore[no-untyped-def]
     test = demo.test.take(np.arange(25))
     pool = Pool({}, demo.fitted.trained)

@@ -343,3 +343,13 @@ def test_queries_that_a_policy_refused_are_no_answers_of_a_backend_without_a_nam
     assert "refused 10" in text
     assert "refused 40" in text
     assert "<td>2.00</td><td>100" in text  # calls and escalations of the queries that were answered
+
+
+def test_where_answers_are_missing_the_summary_says_how_rough_the_comparison_is() -> None:
+    told = "measured on different queries"
+    assert told in render_report(made(60, 4, missing=0.6))
+    assert told not in render_report(made(60, 4))
+
+
+def test_one_query_and_one_backend_are_not_several() -> None:
+    assert "1 query and 1 backend, every answer observed" in render_report(made(1, 1))

@@ -76,8 +76,6 @@ class EvaluateCommand:
                 raise TraceError("--shift: with --split all there is no query to judge by; expected --split test")
             train = None if split is None else dataset.take(split.learned)
             notes = list(dataset.notes)
-            if np.isnan(tested.quality).any():
-                notes.append("Some backends were not asked some queries; each one's mean is over those it was asked.")
             if options.split != "test":
                 notes.append(f"Split {options.split} holds queries that training looks at: its figures flatter.")
             evaluation = evaluate(
@@ -107,12 +105,11 @@ class EvaluateCommand:
                     budget_s=options.shift,
                     progress=progress,
                 )
-                notes += told
                 evaluation = replace(evaluation, shift=shift, notes=(*evaluation.notes, *told))
             if options.report:
                 progress.stage("writing the report")
                 write_report(evaluation, options.report)
-        figures = figures_of(evaluation) | {"notes": notes}
+        figures = figures_of(evaluation) | {"notes": list(evaluation.notes)}
         if options.shift is not None:
             figures["shift"] = [_slice(part) for part in evaluation.shift]
         if evaluation.savings is not None:
