@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
@@ -15,14 +15,15 @@ from .errors import ArtefactError, FitError
 from .glance import CLIP, LEAST_ESTIMATE, LEAST_SCORE, Glance, glance_of
 from .logistic import fit_logistic, sigmoid
 from .paired import paired_gap
-from .phrasing import Phrasing, fit_phrasing
+from .phrasing import Phrases, Phrasing, fit_phrasing
 from .ridge import FloatArray
+from .sample import sample
 from .signals import EARLY, SIGNALS, signal_names
 from .sparse import Float32Array, IntArray
-from .terms import KeyArray
 
 N_TREES = 100
 _GROWTH = Growth(depth=3, rate=0.1, input_share=0.3)
+_MOST_ANSWERS = 50_000  # that weights and trees are learned from; more would take long and tell the same
 _MIN_FOR_MORE = 500  # graded answers, below which the logistic part is left alone, and phrasing not read
 _OWN_PENALTY = 30.0  # on what is peculiar to one backend, relative to what all share: few labels each are normal
 _PENALTY = 2.0
@@ -90,14 +91,15 @@ def fit_confidence(
     backends: tuple[str, ...],
     n_trees: int = 0,
     kinds: Iterable[str] = SIGNALS,
-    phrases: Sequence[KeyArray] = (),
+    phrases: Phrases = (),
 ) -> tuple[ConfidenceModel, FloatArray]:
     """Returns the model, with so many trees if there are answers enough, and its out-of-fold confidences, (n_calls,).
 
     A row a call: `values` (n_calls, n_signals) as `read_signals` gives them for these `kinds`, `estimates` (n_calls,)
     out of fold, `labels` (n_calls,) scores in [0, 1], `backend_of` (n_calls,) the place in `backends`. `phrases`
     (n_calls,), as `phrase_keys` gives them, let the phrasing of answers be learned, if there are answers enough and it
-    brings confidence nearer to the scores, out of fold, by more than a standard error.
+    brings confidence nearer to the scores, out of fold, by more than a standard error. Of very many answers, weights
+    are learned from some; all have their confidences out of fold.
 
     Raises:
         FitError: there are no calls, a label is not in [0, 1], or values or phrases are not those of these calls.
@@ -114,36 +116,43 @@ def fit_confidence(
     has_more = len(labels) >= _MIN_FOR_MORE
     n_trees = n_trees if has_more else 0
 
-    def judged(seen: Callable[[int], FloatArray]) -> FloatArray:
-        """Returns log-odds out of fold, (n_calls,), from what is seen where the fold of this place is left out."""
+    read = sample(len(labels), _MOST_ANSWERS)
+
+    def judged(seen: Callable[[int, IntArray], FloatArray]) -> FloatArray:
+        """Returns log-odds out of fold, (n_calls,), from what is seen in these calls where the fold of this place is
+        left out."""
         logits = np.empty(len(labels))
         for place, fold in enumerate(np.unique(folds)):
-            inside, outside = folds != fold, folds == fold
-            if not inside.any():
+            inside, outside = read[folds[read] != fold], np.flatnonzero(folds == fold)
+            if not len(inside):
                 inside = outside
-            features = seen(place)
-            shared, own = _fit_weights(features[inside], labels[inside], backend_of[inside], len(backends))
-            logits[outside] = np.einsum("nf,nf->n", features[outside], shared + own[backend_of[outside]])
-            if n_trees:
-                trees = _fit_trees(features[inside], labels[inside], n_trees)
-                logits[outside] = _averaged(logits[outside], trees.predict(_tree_inputs(features[outside]))[:, 0])
+            features = seen(place, inside)
+            shared, own = _fit_weights(features, labels[inside], backend_of[inside], len(backends))
+            trees = _fit_trees(features, labels[inside], n_trees) if n_trees else None
+            features = seen(place, outside)
+            logits[outside] = np.einsum("nf,nf->n", features, shared + own[backend_of[outside]])
+            if trees is not None:
+                logits[outside] = _averaged(logits[outside], trees.predict(_tree_inputs(features))[:, 0])
         return logits
 
     scales = _scales(values)
-    features = _assemble(values, estimates, *scales)
-    logits = judged(lambda place: features)
+    logits = judged(lambda place, rows: _assemble(values[rows], estimates[rows], *scales))
     phrasing = None
     learned = fit_phrasing(phrases, labels, backend_of, folds) if has_more and len(phrases) else None
     if learned is not None:
         told = learned.scores
         widened = np.column_stack([values, learned.out_of_fold])
         its_scales = _scales(widened)
-        its_logits = judged(lambda place: _assemble(np.column_stack([values, told[place]]), estimates, *its_scales))
+
+        def with_phrasing(place: int, rows: IntArray) -> FloatArray:
+            return _assemble(np.column_stack([values[rows], told[place, rows]]), estimates[rows], *its_scales)
+
+        its_logits = judged(with_phrasing)
         if paired_gap((sigmoid(logits) - labels) ** 2, (sigmoid(its_logits) - labels) ** 2) > 1:
-            phrasing, logits, scales = learned.phrasing, its_logits, its_scales
-            features = _assemble(widened, estimates, *scales)
+            phrasing, logits, scales, values = learned.phrasing, its_logits, its_scales, widened
+    features = _assemble(values[read], estimates[read], *scales)
     mean, scale, absence = scales
-    shared, own = _fit_weights(features, labels, backend_of, len(backends))
+    shared, own = _fit_weights(features, labels[read], backend_of[read], len(backends))
     calibration, confidences = fit_calibration(sigmoid(logits)[:, None], labels[:, None], folds)
     model = ConfidenceModel(
         backends=backends,
@@ -154,7 +163,7 @@ def fit_confidence(
         absence=absence,
         shared=shared,
         own=own,
-        trees=_fit_trees(features, labels, n_trees) if n_trees else None,
+        trees=_fit_trees(features, labels[read], n_trees) if n_trees else None,
         calibration=calibration,
     )
     return model, confidences[:, 0]

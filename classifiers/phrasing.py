@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import combinations
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 import numpy as np
 
@@ -26,6 +26,7 @@ _WORD = re.compile(r"\d+(?:,\d+)*(?:\.\d+)?|[^\W\d_]+|[^\w\s]")
 _PENALTY = 3.0  # rows have unit length; anything from 1 to 6 tells the same
 _MIN_FOLDS = 3
 _MOST_ANSWERS = 20_000  # that are learned from; more would take long and tell the same
+_AT_ONCE = 10_000  # of the others, that are scored together
 _MIN_ANSWERS = 8  # that have a term; rarer ones tell nothing more, and are many
 
 
@@ -99,36 +100,54 @@ def phrase_words(question: str, said: str) -> list[str]:
     return words
 
 
-def fit_phrasing(
-    answers: Sequence[KeyArray], labels: FloatArray, backend_of: IntArray, folds: IntArray
-) -> FittedPhrasing | None:
+class Phrases(Protocol):
+    """The terms of many answers, as `phrase_keys` gives them: a list, or something that works them out."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, place: int, /) -> KeyArray: ...
+
+
+def fit_phrasing(answers: Phrases, labels: FloatArray, backend_of: IntArray, folds: IntArray) -> FittedPhrasing | None:
     """Returns the phrasing of graded answers; None where there are too few folds.
 
-    Ridge regression on how far each answer is above the mean of its backend.
+    Ridge regression on how far each answer is above the mean of its backend. Of many answers most are only scored, some
+    at a time: the terms of all would take more memory than all else.
     """
     present, fold_of = np.unique(folds, return_inverse=True)
     n_folds = len(present)
     if n_folds < _MIN_FOLDS:
         return None
     read = sample(len(answers), _MOST_ANSWERS)
-    vocabulary = TermVocabulary.learn([answers[row] for row in read], min_queries=_MIN_ANSWERS)
-    terms = vocabulary.matrix(answers)
+    said = [answers[row] for row in read.tolist()]
+    vocabulary = TermVocabulary.learn(said, min_queries=_MIN_ANSWERS)
+    terms = vocabulary.matrix(said)
     n_backends = int(backend_of.max()) + 1
 
     def fit(left_out: Sequence[int]) -> tuple[Float32Array, float]:
-        rows = read[~np.isin(fold_of[read], left_out)]
+        kept = np.flatnonzero(~np.isin(fold_of[read], left_out))
+        rows = read[kept]
         counts = np.bincount(backend_of[rows], minlength=n_backends)
         means = np.bincount(backend_of[rows], weights=labels[rows], minlength=n_backends) / np.maximum(counts, 1)
         excess = (labels[rows] - means[backend_of[rows]])[:, None]
-        fitted = term_ridge_path(_features(terms.take(rows)), excess, [_PENALTY], with_dense=False)[0]
+        fitted = term_ridge_path(_features(terms.take(kept)), excess, [_PENALTY], with_dense=False)[0]
         return fitted.term_weights, float(fitted.intercept[0])
 
+    pairs = [*combinations(range(n_folds), 1), *combinations(range(n_folds), 2)]
+    fitted = {left_out: fit(left_out) for left_out in pairs}
     scores = np.empty((n_folds, len(labels)))
-    for left_out in [*combinations(range(n_folds), 1), *combinations(range(n_folds), 2)]:
-        weights, intercept = fit(left_out)
-        for fold, other in {(left_out[0], left_out[-1]), (left_out[-1], left_out[0])}:
-            rows = np.flatnonzero(fold_of == other)
-            scores[fold, rows] = terms.take(rows).dot(weights)[:, 0] + intercept
+
+    def score(rows: IntArray, terms: CsrMatrix) -> None:
+        for left_out, (weights, intercept) in fitted.items():
+            for fold, other in {(left_out[0], left_out[-1]), (left_out[-1], left_out[0])}:
+                held_out = np.flatnonzero(fold_of[rows] == other)
+                scores[fold, rows[held_out]] = terms.take(held_out).dot(weights)[:, 0] + intercept
+
+    score(read, terms)
+    others = np.setdiff1d(np.arange(len(labels)), read)
+    for start in range(0, len(others), _AT_ONCE):
+        rows = others[start : start + _AT_ONCE]
+        score(rows, vocabulary.matrix([answers[row] for row in rows.tolist()]))
     weights, intercept = fit(())
     phrasing = Phrasing(keys=vocabulary.keys, idf=vocabulary.idf, weights=weights[:, 0].copy(), intercept=intercept)
     return FittedPhrasing(phrasing=phrasing, scores=scores, out_of_fold=scores[fold_of, np.arange(len(labels))])

@@ -8,12 +8,12 @@ from typing import TypedDict
 
 import numpy as np
 
-from ..classifiers import ConfidenceModel, Escalation, fit_confidence, fit_escalation, read_signals
+from ..classifiers import ConfidenceModel, Escalation, fit_confidence, fit_escalation, read_signals, signal_names
 from ..classifiers.confidence import N_TREES
 from ..classifiers.early import EarlyConfidence
 from ..classifiers.escalation import NO_ANSWER
 from ..classifiers.final_answer import FinalAnswer, final_answer
-from ..classifiers.phrasing import phrase_keys
+from ..classifiers.phrasing import Phrases, phrase_keys
 from ..classifiers.terms import KeyArray
 from ..classifiers.workable import right_answer
 from .dataset import Dataset
@@ -35,7 +35,24 @@ class GradedAnswers(TypedDict):
     backend_of: IntArray
     folds: IntArray
     backends: tuple[str, ...]
-    phrases: list[KeyArray]
+    phrases: Phrases
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedPhrases:
+    """The terms of recorded answers, worked out when asked for: those of all would not fit into memory."""
+
+    dataset: Dataset
+    rows: IntArray  # (n_calls,)
+    columns: IntArray  # (n_calls,)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, place: int, /) -> KeyArray:
+        completion = self.dataset.completion(self.rows[place], self.columns[place])
+        assert completion is not None  # or it was no call
+        return phrase_keys(self.dataset.queries[self.rows[place]], completion)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,23 +107,21 @@ def _fit_confidence(
     model where there is none.
     """
     confidences = np.full(dataset.quality.shape, np.nan)
-    calls = [
-        (row, column, completion)
-        for row in range(dataset.n_queries)
-        for column in range(dataset.n_backends)
-        if (completion := dataset.completion(row, column)) is not None
-        and np.isfinite(dataset.completion_score(row, column))
+    cells = [
+        (row, column)
+        for row, column in np.ndindex(dataset.quality.shape)
+        if dataset.completion(row, column) is not None and np.isfinite(dataset.completion_score(row, column))
     ]
-    if len(calls) < _MIN_ANSWERS:
+    if len(cells) < _MIN_ANSWERS:
         return None, confidences, (), "the traces hold too few graded answers (column `response`)"
-    rows = np.array([row for row, _, _ in calls])
-    columns = np.array([column for _, column, _ in calls])
-    labels = np.array([dataset.completion_score(row, column) for row, column, _ in calls])
+    rows, columns = np.array(cells).T
+    labels = np.array([dataset.completion_score(row, column) for row, column in cells])
     if np.ptp(labels) < 1e-9:
         return None, confidences, (), "all graded answers have the same score"
-    values = np.stack(
-        [read_signals(dataset.queries[row], completion, run_code=run_code) for row, _, completion in calls]
-    )
+    values = np.empty((len(cells), len(signal_names())))
+    for place, (row, column) in enumerate(cells):
+        if (completion := dataset.completion(row, column)) is not None:
+            values[place] = read_signals(dataset.queries[row], completion, run_code=run_code)
     answers: GradedAnswers = {
         "values": values,
         "estimates": estimates[rows, columns],
@@ -114,7 +129,7 @@ def _fit_confidence(
         "backend_of": columns,
         "folds": folds[rows],
         "backends": dataset.backends,
-        "phrases": [phrase_keys(dataset.queries[row], completion) for row, _, completion in calls],
+        "phrases": RecordedPhrases(dataset=dataset, rows=rows, columns=columns),
     }
     model, confidences[rows, columns] = fit_confidence(**answers, n_trees=N_TREES)
     return model, confidences, signal_worth(**answers), ""

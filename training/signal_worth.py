@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from ..classifiers import ConfidenceModel, fit_confidence, signal_names
+from ..classifiers.phrasing import Phrases
 from ..classifiers.sample import sample
-from ..classifiers.terms import KeyArray
 from .evaluation import FloatArray, IntArray, SignalWorth
 from .probability_metrics import auroc
 
@@ -23,7 +21,7 @@ def signal_worth(
     backend_of: IntArray,
     folds: IntArray,
     backends: tuple[str, ...],
-    phrases: Sequence[KeyArray] = (),
+    phrases: Phrases = (),
 ) -> tuple[SignalWorth, ...]:
     """Returns, for every signal that applies to some answer, AUROC out of fold with it and with it left out.
 
@@ -37,7 +35,7 @@ def signal_worth(
     if np.ptp(is_right) == 0:
         return ()
 
-    def fit(kept: FloatArray, phrases: Sequence[KeyArray] = ()) -> tuple[ConfidenceModel, float]:
+    def fit(kept: FloatArray, phrases: Phrases = ()) -> tuple[ConfidenceModel, float]:
         model, confidences = fit_confidence(
             values=kept,
             estimates=estimates,
@@ -58,7 +56,7 @@ def signal_worth(
         if share > 0:
             _, without = fit(np.where(is_own, np.nan, values))
             found.append(SignalWorth(name=name, share=share, auroc=with_all, auroc_without=without))
-    model, with_phrasing = fit(values, [phrases[row] for row in rows] if phrases else ())
+    model, with_phrasing = fit(values, [phrases[row] for row in rows.tolist()] if len(phrases) else ())
     if model.phrasing is not None:
         found.append(SignalWorth(name="phrasing", share=1.0, auroc=with_phrasing, auroc_without=with_all))
     return tuple(found)

@@ -239,3 +239,12 @@ def test_a_model_of_other_signals_is_refused() -> None:
 def test_calls_that_teach_nothing_are_refused(values: FloatArray, labels: FloatArray, message: str) -> None:
     with pytest.raises(FitError, match=message):
         fit(values, labels, np.zeros(len(labels), dtype=np.int64))
+
+
+def test_of_very_many_answers_some_are_learned_from_and_all_are_judged_out_of_fold(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("penstock.classifiers.confidence._MOST_ANSWERS", 600)
+    values, labels, backend_of = calls(2000)
+    _, confidences = fit(values, labels, backend_of, n_trees=5)
+    assert confidences[labels > 0.5].mean() > confidences[labels < 0.5].mean() + 0.2

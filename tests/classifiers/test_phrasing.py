@@ -9,6 +9,7 @@ from penstock.classifiers.persist import Arrays, dump, load
 from penstock.classifiers.phrasing import FittedPhrasing, fit_phrasing, phrase_keys, phrase_words
 from penstock.classifiers.ridge import FloatArray
 from penstock.classifiers.sparse import IntArray
+from penstock.classifiers.terms import KeyArray
 
 N = 600
 QUESTION = "A crate holds {} jars and a shelf {}. How many jars are on a shelf of crates?"
@@ -148,3 +149,27 @@ def test_as_many_phrases_as_calls_are_asked_for() -> None:
             backends=("small", "lrm"),
             phrases=[phrase_keys(Query.from_text("?"), Completion(text="!"))] * 3,
         )
+
+
+def test_of_many_answers_some_are_learned_from_and_all_are_scored_each_read_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("penstock.classifiers.phrasing._MOST_ANSWERS", 250)
+    monkeypatch.setattr("penstock.classifiers.phrasing._AT_ONCE", 100)
+    queries, completions, labels = answers()
+    asked_for: list[int] = []
+
+    class Lazily:
+        def __len__(self) -> int:
+            return N
+
+        def __getitem__(self, place: int, /) -> KeyArray:
+            asked_for.append(place)
+            return phrase_keys(queries[place], completions[place])
+
+    found = fit_phrasing(Lazily(), labels, np.arange(N) % 2, np.arange(N) % 5)
+    assert found is not None
+    assert sorted(asked_for) == list(range(N))
+    is_right = labels > 0.5
+    assert found.out_of_fold[is_right].mean() > found.out_of_fold[~is_right].mean() + 0.3
+    assert np.isfinite(found.scores).all()
