@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
-from pathlib import Path
 
 from ...classifiers import FitError, load_artefact, save_artefact
 from ...router import Policy, Pool
@@ -12,6 +11,7 @@ from ...router.commands.shared import add_json, print_json
 from ..certify import certify
 from ..progress import quiet_or_shown
 from .shared import (
+    add_artefact,
     add_models,
     add_quiet,
     add_split,
@@ -36,7 +36,7 @@ class CertifyCommand:
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Declares what the command takes."""
-        parser.add_argument("artefact", type=Path, metavar="DIR", help="trained router")
+        add_artefact(parser)
         add_traces(parser)
         parser.add_argument(
             "--margin", type=_share, default=_DEFAULT.margin, metavar="X", help="quality to lose (default: 0.02)"

@@ -26,15 +26,16 @@ from ..savings import savings
 from ..shift import BUDGET_S, ShiftedSlice, measure_shift
 from .savings import savings_as_dict, savings_lines
 from .shared import (
+    add_artefact,
     add_models,
     add_quiet,
+    add_seed,
     add_split,
     add_traces,
     open_artefact,
     policies_of,
     read_part,
     seconds,
-    seed,
 )
 
 
@@ -46,13 +47,13 @@ class EvaluateCommand:
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Declares what the command takes."""
-        parser.add_argument("artefact", type=Path, metavar="DIR", help="trained router")
+        add_artefact(parser)
         add_traces(parser)
         add_split(parser, default="test")
         add_models(parser)
         parser.add_argument("--json", nargs="?", const="-", metavar="F", help="write the figures as JSON (default: -)")
         parser.add_argument("--report", type=Path, metavar="F.html", help="write the report")
-        parser.add_argument("--seed", type=seed, metavar="N", help="of the split (default: that of training)")
+        add_seed(parser)
         parser.add_argument(
             "--shift",
             nargs="?",

@@ -26,7 +26,7 @@ from ..progress import Progress, quiet_or_shown
 from ..prompts import Prompt, read_prompts
 from ..traces import read_traces
 from .collect import check_prompts, grader_names
-from .shared import add_models, add_quiet
+from .shared import add_artefact, add_models, add_quiet
 
 _AT_ONCE = 10  # queries that are picked before their answers teach which to pick next
 
@@ -42,7 +42,7 @@ class OnboardCommand:
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Declares what the command takes."""
-        parser.add_argument("artefact", type=Path, metavar="DIR", help="trained router")
+        add_artefact(parser)
         parser.add_argument(
             "prompts", nargs="*", type=Path, metavar="PROMPTS", help="JSONL, CSV or Parquet files, or folders"
         )

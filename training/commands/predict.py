@@ -16,7 +16,7 @@ from ..readers import find_files, place_of, read_rows
 from ..rows import Values, parse_label, parse_query, parse_text
 from ..split import part_of_mark
 from ..tables import write_table
-from .shared import SPLITS, add_models, add_quiet, check_table, open_artefact
+from .shared import SPLITS, add_artefact, add_models, add_quiet, check_table, open_artefact
 
 COLUMNS = ("query_id", "backend", "quality", "cost_usd", "latency_s", "difficulty", "familiarity")
 _READ = ("query_id", "query", "messages", "split")
@@ -31,7 +31,7 @@ class PredictCommand:
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Declares what the command takes."""
-        parser.add_argument("artefact", type=Path, metavar="DIR", help="trained router")
+        add_artefact(parser)
         parser.add_argument(
             "queries", type=Path, metavar="QUERIES", help="rows with query_id and query or messages; traces will do"
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,17 @@ from ...router.commands.shared import add_json, print_json
 from ..gadgets import N_ROUNDS
 from ..progress import quiet_or_shown
 from ..red_team import Damage, RedTeam
-from .shared import add_models, add_quiet, add_split, add_traces, open_artefact, policies_of, read_part, seed
+from .shared import (
+    add_artefact,
+    add_models,
+    add_quiet,
+    add_seed,
+    add_split,
+    add_traces,
+    open_artefact,
+    policies_of,
+    read_part,
+)
 
 N_QUERIES = 500
 
@@ -31,7 +40,7 @@ class RedTeamCommand:
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Declares what the command takes."""
-        parser.add_argument("artefact", type=Path, metavar="DIR", help="trained router")
+        add_artefact(parser)
         add_traces(parser)
         parser.add_argument("--policy", metavar="P", help="the policy to attack (default: the default policy)")
         parser.add_argument("--lam", type=float, metavar="X", help="with this lam in place of the policy's")
@@ -47,7 +56,7 @@ class RedTeamCommand:
             "--n", type=int, default=N_QUERIES, metavar="N", help=f"queries to attack at most (default: {N_QUERIES})"
         )
         add_split(parser, default="test")
-        parser.add_argument("--seed", type=seed, metavar="N", help="of the split (default: that of training)")
+        add_seed(parser)
         add_models(parser)
         add_quiet(parser)
         add_json(parser)

@@ -15,15 +15,16 @@ from ..progress import Progress, quiet_or_shown
 from ..replay import Replayed, Replayer, estimate_matrices, lam_label
 from ..tables import write_table
 from .shared import (
+    add_artefact,
     add_models,
     add_quiet,
+    add_seed,
     add_split,
     add_traces,
     check_table,
     open_artefact,
     policies_of,
     read_part,
-    seed,
 )
 
 COLUMNS = ("query_id", "policy", "step", "backend", "confidence", "cost_usd", "final")
@@ -45,7 +46,7 @@ class ReplayCommand:
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Declares what the command takes."""
-        parser.add_argument("artefact", type=Path, metavar="DIR", help="trained router")
+        add_artefact(parser)
         add_traces(parser)
         parser.add_argument("--out", type=Path, required=True, metavar="F", help="CSV, JSONL or Parquet file to write")
         parser.add_argument("--policy", action="append", metavar="P", help="repeatable (default: the default policy)")
@@ -58,7 +59,7 @@ class ReplayCommand:
             help="as streamed requests: also what was given up, and after how many characters an answer was released",
         )
         add_split(parser, default="all")
-        parser.add_argument("--seed", type=seed, metavar="N", help="of the split (default: that of training)")
+        add_seed(parser)
         add_models(parser)
         add_quiet(parser)
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 from ...backends import ConfigError
 from ...router import read_config
-from ...router.commands.shared import DEFAULT_MODELS, add_json, print_json
+from ...router.commands.shared import add_json, add_models, print_json
 from ...router.settings import open_pool
 from ..bootstrap import Interval
 from ..log import read_log
@@ -30,7 +29,7 @@ class SavingsCommand:
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Declares what the command takes."""
         add_traces(parser)
-        parser.add_argument("--models", type=Path, default=Path(DEFAULT_MODELS), metavar="FILE", help="configuration")
+        add_models(parser)
         parser.add_argument(
             "--against", metavar="B", help="hold against always asking B (default: the best in the log)"
         )

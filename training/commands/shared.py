@@ -23,6 +23,11 @@ from ..traces import Traces, read_traces
 SPLITS = ("train", "val", "test", "all")
 
 
+def add_artefact(parser: argparse.ArgumentParser) -> None:
+    """Adds the trained router."""
+    parser.add_argument("artefact", type=Path, metavar="DIR", help="trained router")
+
+
 def add_traces(parser: argparse.ArgumentParser) -> None:
     """Adds the traces and how bad rows are treated."""
     parser.add_argument("traces", nargs="+", type=Path, metavar="T", help="JSONL, CSV or Parquet files, or folders")
@@ -37,6 +42,11 @@ def add_models(parser: argparse.ArgumentParser) -> None:
 def add_split(parser: argparse.ArgumentParser, *, default: str) -> None:
     """Adds --split."""
     parser.add_argument("--split", choices=SPLITS, default=default, help=f"which queries (default: {default})")
+
+
+def add_seed(parser: argparse.ArgumentParser) -> None:
+    """Adds --seed, as `read_part` takes it."""
+    parser.add_argument("--seed", type=seed, metavar="N", help="of the split (default: that of training)")
 
 
 def check_table(out: Path, *, read: Sequence[Path]) -> None:
