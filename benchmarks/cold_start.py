@@ -68,16 +68,19 @@ def estimates_of(prior: PublicPrior, name: str, dataset: Dataset) -> tuple[np.nd
     return np.stack([each.quality for each in estimates]), np.stack([each.cost_usd for each in estimates])
 
 
-def mix_of(dataset: Dataset) -> Curve:
+def mix_of(quality: np.ndarray, cost_usd: np.ndarray) -> Curve:
     """Returns the curve of mixing single backends at random, with hindsight: the hull."""
-    curves = baseline_curves(dataset.quality, dataset.cost_usd, dataset.quality, dataset.cost_usd)
+    curves = baseline_curves(quality, cost_usd, quality, cost_usd)
     return next(each for each in curves if each.name == RANDOM_MIX)
 
 
 def above_hull(dataset: Dataset, quality: np.ndarray, cost_usd: np.ndarray, seed: int) -> tuple[float, float, Interval]:
     """Returns the AIQ of routing by these estimates, that of the hull, and by how much the one is above the other."""
     curve = trial_curve("cold start", quality, cost_usd, dataset.quality, dataset.cost_usd)
-    area, hull = (area_statistic(each, dataset.quality, dataset.cost_usd) for each in (curve, mix_of(dataset)))
+    area, hull = (
+        area_statistic(each, dataset.quality, dataset.cost_usd)
+        for each in (curve, mix_of(dataset.quality, dataset.cost_usd))
+    )
     once = np.ones((1, dataset.n_queries))
     lead = paired_bootstrap(lambda weights: area(weights) - hull(weights), dataset.n_queries, seed=seed)
     return float(area(once)[0]), float(hull(once)[0]), lead

@@ -49,7 +49,7 @@ def rows_of(name: str, path: Path, seed: int) -> Iterator[str]:
     prior = prior_without(name, path.parent, dataset)
     split = split_queries(dataset, seed=seed)
     test = dataset.take(split.test)
-    hull = area_statistic(mix_of(test), test.quality, test.cost_usd)
+    hull = area_statistic(mix_of(test.quality, test.cost_usd), test.quality, test.cost_usd)
     guess = area_of(test, *estimates_of(prior, name, test))
     yield f"| {name} | 0 | cold start | {shown(lead([guess], [hull], test, seed))} | - | - |"
     sizes = [n for n in LABELS if n < len(split.learned)]

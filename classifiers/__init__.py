@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from .artefact import Manifest, Trained, check_folder, load_artefact, read_manifest, save_artefact
 from .errors import ArtefactError, FitError
-from .escalation import Escalation, fit_escalation, no_escalation
+from .escalation import Escalation, fit_escalation, no_escalation, unplanned_escalation
 from .estimates import Estimates
 from .prior import PriorModel
 from .question import question_of
@@ -91,4 +91,5 @@ __all__ = [
     "read_signals",
     "save_artefact",
     "signal_names",
+    "unplanned_escalation",
 ]

@@ -135,14 +135,14 @@ def fit_confidence(
                 logits[outside] = _averaged(logits[outside], trees.predict(_tree_inputs(features))[:, 0])
         return logits
 
-    scales = _scales(values)
+    scales = signal_scales(values)
     logits = judged(lambda place, rows: _assemble(values[rows], estimates[rows], *scales))
     phrasing = None
     learned = fit_phrasing(phrases, labels, backend_of, folds) if has_more and len(phrases) else None
     if learned is not None:
         told = learned.scores
         widened = np.column_stack([values, learned.out_of_fold])
-        its_scales = _scales(widened)
+        its_scales = signal_scales(widened)
 
         def with_phrasing(place: int, rows: IntArray) -> FloatArray:
             return _assemble(np.column_stack([values[rows], told[place, rows]]), estimates[rows], *its_scales)
@@ -169,7 +169,7 @@ def fit_confidence(
     return model, confidences[:, 0]
 
 
-def _scales(values: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+def signal_scales(values: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Returns of each signal mean, 1 / standard deviation, and the share of answers to which it does not apply."""
     known = np.isfinite(values)
     counts = np.maximum(known.sum(0), 1)

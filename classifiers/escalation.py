@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from .verdict import Jury
 
 NO_ANSWER = -1  # in `answers`: none that could be compared
+_LOADING_UNKNOWN, _OVERLAP_UNKNOWN = 2.5, 0.5  # as found in public sets by estimates that saw nothing of them
+UNPLANNED = 1e-9  # a power at which answers are listened to, and no call is planned on what they may look like
 
 _MIN_SEEN = 20  # graded answers, or pairs of right ones, below which nothing is said of them
 _MIN_SAME = 0.8  # share of the pairs of right answers that must be the same
@@ -77,6 +79,21 @@ def no_escalation(n_backends: int) -> Escalation:
         collision=np.array(COLLISION),
         comparable=0.0,
         overlap=0.0,
+    )
+
+
+def unplanned_escalation(n_backends: int) -> Escalation:
+    """Returns what is believed where answers are judged, but nothing is planned on it: the first call is the one that
+    would be made anyway. To try a backend whose answer may be found wanting pays only where estimates of quality and
+    cost can be relied on.
+
+    Errors go together more than elsewhere, as it is not even known how hard the queries are as a whole.
+    """
+    return replace(
+        no_escalation(n_backends),
+        loading=np.full(n_backends, _LOADING_UNKNOWN),
+        power=np.full(n_backends, UNPLANNED),
+        overlap=_OVERLAP_UNKNOWN,
     )
 
 

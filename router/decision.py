@@ -238,7 +238,8 @@ def _explanation(decision: Decision) -> list[str]:
         lines.append(line.rstrip())
     if estimates.source == "cold start":
         lines.append(
-            "cold start: no traces yet; quality is guessed from text, tier and price, by what public traces show"
+            "cold start: no traces yet; quality is guessed from text, tier and price, by what public traces show, and"
+            " answers with a number are judged by what public answers show"
         )
     if np.isfinite(estimates.familiarity):
         lines.append(f"familiarity {estimates.familiarity:.3f}: the share of training queries as far from the others")

@@ -11,7 +11,7 @@ import numpy as np
 from ..backends import BackendSpec, Query
 from ..backends.styles import draft_text
 from ..backends.usage import estimated_tokens
-from ..classifiers import Escalation, Estimates, PriorModel, no_escalation
+from ..classifiers import Escalation, Estimates, PriorModel, unplanned_escalation
 from .outlook import FloatArray
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class Forecast:
     def escalation(self) -> Escalation:
         """Returns what is known about asking again, with these backends."""
         if self._trained is None:
-            return no_escalation(len(self.backends))
+            return unplanned_escalation(len(self.backends))
         places = np.full(len(self.backends), -1, dtype=np.int64)
         places[self._places] = self._columns
         learned = self._trained.escalation.take(places)

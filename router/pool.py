@@ -9,8 +9,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ..backends import BackendSpec, Completion, ConfigError, Query, cost_usd
-from ..classifiers import Estimates, question_of
+from ..classifiers import Escalation, Estimates, no_escalation, question_of
 from ..classifiers.final_answer import final_answer
+from ..classifiers.signals.numbers import asks_with_numbers
 from ..classifiers.workable import right_answer
 from .by_name import ByName
 from .cascade import Assess, Call, Flow, Read, Said, cascade
@@ -26,6 +27,7 @@ from .views import median_estimates, views_of
 
 if TYPE_CHECKING:
     from ..classifiers import Contribution, Neighbour, Trained
+    from ..classifiers.public_confidence import PublicConfidence
     from .outlook import FloatArray
 
 
@@ -47,6 +49,7 @@ class Pool:
     ) -> None:
         self.specs = dict(specs)
         self._trained = trained
+        self._public = _public_confidence() if trained is None else None
         self._floors = floors
         self.run_code = run_code  # in answers, in a sandbox, to judge them by it
         self.artefact_sha256 = artefact_sha256  # of its manifest, which seals the rest
@@ -72,7 +75,7 @@ class Pool:
     @property
     def can_check(self) -> bool:
         """Whether answers can be judged, that is, whether a cascade can do more than route."""
-        return self._trained is not None and self._trained.confidence is not None
+        return self._public is not None or (self._trained is not None and self._trained.confidence is not None)
 
     def estimate(self, text: str) -> Estimates:
         """Returns the estimates for one query, a column a backend of the pool."""
@@ -122,13 +125,12 @@ class Pool:
         floor = self._floors.of_query(query)
         if floor is not None:
             policy = policy.above(floor.tier, rule=floor.rule)
-        escalation = self.escalation
         if estimates is None and (named := self._by_name.get(policy.names_backend)):
             # Roughly, where nothing hangs on it but a guess of the cost.
             n_tokens = self._forecast.count_tokens(query.text, roughly=not named.has_window)
             estimates, escalation = named.estimate(n_tokens), named.escalation
-        elif escalation.power_workable is not None and right_answer(query.text) is not None:
-            escalation = escalation.if_workable()
+        else:
+            escalation = self.escalation_for(query)
         return decide(
             query,
             estimates or self.estimate_query(query, robust=policy.robust),
@@ -139,6 +141,15 @@ class Pool:
             past=past,
             drafts=drafts,
         )
+
+    def escalation_for(self, query: Query) -> Escalation:
+        """Returns what is known of asking again about a query."""
+        known = self.escalation
+        if known.power_workable is not None and right_answer(query.text) is not None:
+            return known.if_workable()
+        if self._public is not None and not asks_with_numbers(query):  # so no answer is judged, nor held back for it
+            return no_escalation(len(self.backends))
+        return known
 
     def unkept(self, policies: Iterable[Policy]) -> dict[str, str]:
         """Returns of the policies that ask for what the artefact does not know, by name, what is wrong."""
@@ -211,7 +222,11 @@ class Pool:
         )
 
     def confidence(self, query: Query, completion: Completion, *, backend: str, estimate: float) -> float:
-        """Returns P(this completion is correct); without a confidence model, what was expected before the call."""
+        """Returns P(this completion is correct): as learned, at the cold start as public answers tell; with an artefact
+        that learned nothing of answers, what was expected before the call.
+        """
+        if self._public is not None:
+            return self._public.confidence(query, completion, backend=backend, estimate=estimate)
         if self._trained is None or self._trained.confidence is None:
             return estimate
         return self._trained.confidence.confidence(
@@ -251,3 +266,9 @@ class Pool:
             return ()
         found = self._trained.model.contributions(text)
         return tuple(replace(item, quality=self._forecast.spread(item.quality)) for item in found)
+
+
+def _public_confidence() -> PublicConfidence:
+    from ..classifiers.public_confidence import load_public_confidence  # only where nothing was learned
+
+    return load_public_confidence()

@@ -5,6 +5,10 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from ...backends import Query
+from ..question import question_of
+
+_MAX_QUESTION = 20_000  # characters
 _NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
 
 
@@ -22,3 +26,8 @@ def numbers_in(text: str) -> list[str]:
 def kept_numbers(text: str) -> tuple[float, ...]:
     """Returns the numbers of a question or an answer; infinity for those of more digits than a float can hold."""
     return tuple(map(float, numbers_in(text)))
+
+
+def asks_with_numbers(query: Query) -> bool:
+    """Returns whether there are numbers in what a query asks."""
+    return bool(kept_numbers(question_of(query)[:_MAX_QUESTION]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...classifiers.escalation import UNPLANNED
 from ..handover import best_check, gains_with_check
 from ..lookahead import MIN_GAIN, gains
 from ..outlook import FloatArray, Outlook, Tried
@@ -44,10 +45,10 @@ class Utility:
 
 
 def _may_learn(outlook: Outlook) -> bool:
-    """Returns whether an answer may tell anything, be checked or judged; where none may, the first call is the last."""
+    """Returns whether to plan on what answers may tell, or on having them checked or judged."""
     if outlook.checks is not None or outlook.judge is not None:
         return True
-    return outlook.escalation.can_compare or bool(outlook.escalation.power.any())
+    return outlook.escalation.can_compare or bool((outlook.escalation.power > UNPLANNED).any())
 
 
 def best_place(value: FloatArray, outlook: Outlook) -> int:

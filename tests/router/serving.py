@@ -15,7 +15,7 @@ import orjson
 import uvicorn
 
 from penstock.backends import Backend, BackendSpec, Chunk, Completion, FakeBackend, Query, ServerFailed
-from penstock.classifiers import no_escalation
+from penstock.classifiers import Escalation, no_escalation
 from penstock.router import Pool, Router, TraceSink, read_config
 from penstock.router.commands.serve import listen
 from penstock.router.connection import Connection
@@ -56,6 +56,10 @@ class JudgingPool(Pool):
         n = len(specs)
         self.escalation = replace(no_escalation(n), loading=np.zeros(n), power=np.full(n, 0.5))
         self._confidence_of = confidence_of
+
+    def escalation_for(self, query: Query) -> Escalation:
+        """Returns the same for every query."""
+        return self.escalation
 
     def confidence(self, query: Query, completion: Completion, *, backend: str, estimate: float) -> float:
         """Returns what `confidence_of` says."""

@@ -19,7 +19,7 @@ from penstock.router import Pool, Router, read_config
 from penstock.router.server import Sidecar
 
 from ..backends.loopback import PATIENCE_S, Canned, Loopback, data, event_reply, json_reply
-from .serving import HELLO, Got, ListSink, acall, write_models
+from .serving import Got, ListSink, acall, write_models
 
 MODELS = """
 backends:
@@ -44,6 +44,10 @@ def piece(text: str | None, *, finish: str | None = None) -> bytes:
 
 WHOLE = {"choices": [{"index": 0, "message": {"role": "assistant", "content": "spared"}, "finish_reason": "stop"}]}
 PIECES = (piece("spa"), piece("red"), piece(None, finish="stop"), b"data: [DONE]\n\n")
+
+
+# No numbers in it, so that nobody judges the answer and its stream is not held back for that.
+ASKED = [{"role": "user", "content": "Who was Ada Lovelace?"}]
 
 
 def head(content_type: str = "application/json", status: str = "200 OK", **more: str) -> bytes:
@@ -174,7 +178,7 @@ async def beside_a_spare(folder: Path, first: str, *, more: str = "") -> AsyncIt
 
 
 async def asked(app: Sidecar, *, is_stream: bool, model: str = "auto") -> Got:
-    body = {"messages": HELLO, "stream": is_stream, "model": model}
+    body = {"messages": ASKED, "stream": is_stream, "model": model}
     return await acall(app, "/v1/chat/completions", body)
 
 

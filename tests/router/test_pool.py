@@ -214,6 +214,11 @@ def test_a_call_without_any_price_is_charged_nothing() -> None:
 
 # The cold start
 
+SMALL_AND_LRM = {
+    "small": spec("small", tier="small", price=price(0.1, 0.4)),
+    "lrm": spec("lrm", tier="lrm", price=price(1, 4)),
+}
+
 
 def test_without_an_artefact_quality_follows_the_tier_and_cost_the_price() -> None:
     pool = Pool(
@@ -229,15 +234,41 @@ def test_without_an_artefact_quality_follows_the_tier_and_cost_the_price() -> No
     assert found.quality[0] < found.quality[2] < found.quality[1]
     assert found.cost_usd[0] < found.cost_usd[2] < found.cost_usd[1]
     assert pool.untrained == pool.backends
-    assert not pool.can_check
     assert pool.nearest(TEXT) == ()
-    assert_same(pool.escalation.power, [0, 0, 0])
     assert [one.source for one in pool.estimate_all([TEXT])] == ["cold start"]
 
 
-def test_without_an_artefact_the_confidence_is_what_was_expected() -> None:
-    answer = Completion(text="391")
-    assert Pool(specs("small"), None).confidence(Query.from_text(TEXT), answer, backend="small", estimate=0.55) == 0.55
+def test_without_an_artefact_answers_are_judged_by_what_public_ones_show() -> None:
+    pool, query = Pool(specs("small"), None), Query.from_text("What is 17 * 23 + 4?")
+    sound, slipped, wordy = (
+        pool.confidence(query, Completion(text=text), backend="small", estimate=0.55)
+        for text in ("17 * 23 = 391, 391 + 4 = 395", "17 * 23 = 401, 401 + 4 = 405", "Nobody knows.")
+    )
+    assert pool.can_check
+    assert slipped < sound
+    assert wordy == 0.55
+
+
+def test_without_an_artefact_a_doubtful_answer_is_asked_again_and_the_first_call_is_that_of_plain_routing() -> None:
+    pool, policy = Pool(SMALL_AND_LRM, None), Policy(name="auto", lam=30)
+    query = Query.from_text("What is 17 * 23 + 4?")
+    decision = pool.decide(query, policy)
+    assert decision.backend == pool.decide(query, replace(policy, max_calls=1)).backend == "small"
+    flow = pool.flow(query, decision)
+    assert next(flow).backend == "small"
+    slip = "17 * 23 = 401. 401 + 4 = 406. 406 / 7 = 51. The answer is 51.3."
+    assert flow.send(Completion(text=slip)).backend == "lrm"
+    flow = pool.flow(query, decision)
+    next(flow)
+    with pytest.raises(StopIteration):
+        flow.send(Completion(text="17 * 23 + 4 = 395"))
+
+
+@pytest.mark.parametrize(("question", "is_held"), [("What is 17 * 23 + 4?", True), ("Why is the sky blue?", False)])
+def test_without_an_artefact_a_stream_is_held_only_where_its_answer_is_judged(question: str, is_held: bool) -> None:
+    pool, query = Pool(SMALL_AND_LRM, None), Query.from_text(question)
+    decision = pool.decide(query, Policy(name="auto", lam=30))
+    assert next(pool.flow(query, decision)).is_kept(0.0) is not is_held
 
 
 # Neighbours, confidence, decisions

@@ -88,7 +88,7 @@ def test_ask_tells_the_answer_and_how_it_came_about(router: Router) -> None:
     answer = router.ask("What is 17 * 23?")
     assert (answer.text, answer.backend, answer.path) == ("It is 391.", "small", "small")
     assert answer.cost_usd > 0
-    assert answer.confidence == answer.decision.estimates.quality[0]
+    assert answer.decision.estimates.quality[0] < answer.confidence < 1  # no slip is seen in it
     assert "small" in answer.decision.explain()
 
 

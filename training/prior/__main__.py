@@ -12,14 +12,18 @@ import sys
 from collections.abc import Collection
 from pathlib import Path
 
+from ...classifiers.public_confidence import save_public_confidence
 from ...classifiers.public_prior import save_prior
 from ..dataset import Dataset, build_dataset
 from ..split import normalised, split_queries
 from ..traces import read_traces
-from .card import prior_card
+from .answers import fit_public_confidence, public_answers
+from .card import CONFIDENCE_FILE, PRIOR_FILE, prior_card
 from .fitting import PublicSet, fit_prior
 from .models import spec_of
 
+# Those whose answers are published in full.
+ANSWERED = ("gsm_9", "math_l5", "routellm_gsm8k")
 SETS = (
     "farel_bench",
     "gsm_9",
@@ -37,16 +41,29 @@ def main(arguments: list[str] | None = None) -> int:
         prog="python -m penstock.training.prior", description=(__doc__ or "").splitlines()[0]
     )
     parser.add_argument("--data", type=Path, required=True, help="folder of the public traces")
-    parser.add_argument("--out", type=Path, required=True, help="folder to write prior.safetensors and its card to")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write both and their card to")
     options = parser.parse_args(arguments)
     sets = {name: public_set(build_dataset(read_traces([options.data / f"{name}.parquet"])), name) for name in SETS}
     prior = fit_prior(list(sets.values()))
     options.out.mkdir(parents=True, exist_ok=True)
-    path = options.out / "prior.safetensors"
-    save_prior(prior, path)
-    (options.out / "README.md").write_text(prior_card(prior, sets, path, options.data), encoding="utf-8")
-    print(f"{path}: {path.stat().st_size / 1e3:.1f} kB")  # noqa: T201 a command says what it wrote
+    answers = {
+        name: public_answers(learned_part(build_dataset(read_traces([options.data / f"{name}.parquet"]))), name, prior)
+        for name in ANSWERED
+    }
+    confidence = fit_public_confidence(list(answers.values()))
+    save_prior(prior, options.out / PRIOR_FILE)
+    save_public_confidence(confidence, options.out / CONFIDENCE_FILE)
+    card = prior_card(prior, sets, confidence, answers, options.out, options.data)
+    (options.out / "README.md").write_text(card, encoding="utf-8")
+    for name in (PRIOR_FILE, CONFIDENCE_FILE):
+        path = options.out / name
+        print(f"{path}: {path.stat().st_size / 1e3:.1f} kB")  # noqa: T201 a command says what it wrote
     return 0
+
+
+def learned_part(dataset: Dataset) -> Dataset:
+    """Returns the queries of a set that may be learned from."""
+    return dataset.take(split_queries(dataset, seed=0).learned)
 
 
 def public_set(dataset: Dataset, name: str, *, without: Collection[str] = ()) -> PublicSet:

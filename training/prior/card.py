@@ -7,8 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ...backends.spec import TIERS
+from ...classifiers.public_confidence import PUBLIC_SIGNALS, PublicConfidence
 from ...classifiers.public_prior import PublicPrior
+from .answers import PublicAnswers
 from .fitting import PublicSet
+
+PRIOR_FILE, CONFIDENCE_FILE = "prior.safetensors", "confidence.safetensors"
 
 _SOURCES: Mapping[str, tuple[str, str]] = {  # project whose published results they are, its licence
     "farel_bench": ("farel-bench", "MIT"),
@@ -21,8 +25,15 @@ _SOURCES: Mapping[str, tuple[str, str]] = {  # project whose published results t
 }
 
 
-def prior_card(prior: PublicPrior, sets: Mapping[str, PublicSet], path: Path, data: Path) -> str:
-    """Returns the card as Markdown."""
+def prior_card(
+    prior: PublicPrior,
+    sets: Mapping[str, PublicSet],
+    confidence: PublicConfidence,
+    answers: Mapping[str, PublicAnswers],
+    folder: Path,
+    data: Path,
+) -> str:
+    """Returns the card as Markdown; the folder is that of the files it is about."""
     lines = [
         "# What public traces tell before there are traces of one's own",
         "",
@@ -40,33 +51,48 @@ def prior_card(prior: PublicPrior, sets: Mapping[str, PublicSet], path: Path, da
         "1M output tokens, and with a twentieth of that above. Backends spread around that with a standard deviation",
         f"of {prior.spread:.2f}.",
         "",
+        "`confidence.safetensors` holds what the look of an answer that comes to a number adds to the log-odds of its",
+        "being right: a weight for each of some signals, in standard deviations. `classifiers/public_confidence.py`",
+        "reads it.",
+        "",
+        "| signal | weight |",
+        "|---|---|",
+    ]
+    lines += [f"| `{name}` | {weight:+.2f} |" for name, weight in zip(PUBLIC_SIGNALS, confidence.weights, strict=True)]
+    lines += [
+        "",
         "## Data",
         "",
         "Published results of public models, the queries marked test left out:",
         "",
-        "| set | queries | backends | project | licence | SHA-256 |",
-        "|---|---|---|---|---|---|",
+        "| set | queries | backends | graded answers | project | licence | SHA-256 |",
+        "|---|---|---|---|---|---|---|",
     ]
     for name, each in sets.items():
         project, licence = _SOURCES[name]
         digest = hashlib.sha256((data / f"{name}.parquet").read_bytes()).hexdigest()[:16]
-        lines.append(f"| {name} | {len(each.texts)} | {len(each.specs)} | {project} | {licence} | {digest} |")
+        n_answers = len(answers[name].labels) if name in answers else 0
+        lines.append(
+            f"| {name} | {len(each.texts)} | {len(each.specs)} | {n_answers} | {project} | {licence} | {digest} |"
+        )
     lines += [
         "",
-        "Both licences allow works that are derived from the material; this is a table of numbers fitted to it, under",
-        "the licence of the package, Apache-2.0.",
+        "Both licences allow works that are derived from the material; these are tables of numbers fitted to it,",
+        "under the licence of the package, Apache-2.0.",
         "",
         "## Making it again",
         "",
         "    python -m penstock.training.prior --data DATA --out classifiers/data/prior",
         "",
-        f"SHA-256 of `prior.safetensors`: {hashlib.sha256(path.read_bytes()).hexdigest()}",
-        "",
+        *(
+            f"SHA-256 of `{name}`: {hashlib.sha256((folder / name).read_bytes()).hexdigest()}\n"
+            for name in (PRIOR_FILE, CONFIDENCE_FILE)
+        ),
         "## Limits",
         "",
         "English questions with one right answer, mostly mathematics, knowledge and logic, and models of 2023 to 2025.",
         "It tells harder from easier a little (`benchmarks/cold_start.py`), and nothing about one backend in",
-        "particular.",
+        "particular. All published answers are to word problems and to questions of competitions in mathematics.",
         "",
     ]
     return "\n".join(lines)
