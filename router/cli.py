@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn, Protocol
 
 from ..backends import PenstockError, resolve
@@ -50,8 +51,11 @@ class Command(Protocol):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit code: 0 ok, 1 failed, 2 wrong use, 130 interrupted."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    _open_streams()
     try:
-        options = _parser(words).parse_args(words)
+        options, unknown = _parser(words).parse_known_args(words)
+        if unknown:  # `parse_args` would send to the help of all commands
+            options.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
         logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)
         command: Command = options.command
         code = command.run(options)
@@ -68,6 +72,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("penstock: interrupted", file=sys.stderr)
         return INTERRUPTED
+
+
+def _open_streams() -> None:
+    """Opens what stands in for standard streams that are closed; Python has None in their places."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115  # to the end of the process
 
 
 def _told(error: PenstockError | OSError) -> str:
@@ -121,7 +132,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         command.add_arguments(subparser)
-        subparser.set_defaults(command=command)
+        subparser.set_defaults(command=command, parser=subparser)
     return parser
 
 

@@ -6,7 +6,7 @@ import argparse
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...backends import Backend, BackendSpec, PenstockError, Price, Query, create_backend
 from ...classifiers import load_artefact
@@ -14,6 +14,9 @@ from ..config import Config, read_config
 from ..handover import UNTOLD
 from ..pool import Pool
 from .shared import DEFAULT_MODELS, add_json, print_json
+
+if TYPE_CHECKING:
+    from ...classifiers import Trained
 
 Ask = Callable[[Backend], Awaitable[str]]
 
@@ -34,9 +37,11 @@ class CheckCommand:
         """Prints a line a backend and returns 1 if anything is wrong."""
         config = read_config(options.models)
         rows = asyncio.run(_check_all(config, ask=_say_ok if options.live else None))
-        notes, problems = _artefact_check(config)
+        notes, problems = _rest_checked(config)
+        failed = [f"{row['backend']}: {row['problem']}" for row in rows if row["problem"]]
         if options.json:
-            print_json({"backends": rows, "policies": list(config.policies), "notes": notes, "problems": problems})
+            policies = list(config.policies)
+            print_json({"backends": rows, "policies": policies, "notes": notes, "problems": failed + problems})
         else:
             for row in rows:
                 state = row["problem"] or row["live"] or "ok"
@@ -45,7 +50,7 @@ class CheckCommand:
             print(f"policies: {', '.join(config.policies)}; default {config.default_policy}")
             for line in (*notes, *problems):
                 print(line)
-        return 1 if problems or any(row["problem"] for row in rows) else 0
+        return 1 if failed or problems else 0
 
 
 async def _check_all(config: Config, *, ask: Ask | None) -> list[dict[str, Any]]:
@@ -83,17 +88,49 @@ def _shown_price(price: Price | None) -> str:
     return f"${price.usd_per_1m_input:g} in, ${price.usd_per_1m_output:g} out per 1M tokens"
 
 
-def _artefact_check(config: Config) -> tuple[list[str], list[str]]:
-    """Returns notes and problems about the artefact."""
-    if config.artefact is None:
-        return ["no artefact: cold start, quality is guessed from tiers"], []
-    if not config.artefact.exists():
-        return [f"artefact {config.artefact} does not exist yet: cold start, quality is guessed from tiers"], []
+def _rest_checked(config: Config) -> tuple[list[str], list[str]]:
+    """Returns notes and problems about what is no backend: the artefact, the policies, the trace log."""
+    problems = []
+    try:
+        config.traces.open_content()
+    except PenstockError as error:
+        problems.append(str(error))
+    if config.artefact is None or not config.artefact.exists():
+        missing = "no artefact" if config.artefact is None else f"artefact {config.artefact} does not exist yet"
+        notes = [f"{missing}: cold start, quality is guessed from tiers"]
+        unkept, wrong = _policies_checked(config, None)
+        if config.artefact is None:
+            return notes, problems + unkept + wrong
+        return notes + unkept, problems + wrong  # what is missing is to come
     try:
         trained, manifest = load_artefact(config.artefact)
     except PenstockError as error:
-        return [], [str(error)]
+        return [], [*problems, str(error)]
     notes = [f"artefact {config.artefact}: classifier {manifest.classifier}, encoder {manifest.encoder}"]
+    notes += _artefact_notes(config, trained)
+    unkept, wrong = _policies_checked(config, trained)
+    return notes, problems + unkept + wrong
+
+
+def _policies_checked(config: Config, trained: Trained | None) -> tuple[list[str], list[str]]:
+    """Returns what the artefact does not know for a policy, and what else is wrong: wishes that leave nobody to ask."""
+    pool = Pool(config.backends, trained)
+    unkept = pool.unkept(config.policies.values())
+    wrong = []
+    for policy in config.policies.values():
+        if policy.name not in unkept:
+            # Without those that hang on the query.
+            wishes = replace(policy, min_quality=None, max_cost_usd=None, max_latency_s=None, budget=None)
+            try:
+                pool.decide(Query.from_text("Say ok."), wishes)
+            except PenstockError as error:
+                wrong.append(f"policy {policy.name}: {error}")
+    return list(unkept.values()), wrong
+
+
+def _artefact_notes(config: Config, trained: Trained) -> list[str]:
+    """Returns where the artefact and models.yaml differ."""
+    notes = []
     learned, configured = trained.model.backends, tuple(config.backends)
     handover = trained.escalation.handover
     checkers = handover.checkers if handover else ()
@@ -111,4 +148,4 @@ def _artefact_check(config: Config) -> tuple[list[str], list[str]]:
             notes.append(
                 f"policy {policy.name}: no trace tells what verdicts of {policy.judge} are worth: none is asked"
             )
-    return notes, list(Pool(config.backends, trained, floors=config.floors).unkept(config.policies.values()).values())
+    return notes

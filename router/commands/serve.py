@@ -46,7 +46,9 @@ _MAKE_KEY = "make one with `penstock keys create NAME`"
 class ServeCommand:
     """Serves until it is interrupted."""
 
-    description = "Speaks the OpenAI API; a request's `model` is a policy (routed) or a backend (passed through)."
+    description = (
+        "Speaks the OpenAI and Anthropic APIs; a request's `model` is a policy (routed) or a backend (passed through)."
+    )
     example = "penstock serve --models models.yaml --port 8080"
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:

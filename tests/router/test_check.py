@@ -123,7 +123,67 @@ def test_without_live_nobody_is_asked(tmp_path: Path, capsys: pytest.CaptureFixt
     assert check(tmp_path, text, capsys)[0] == 0
 
 
+@pytest.mark.parametrize(
+    ("policy", "told"),
+    [
+        ("allow: [small], deny: [small]", "no backend is left: small: in deny; lrm@low: not in allow"),
+        ("deny: [small, lrm@low]", "no backend is left: small: in deny; lrm@low: in deny"),
+        (
+            "floor: lrm, deny: [lrm@low]",
+            "no backend is left: small: tier small is below the floor lrm; lrm@low: in deny",
+        ),
+        ("effort: high, deny: [small]", "no backend is left: small: in deny; lrm@low: effort low is not high"),
+        ("objective: near_best", "no artefact tells which lam stays within 0.02 of the best backend"),
+    ],
+)
+def test_a_policy_that_can_never_be_served_is_a_problem(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], policy: str, told: str
+) -> None:
+    code, lines = check(
+        tmp_path,
+        f"""
+        policies:
+          odd: {{{policy}}}
+          strict: {{min_quality: 1, max_cost_usd: 1.0e-9, max_latency_s: 0.001, budget: 0}}
+        backends:
+          small: {{type: fake, tier: small}}
+          lrm: {{type: fake, tier: lrm, efforts: [low]}}
+        """,
+        capsys,
+    )
+    assert code == 1
+    assert lines[-1].startswith(f"policy odd: {told}")
+    assert not any(line.startswith("policy strict") for line in lines)
+
+
+def test_json_tells_every_problem_in_one_list(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NO_SUCH_KEY", raising=False)
+    text = """
+        policies: {odd: {deny: [small, fine]}}
+        backends:
+          small: {type: openai, model: m, api_key_env: NO_SUCH_KEY, price: {input: 1, output: 1}}
+          fine: {type: fake}
+        traces: {folder: logs, content: hashed, hash_key_env: NO_SUCH_KEY}
+        """
+    code, lines = check(tmp_path, text, capsys, "--json")
+    assert code == 1
+    assert json.loads("\n".join(lines))["problems"] == [
+        "small: api_key_env: environment variable NO_SUCH_KEY is not set",
+        "traces.hash_key_env: the environment variable NO_SUCH_KEY is not set",
+        "policy odd: no backend is left: small: in deny; fine: in deny",
+    ]
+
+
 # The artefact
+
+
+def test_what_a_policy_waits_for_training_to_tell_is_a_note(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = "artefact: later\npolicies: {near: {objective: near_best}}\nbackends: {small: {type: fake}}"
+    code, lines = check(tmp_path, text, capsys)
+    assert code == 0
+    assert lines[-1].startswith("policy near: no artefact tells which lam stays within 0.02")
 
 
 def test_an_artefact_that_does_not_exist_yet_is_a_note(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -43,6 +43,32 @@ def is_one_line(text: str, *, beginning: str) -> bool:
     return text.startswith(beginning) and text.count("\n") == 1 and text.endswith("\n")
 
 
+# Streams that are closed
+
+
+@pytest.mark.parametrize(
+    ("closed", "said", "code"),
+    [
+        (">&-", (b"", b"[path small, "), 0),
+        ("2>&-", (b"ok\n", b""), 0),
+        ("<&-", (b"", b"penstock: error: query: empty; expected a question\n"), 1),
+    ],
+)
+def test_a_closed_stream_is_no_traceback(tmp_path: Path, closed: str, said: tuple[bytes, bytes], code: int) -> None:
+    write_models(tmp_path, "backends: {small: {type: fake, answer: ok}}")
+    query = "-" if closed == "<&-" else "hello"
+    ended = subprocess.run(
+        ["sh", "-c", f'exec "$0" -m penstock ask {query} {closed}', sys.executable],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ended.stdout, ended.stderr[: len(said[1])], ended.returncode) == (*said, code)
+    assert b"Traceback" not in ended.stderr
+
+
 # Help
 
 
@@ -78,7 +104,7 @@ def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
         (["--verbose"], "penstock: error: "),
         (["route"], "penstock route: error: the following arguments are required: query"),
         (["ask"], "penstock ask: error: the following arguments are required: query"),
-        (["route", "hello", "--polcy", "auto"], "penstock: error: unrecognized arguments: --polcy"),
+        (["route", "hello", "--polcy", "auto"], "penstock route: error: unrecognized arguments: --polcy"),
         (["route", "hello", "--lam"], "penstock route: error: argument --lam: expected one argument"),
         (["route", "hello", "--lam", "much"], "penstock route: error: argument --lam: expected a number of 0 or more"),
         (
