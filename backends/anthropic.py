@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlsplit
 
 import orjson
 
@@ -16,7 +17,7 @@ from .assembly import Assembly
 from .errors import BackendError, ConfigError, InvalidRequest
 from .http import CallClock
 from .network import NetworkBackend
-from .options import check_options, name_list, option, read_base_url, read_key, text_mapping
+from .options import check_options, extended, name_list, option, read_base_url, read_key, text_mapping
 from .reader import UNREADABLE
 from .spec import BackendSpec
 from .thoughts import FOREIGN, is_about_signatures, put_own_blocks
@@ -81,9 +82,10 @@ class AnthropicBackend(NetworkBackend):
         headers = {"anthropic-version": API_VERSION} | text_mapping(spec, "headers")
         if key:
             headers["x-api-key"] = key
-        base_url = read_base_url(spec, DEFAULT_BASE_URL)
+        base_url = read_base_url(spec, DEFAULT_BASE_URL, path=self.path)
         # Anthropic's own clients are given the address without the version.
-        super().__init__(spec, base_url if re.search(r"/v\d+$", base_url) else base_url + "/v1", headers, key=key)
+        has_version = re.search(r"/v\d+/?$", urlsplit(base_url).path)
+        super().__init__(spec, base_url if has_version else extended(base_url, "/v1"), headers, key=key)
         self._extra_body = dict(option(spec, "extra_body", Mapping, expected="request fields", default={}))
         self._dropped = name_list(spec, "drop_params")
         self._betas = next((text for name, text in headers.items() if name.lower() == "anthropic-beta"), "")

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from .errors import BackendError, BackendTimeout, BackendUnreachable, InvalidRequest, MalformedReply
 from .failures import Refusal, failure, read_refusal, redact
+from .options import extended
 from .spec import BackendSpec, Timeouts
 from .turns import Turns
 from .wire import Wire, WireError
@@ -242,7 +243,7 @@ class Connections:
 
     def _encoded_head(self, path: str, headers: Mapping[str, str]) -> bytes:
         wires = self.opened()
-        parts = urlsplit(self._base_url + path)
+        parts = urlsplit(extended(self._base_url, path))
         target = wires.target(parts.path + (f"?{parts.query}" if parts.query else ""))
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         if lines.count("\r") + lines.count("\n") > 2 * len(headers):

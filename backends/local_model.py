@@ -61,7 +61,7 @@ def locate_model(model: str, *, where: str) -> str:
         raise ConfigError(f"{where}: missing; expected a folder with a transformers model, a hub id, or embedded:small")
     missing = [name for name in ("torch", "transformers") if find_spec(name) is None]
     if missing:
-        raise ConfigError(f"{where}: needs {' and '.join(missing)}; pip install '.[local]'")
+        raise ConfigError(f"{where}: needs {' and '.join(missing)}; pip install 'penstock[local]'")
     folder = embedded_folder(model, where=where) if is_embedded(model) else Path(model).expanduser()
     if folder.is_dir():
         if not (folder / "config.json").is_file():

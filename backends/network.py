@@ -29,7 +29,9 @@ class NetworkBackend(ABC):
 
     def __init__(self, spec: BackendSpec, base_url: str, headers: Mapping[str, str], *, key: str) -> None:
         self.spec = spec
-        self._connections = Connections(spec, base_url, headers, secrets=(key, *headers.values()))
+        # A provider repeats the bare one, without the word before it.
+        bare = (text.split()[-1] for name, text in headers.items() if "authorization" in name.lower() and text.split())
+        self._connections = Connections(spec, base_url, headers, secrets=(key, *headers.values(), *bare))
         self._refused: set[str] = set()  # fields that the provider turned down, left out since
 
     def __repr__(self) -> str:

@@ -67,7 +67,7 @@ class OpenAIBackend(NetworkBackend):
         headers = text_mapping(spec, "headers")
         if key:
             headers |= {key_header: key} if key_header else {"authorization": f"Bearer {key}"}
-        super().__init__(spec, read_base_url(spec, DEFAULT_BASE_URL), headers, key=key)
+        super().__init__(spec, read_base_url(spec, DEFAULT_BASE_URL, path=self.path), headers, key=key)
         self._extra_body = dict(option(spec, "extra_body", Mapping, expected="request fields", default={}))
         self._dropped = name_list(spec, "drop_params")
         self._thinking = option(spec, "thinking", str, expected="text", default="tagged")

@@ -48,7 +48,7 @@ def text_mapping(spec: BackendSpec, key: str) -> dict[str, str]:
         if not isinstance(name, str) or not isinstance(text, str):
             raise ConfigError(f"backends.{spec.name}.{key}: expected names and texts; {name!r} is not that")
         if "\n" in name + text or "\r" in name + text:
-            raise ConfigError(f"backends.{spec.name}.{key}.{name}: a line break is not allowed")
+            raise ConfigError(f"backends.{spec.name}.{key}: {name!r}: a line break is not allowed")
     return dict(value)
 
 
@@ -84,11 +84,11 @@ def read_key(spec: BackendSpec) -> str:
     return key
 
 
-def read_base_url(spec: BackendSpec, default: str) -> str:
-    """Returns the base URL without a slash at its end.
+def read_base_url(spec: BackendSpec, default: str, *, path: str) -> str:
+    """Returns the base URL, to which `path` is added, without a slash at its end.
 
     Raises:
-        ConfigError: it is no http(s) URL.
+        ConfigError: it is no http(s) URL, or ends in the path already.
     """
     url = (spec.base_url or default).rstrip("/")
     try:
@@ -102,4 +102,16 @@ def read_base_url(spec: BackendSpec, default: str) -> str:
         raise ConfigError(f"backends.{spec.name}.base_url: expected a URL such as {default}")
     if is_secret:
         raise ConfigError(f"backends.{spec.name}.base_url: no user name or password is allowed; use api_key_env")
+    if parts.path.rstrip("/").endswith(path):
+        raise ConfigError(f"backends.{spec.name}.base_url: {path} is added to it; expected the address without")
     return url
+
+
+def extended(url: str, path: str) -> str:
+    """Returns a URL with more of a path; its query stays behind that.
+
+    >>> extended("https://example.com/v1/?api-version=1", "/chat")
+    'https://example.com/v1/chat?api-version=1'
+    """
+    parts = urlsplit(url)
+    return parts._replace(path=parts.path.rstrip("/") + path).geturl()

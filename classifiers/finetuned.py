@@ -112,7 +112,7 @@ class FineTuned:
             from_config: Any = AutoModel.from_config  # untyped
         except ImportError as error:
             raise ArtefactError(
-                "trained with classifier finetune, which needs torch and transformers; pip install '.[local]'"
+                "trained with classifier finetune, which needs torch and transformers; pip install 'penstock[local]'"
             ) from error
         state = {name: torch.tensor(array) for name, array in zip(self.names, self.weights, strict=True)}
         try:

@@ -27,7 +27,7 @@ def import_torch(what: str) -> Any:
     try:
         import torch
     except ImportError as error:
-        raise FitError(f"classifier {what}: needs torch; pip install '.[local]'") from error
+        raise FitError(f"classifier {what}: needs torch; pip install 'penstock[local]'") from error
     return torch
 
 

@@ -78,7 +78,7 @@ def open_tracing() -> Tracing:
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
     except ImportError as error:
-        raise ConfigError("--otel: OpenTelemetry is not installed; pip install '.[otel]'") from error
+        raise ConfigError("--otel: OpenTelemetry is not installed; pip install 'penstock[otel]'") from error
     name = {} if os.environ.get("OTEL_SERVICE_NAME") else {SERVICE_NAME: "penstock"}
     provider = TracerProvider(resource=Resource.create(name))
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))

@@ -70,7 +70,7 @@ def load_pretrained(name: str, *, what: str) -> tuple[Any, Any]:
         import torch
         from transformers import AutoModel, AutoTokenizer
     except ImportError as error:
-        raise ConfigError(f"{what}: needs torch and transformers; pip install '.[local]'") from error
+        raise ConfigError(f"{what}: needs torch and transformers; pip install 'penstock[local]'") from error
     if name.startswith((".", "/")) and not Path(name).is_dir():
         raise ConfigError(f"{what}: there is no such folder")
     try:

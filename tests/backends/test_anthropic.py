@@ -70,16 +70,25 @@ def test_request_goes_to_the_messages_api_with_key_and_version(monkeypatch: pyte
     assert [asked[0].headers[name] for name in wanted] == ["abcdef", "2023-06-01", "x"]
 
 
-def test_version_is_added_to_the_address_where_it_is_missing() -> None:
+@pytest.mark.parametrize(
+    ("ending", "asked"),
+    [
+        ("", "/v1/messages"),
+        ("/v1", "/v1/messages"),
+        ("?api-version=1", "/v1/messages?api-version=1"),
+        ("/v1/?api-version=1", "/v1/messages?api-version=1"),
+    ],
+)
+def test_version_is_added_to_the_address_where_it_is_missing(ending: str, asked: str) -> None:
     async def run() -> str:
         async with Loopback(json_reply(ANTHROPIC.whole)) as server:
-            url = server.url.removesuffix("/v1")
+            url = server.url.removesuffix("/v1") + ending
             backend = create_backend(BackendSpec(name="big", type="anthropic", base_url=url))
             await backend.complete(asking())
             await backend.aclose()
             return server.asked[0].path
 
-    assert asyncio.run(run()) == "/v1/messages"
+    assert asyncio.run(run()) == asked
 
 
 def test_smallest_request_has_a_limit() -> None:

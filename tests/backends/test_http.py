@@ -143,6 +143,25 @@ def test_reply_that_is_no_http_is_malformed_and_hides_the_key(monkeypatch: pytes
 
 
 @WAYS
+def test_query_of_the_address_stays_behind_the_path(way: str) -> None:
+    async def use(_: Backend, server: Loopback) -> str:
+        backend = create_backend(BackendSpec(name="small", type="openai", base_url=f"{server.url}/?api-version=1"))
+        await ask(backend, way)
+        await backend.aclose()
+        return server.asked[0].path
+
+    reply = OPENAI.reply(is_stream=way != "complete")
+    assert outcome(reply, use) == "/v1/chat/completions?api-version=1"
+
+
+@pytest.mark.parametrize("header", ["Authorization", "proxy-authorization"])
+def test_key_that_stands_in_a_header_is_not_told(header: str) -> None:
+    body = {"error": {"message": f"Incorrect API key provided: {KEY}"}}
+    error = error_of(json_reply(body, status=401), "complete", options={"headers": {header: f"Basic {KEY}"}})
+    assert str(error) == "small: HTTP 401: Incorrect API key provided: ***"
+
+
+@WAYS
 @BOTH
 @pytest.mark.parametrize(
     "body", [b"{", b"[]", b"null", b"{}", b"", b'{"choices": []}', b'{"choices": 7}', b'{"content": 7}', b"\xff"]

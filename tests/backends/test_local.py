@@ -611,7 +611,7 @@ def test_folder_without_a_model_is_refused(tmp_path: Path) -> None:
 
 def test_missing_torch_names_the_extra(random_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("penstock.backends.local_model.find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match=r"needs torch and transformers; pip install '\.\[local\]'"):
+    with pytest.raises(ConfigError, match=r"needs torch and transformers; pip install 'penstock\[local\]'"):
         LocalBackend(spec_of(random_model))
 
 

@@ -153,6 +153,8 @@ def test_key_is_sent_as_bearer(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"options": {"drop_params": "seed"}}, "backends.small.drop_params: expected a list of names"),
         ({"base_url": "localhost:8000"}, "backends.small.base_url: expected a URL"),
         ({"base_url": "http://me:pw@host/v1"}, "no user name or password"),
+        ({"base_url": "http://host/v1/chat/completions/"}, "base_url: /chat/completions is added to it; expected the"),
+        ({"options": {"headers": {"a\nb": "c"}}}, r"backends.small.headers: 'a\nb': a line break is not allowed"),
     ],
 )
 def test_wrong_configuration_is_told_when_the_backend_is_built(

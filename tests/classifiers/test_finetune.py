@@ -146,7 +146,7 @@ def test_a_folder_that_is_not_there_is_named() -> None:
 def test_without_torch_it_says_what_to_install(tiny_bert: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     planted = plant(20)
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(FitError, match=r"classifier finetune: needs torch; pip install '\.\[local\]'"):
+    with pytest.raises(FitError, match=r"classifier finetune: needs torch; pip install 'penstock\[local\]'"):
         create_head(f"finetune:{tiny_bert}").fit(planted.features, planted.quality, planted.folds)
 
 
@@ -156,7 +156,7 @@ def test_an_artefact_read_without_transformers_says_what_to_install(
     arrays = Arrays()
     outline = dump(few, "head", arrays)
     monkeypatch.setitem(sys.modules, "transformers", None)
-    with pytest.raises(ArtefactError, match=r"trained with classifier finetune.*pip install '\.\[local\]'"):
+    with pytest.raises(ArtefactError, match=r"trained with classifier finetune.*pip install 'penstock\[local\]'"):
         load(outline, arrays)
 
 

@@ -111,5 +111,5 @@ def test_without_torch_it_says_what_to_install(
 ) -> None:
     monkeypatch.setattr("penstock.training.embedded.tour.find_spec", lambda name: None)
     assert main(["demo", "--out", str(tmp_path / "new"), "--quiet"]) == 1
-    assert "pip install '.[local]'" in capsys.readouterr().err
+    assert "pip install 'penstock[local]'" in capsys.readouterr().err
     assert not (tmp_path / "new").exists()

@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         transformers: Any = import_module("transformers")
     except ImportError:
-        print("penstock: needs torch and transformers; pip install '.[local]'", file=sys.stderr)  # noqa: T201
+        print("penstock: needs torch and transformers; pip install 'penstock[local]'", file=sys.stderr)  # noqa: T201
         return 1
     transformers.utils.logging.disable_progress_bar()
     if options.threads:

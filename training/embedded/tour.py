@@ -38,7 +38,7 @@ def check_installed() -> None:
     """
     if find_spec("torch") is None or find_spec("transformers") is None:
         raise ConfigError(
-            "the embedded models need torch and transformers: pip install '.[local]'; or give --traces, which"
+            "the embedded models need torch and transformers: pip install 'penstock[local]'; or give --traces, which"
             " needs neither"
         )
 
