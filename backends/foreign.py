@@ -61,6 +61,8 @@ class ForeignBackend:
                     clock.see_token()
                     if not isinstance(chunk, Chunk):
                         raise self._malformed(f"stream() gave {_kind_of(chunk)}; expected a Chunk")
+                    if not isinstance(chunk.text, str):
+                        raise self._malformed(f"a chunk's text is {_kind_of(chunk.text)}; expected str")
                     if is_whole:
                         raise self._malformed("stream() went on after the chunk that carries the completion")
                     is_whole = chunk.completion is not None

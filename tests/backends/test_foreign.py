@@ -115,6 +115,11 @@ def test_something_else_than_a_chunk_is_malformed(make: Make) -> None:
         stream(make(stream="yield 'hi'"))
 
 
+def test_a_chunk_of_no_text_is_malformed(make: Make) -> None:
+    with pytest.raises(MalformedReply, match=r"a chunk's text is NoneType; expected str"):
+        stream(make(stream="yield Chunk(text=None)"))
+
+
 def test_a_stream_without_its_completion_is_malformed(make: Make) -> None:
     with pytest.raises(MalformedReply, match=r"stream\(\) ended without a chunk that carries the completion"):
         stream(make(stream="yield Chunk(text='hi')"))
