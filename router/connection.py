@@ -61,6 +61,7 @@ class Connection(asyncio.Protocol):
         self._n_head_bytes = 0
         self._due = math.inf  # when the request that is being read has to be there
         self._is_over = False  # nothing more is read
+        self._timer: asyncio.TimerHandle  # of what is to be looked at next, from the first moment of the connection
         self._is_paused = False  # we do not take what the client sends
         self.is_blocked = False  # the client does not take what we send
         self.unblocked = asyncio.Event()
@@ -210,12 +211,27 @@ class Connection(asyncio.Protocol):
         self.server.total_requests += 1
         self._cycle = None
         if not cycle.is_kept:
-            self.close()
+            if cycle.is_read or not self.transport.can_write_eof():
+                self.close()
+            else:
+                self._close_slowly()
             return
         self._idle_since = self.loop.time()
         if self._waiting:
             self._begin(self._waiting.popleft())
         self.resume()
+
+    def _close_slowly(self) -> None:
+        """Closes the connection once the client, which still sends, has seen the end of its reply and does so too.
+
+        With what it sends unread, it would be told of a reset in place of the reply.
+        """
+        self._is_over = True
+        self.transport.write_eof()
+        if self._is_paused:
+            self.transport.resume_reading()
+        self._timer.cancel()
+        self._timer = self.loop.call_later(PATIENCE_S, self.close)
 
     def _begin_head(self) -> None:
         self._is_head = self._has_begun_here = True

@@ -35,22 +35,28 @@ def run_workers(work: Work, listener: socket.socket, *, n: int, on_ready: Callab
     if os.name != "posix":
         raise PenstockError("--workers: several are possible on Linux and macOS only")
     workers: list[_Worker] = []
-    is_stopping = False
+    is_stopping = is_starting = False
 
     def stop(*_: object) -> None:
         nonlocal is_stopping
         is_stopping = True
         for worker in workers:
             worker.stop()
+        if not is_starting:
+            listener.close()  # else who connects now would wait for nobody, as long as requests under way take
 
     def reload(*_: object) -> None:
         for worker in workers:
             worker.reload()
 
     def start() -> None:
-        workers.append(worker := _Worker(work, listener))
+        nonlocal is_starting
+        is_starting = True
+        if not is_stopping:
+            workers.append(_Worker(work, listener))
+        is_starting = False
         if is_stopping:  # since it began to start, when `stop` did not know of it
-            worker.stop()
+            stop()
 
     handlers = {signal.SIGINT: stop, signal.SIGTERM: stop, signal.SIGHUP: reload}
     before = {number: signal.signal(number, handler) for number, handler in handlers.items()}

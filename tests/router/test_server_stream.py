@@ -6,6 +6,8 @@ import asyncio
 import gc
 import json
 import socket
+import urllib.error
+import urllib.request
 from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 from typing import Any
@@ -287,6 +289,15 @@ def test_a_large_body_over_the_limit_gets_its_status_over_a_socket(tmp_path: Pat
     ):
         assert client.post(url + "/v1/chat/completions", content=b"x" * 5_000_000).status_code == 413
         assert client.get(url + "/healthz").status_code == 200
+
+
+def test_a_large_body_over_the_limit_gets_its_status_on_a_connection_that_is_not_kept(tmp_path: Path) -> None:
+    with serving(Sidecar(make_router(tmp_path), max_body_bytes=1000)) as url:
+        request = urllib.request.Request(url + "/v1/chat/completions", data=b"x" * 20_000_000)
+        with pytest.raises(urllib.error.HTTPError) as refused:  # urllib asks for the connection to be closed
+            urllib.request.urlopen(request, timeout=PATIENCE_S)
+        assert refused.value.status == 413
+        refused.value.close()
 
 
 @pytest.mark.parametrize("is_stream", [False, True])

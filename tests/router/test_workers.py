@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -89,6 +90,24 @@ def test_workers_share_the_port_and_a_key_s_limits_and_let_requests_end(
             assert [one.result() for one in asked] == ["It is 391."] * 8
         assert process.wait(PATIENCE_S) == 0
     wait_until_gone(pids)
+
+
+def test_who_connects_while_the_last_requests_end_is_refused_and_does_not_wait(tmp_path: Path) -> None:
+    write_models(tmp_path, MODELS.replace('answer: "It is 391."', 'answer: "It is 391.", latency_s: 3'))
+    with started(tmp_path, "--workers", "2") as (process, line), ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(ask, url_in(line), "/v1/chat/completions", {"model": "small", "messages": HELLO})
+        time.sleep(0.5)
+        process.terminate()
+        is_refused = False
+        while not is_refused and not asked.done():
+            try:
+                socket.create_connection(("127.0.0.1", int(url_in(line).rpartition(":")[2])), timeout=1).close()
+                time.sleep(0.02)
+            except ConnectionRefusedError:
+                is_refused = True
+        assert is_refused
+        assert not asked.done()
+        assert asked.result()["model"] == "small"
 
 
 def test_workers_that_are_being_started_when_the_end_comes_end_too(tmp_path: Path) -> None:
