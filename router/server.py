@@ -46,6 +46,7 @@ from .reloading import Reloaded
 from .reply import Reply
 from .router import Router
 from .tally import Tally
+from .threads import refuse_thread
 
 logger = logging.getLogger(__name__)
 
@@ -230,8 +231,14 @@ class Sidecar:
         """Returns a request in the format of its reply, which then knows its trace id, within what the key may use."""
         reply.trace_id = os.urandom(16).hex()
         body = await read_body(scope, receive, limit=self._max_body_bytes)
-        request = read_request(reply.format, body, scope["headers"], trace_id=reply.trace_id)
-        return confined(request, self._router.config, key)
+        return self._request(reply.format, body, scope, key, trace_id=reply.trace_id)
+
+    def _request(self, format: Format, body: bytes, scope: Scope, key: Key, *, trace_id: str) -> Request:
+        """Returns the request in a body, within what the key may use."""
+        config = self._router.config
+        request = confined(read_request(format, body, scope["headers"], trace_id=trace_id), config, key)
+        refuse_thread(request, config)
+        return request
 
     async def _stream(
         self, request: Request, decision: Decision, scope: Scope, receive: Receive, reply: Reply, tally: Tally
@@ -284,8 +291,7 @@ class Sidecar:
 
     async def _route(self, scope: Scope, receive: Receive, reply: Reply, key: Key) -> None:
         body = await read_body(scope, receive, limit=self._max_body_bytes)
-        request = read_request(reply.format, body, scope["headers"], trace_id="")
-        request = confined(request, self._router.config, key)
+        request = self._request(reply.format, body, scope, key, trace_id="")
         decision = self._router.dry_run(request.query, request.model, request.wishes, asker=request.asker)
         headers = {"x-penstock-backend": decision.backend, "x-penstock-reason": decision.reason}
         await reply.json(decision_for(key, decision), headers=encode_headers(headers))

@@ -17,6 +17,7 @@ from .messages_request import read_messages
 from .schemas import ANYTHING, COUNT, SHARE, TEXT, Schema, either, fields, listed, one_of
 
 MESSAGE_PREFIX = "msg_"
+THREAD_UNSUPPORTED = "thread_unsupported_request"  # Anthropic's word, at which its client sends the whole conversation
 STOP_REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal"}
 _KINDS = {
     401: "authentication_error",
@@ -192,7 +193,10 @@ class MessagesWriter:
 def anthropic_error(error: HttpError) -> dict[str, Any]:
     """Returns the body of an error in Anthropic's form."""
     kind = _KINDS.get(error.status, "invalid_request_error" if error.status < 500 else "api_error")
-    return {"type": "error", "error": {"type": kind, "message": str(error)}}
+    told: dict[str, Any] = {"type": kind, "message": str(error)}
+    if error.code == THREAD_UNSUPPORTED:
+        told["details"] = {"error_code": error.code, "unsupported": ["thread"]}
+    return {"type": "error", "error": told}
 
 
 def _usage_body(usage: Usage) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import anthropic
 import orjson
 import pytest
 
@@ -57,6 +58,56 @@ def test_openais_agents_run_a_loop_with_a_tool(talk: Talk, api: str, backend: st
     output, last = talk(what, gpt=gpt, claude=claude)
     assert (output, told) == ("It is 391.", [1])
     assert results_in(last)
+
+
+@pytest.mark.parametrize("model", ["gpt", "claude", "auto"])
+@pytest.mark.parametrize("is_stream", [False, True])
+def test_anthropics_tool_runner_runs_a_loop_with_a_tool(talk: Talk, model: str, is_stream: bool) -> None:
+    @anthropic.beta_async_tool
+    async def add(x: int) -> str:
+        """Adds one."""
+        return f"the sum with 1 is {x + 1}"
+
+    async def what(sidecar: Between) -> Any:
+        runner: Any = sidecar.anthropic.beta.messages.tool_runner(
+            model=model,
+            max_tokens=100,
+            tools=[add],
+            messages=[{"role": "user", "content": QUESTION}],
+            stream=is_stream,
+        )
+        reply = await runner.until_done()
+        return reply.content[-1].text, sidecar.asked("claude" if model == "claude" else "gpt")
+
+    text, last = talk(what, gpt=gpt, claude=claude)
+    assert text == "It is 391."
+    assert results_in(last)
+
+
+THREADED: dict[str, Any] = {"messages": [{"role": "user", "content": QUESTION}], "max_tokens": 9}
+
+
+@pytest.mark.parametrize("model", ["gpt", "auto", None])
+def test_a_conversation_that_the_provider_is_to_keep_is_not_routed_and_the_client_told_so(
+    talk: Talk, model: str | None
+) -> None:
+    async def what(sidecar: Between) -> Any:
+        body = THREADED | {"thread": {"type": "create"}} | ({"model": model} if model else {})
+        return await sidecar.http.post("/v1/messages", json=body), len(sidecar.gpt.asked + sidecar.claude.asked)
+
+    reply, n_asked = talk(what)
+    assert (reply.status_code, n_asked) == (400, 0)
+    details = reply.json()["error"]["details"]
+    assert details == {"error_code": "thread_unsupported_request", "unsupported": ["thread"]}
+
+
+def test_a_conversation_that_the_provider_is_to_keep_reaches_it_where_it_is_named(talk: Talk) -> None:
+    async def what(sidecar: Between) -> Any:
+        thread = {"type": "continue", "previous_message_id": "msg_up"}
+        await sidecar.http.post("/v1/messages", json=THREADED | {"model": "claude", "thread": thread})
+        return sidecar.asked("claude").json["thread"] == thread
+
+    assert talk(what)
 
 
 @pytest.mark.parametrize("backend", ["gpt", "claude"])
