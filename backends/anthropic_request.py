@@ -56,7 +56,7 @@ NEEDED: Mapping[str, tuple[Any, ...]] = {
 }
 
 SERVICE_TIERS = {"auto": "auto", "default": "standard_only", "standard_only": "standard_only"}
-_NO_SIGN_OF_AN_ID = re.compile("[^a-zA-Z0-9_-]")
+_NOT_IN_AN_ID = re.compile("[^a-zA-Z0-9_-]")
 
 
 def request_of(messages: Sequence[Message], params: Mapping[str, Any]) -> Block:
@@ -202,8 +202,8 @@ def _tool_uses_of(message: Message) -> list[Block]:
 
 
 def _id_of(id: str) -> str:
-    """Returns the id of a call in the signs that the API allows; some servers make up others, such as `f.add:0`."""
-    return _NO_SIGN_OF_AN_ID.sub(lambda found: f"_{ord(found[0]):x}_", id)
+    """Returns the id of a call in characters that the API allows; some servers make up others, such as `f.add:0`."""
+    return _NOT_IN_AN_ID.sub(lambda found: f"_{ord(found[0]):x}_", id)
 
 
 def _tool_result_of(message: Message) -> Block:

@@ -80,6 +80,7 @@ class Assembly:
             reasoning="".join(self._reasoning),
             tool_calls=calls,
             finish_reason="tool_calls" if calls and reason == "stop" else reason,
+            is_refusal=self.is_refusal,
             logprobs=tuple(token.logprob for token in tokens) if tokens else None,
             entropies=entropies,
             margins=margins,
@@ -100,7 +101,7 @@ class Assembly:
         if reasoning:
             self._reasoning.append(reasoning)
         if not self._fresh:
-            return make_chunk(text=text, reasoning=reasoning, tool_calls=tool_calls)
+            return make_chunk(text=text, reasoning=reasoning, tool_calls=tool_calls, is_refusal=self.is_refusal)
         # As in the completion, those of the reasoning are not told.
         tokens, self._fresh = [] if reasoning else self._fresh, []
         entropies, margins = alternatives_of(tokens) or ((), ())
@@ -108,6 +109,7 @@ class Assembly:
             text=text,
             reasoning=reasoning,
             tool_calls=tool_calls,
+            is_refusal=self.is_refusal,
             logprobs=tuple([token.logprob for token in tokens]),
             entropies=entropies,
             margins=margins,

@@ -150,6 +150,7 @@ class Completion:
     reasoning: str = ""
     tool_calls: tuple[Mapping[str, Any], ...] = ()  # OpenAI form: id, type, function{name, arguments}
     finish_reason: str = "stop"  # stop | length | tool_calls | content_filter
+    is_refusal: bool = False  # the model declined in so many words, which are the text; then `content_filter`
     usage: Usage = Usage()
     logprobs: tuple[float, ...] | None = None  # natural log, one per answer token, no reasoning
     reasoning_logprobs: tuple[float, ...] | None = None  # likewise of the reasoning's tokens; few backends tell them
@@ -174,6 +175,7 @@ class Chunk:
     text: str = ""
     reasoning: str = ""
     tool_calls: tuple[Mapping[str, Any], ...] = ()  # deltas in the OpenAI form, with `index`
+    is_refusal: bool = False  # as in the completion
     events: tuple[Event, ...] = ()  # the same in the provider's words, where the query's are its format
     logprobs: tuple[float, ...] = ()  # natural log, of the tokens since the last piece: the answer's, if it has text
     entropies: tuple[float, ...] = ()  # of the same tokens, where known; likewise the next

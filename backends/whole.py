@@ -24,7 +24,13 @@ def chunks_of(completion: Completion) -> Iterator[Chunk]:
     for match in _WORD.finditer(completion.text):
         end = match.end() / len(completion.text)
         told = [values[round(len(values) * begin) : round(len(values) * end)] for values in of_tokens]
-        yield Chunk(text=match[0], logprobs=told[0], entropies=told[1], margins=told[2])
+        yield Chunk(
+            text=match[0],
+            is_refusal=completion.is_refusal,
+            logprobs=told[0],
+            entropies=told[1],
+            margins=told[2],
+        )
         begin = end
     if completion.tool_calls:
         yield Chunk(tool_calls=tuple({"index": index, **call} for index, call in enumerate(completion.tool_calls)))

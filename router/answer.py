@@ -103,6 +103,7 @@ class AnswerChunk:
     text: str = ""
     reasoning: str = ""
     tool_calls: tuple[Mapping[str, Any], ...] = ()
+    is_refusal: bool = False  # as in `Completion`
     events: tuple[Event, ...] = ()  # the piece in the provider's own words, as in `Chunk`
     body: Mapping[str, Any] | None = None  # likewise, where the piece is a whole reply
     answer: Answer | None = None

@@ -262,6 +262,7 @@ def _passed_on(backend: str, chunk: Chunk) -> AnswerChunk:
         text=chunk.text,
         reasoning=chunk.reasoning,
         tool_calls=chunk.tool_calls,
+        is_refusal=chunk.is_refusal,
         events=chunk.events,
     )
 
@@ -274,5 +275,6 @@ def _whole_chunk(answer: Answer) -> AnswerChunk:
         text=completion.text,
         reasoning=completion.reasoning,
         tool_calls=calls,
+        is_refusal=completion.is_refusal,
         body=completion.body,
     )

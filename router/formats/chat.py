@@ -196,6 +196,8 @@ class ChatWriter:
             "role": "assistant",
             "content": completion.text or None if completion.tool_calls else completion.text,
         }
+        if completion.is_refusal:
+            message |= {"content": None, "refusal": completion.text}
         if completion.reasoning:
             message["reasoning_content"] = completion.reasoning
         if completion.tool_calls:
@@ -203,7 +205,7 @@ class ChatWriter:
         choice = {
             "index": 0,
             "message": message,
-            "finish_reason": completion.finish_reason,
+            "finish_reason": _finish_of(completion),
             "logprobs": self._logprobs(completion),
         }
         frame = self._frame("chat.completion", answer.backend) | {"id": TRACE_PREFIX + answer.trace_id}
@@ -212,7 +214,7 @@ class ChatWriter:
     def _deltas(self, chunk: AnswerChunk) -> list[dict[str, Any]]:
         delta: dict[str, Any] = {"role": "assistant"} if self._is_first else {}
         if chunk.text:
-            delta["content"] = chunk.text
+            delta["refusal" if chunk.is_refusal else "content"] = chunk.text
         if chunk.reasoning:
             delta["reasoning_content"] = chunk.reasoning
         if chunk.tool_calls:
@@ -223,7 +225,7 @@ class ChatWriter:
         completion = answer.completion
         # Only now are all known, and a client that adds up chunks finds them wherever they stand.
         logprobs = self._logprobs(completion)
-        bodies = [self._chunk(chunk.backend, {}, completion.finish_reason, logprobs)]
+        bodies = [self._chunk(chunk.backend, {}, _finish_of(completion), logprobs)]
         if self._with_usage:
             frame = self._frame("chat.completion.chunk", chunk.backend)
             bodies.append(frame | {"choices": [], "usage": usage_body(completion.usage)})
@@ -241,6 +243,11 @@ class ChatWriter:
     def _logprobs(self, completion: Completion) -> dict[str, Any] | None:
         told = logprobs_of(completion) if self._with_logprobs else None
         return None if told is None else {"content": told}
+
+
+def _finish_of(completion: Completion) -> str:
+    """Returns the reason to stop; here a refusal is told by where its words stand."""
+    return "stop" if completion.is_refusal else completion.finish_reason
 
 
 def _named(model: Any) -> bytes:

@@ -31,6 +31,7 @@ _REPEATED: Mapping[str, Any] = {
     "truncation": "disabled",
     "user": None,
 }
+_TEXT_FIELDS = {"output_text": "text", "refusal": "refusal"}  # of the parts of a message, by their type
 _Event = tuple[str, dict[str, Any]]  # its type and the rest of its body
 
 
@@ -106,10 +107,10 @@ class ResponsesWriter:
         if completion.reasoning:
             items.append(self._item("reasoning") | {"summary": [_summary(completion.reasoning)]})
         if completion.text or not completion.tool_calls:
-            content = [self._text_part(completion.text, completion)]
+            content = [self._part(_kind_of(completion), completion.text, completion)]
             items.append(self._item("message") | {"status": _status_of(completion), "content": content})
         for place, call in enumerate(completion.tool_calls):
-            done = {"status": _status_of(completion), "arguments": call["function"]["arguments"]}
+            done = {"status": _status_of(completion), "arguments": call["function"]["arguments"] or "{}"}
             items.append(self._call_item(str(place), call) | done)
         return self._ended(answer, items)
 
@@ -122,7 +123,7 @@ class ResponsesWriter:
         if chunk.reasoning:
             events += self._add_reasoning(chunk.reasoning)
         if chunk.text:
-            events += self._add_text(chunk.text)
+            events += self._add_text(chunk.text, _kind_of(chunk))
         for call in chunk.tool_calls:
             events += self._add_call(call)
         if chunk.answer is not None:
@@ -152,17 +153,22 @@ class ResponsesWriter:
         delta = {**at, "summary_index": 0, "delta": text}
         return [*events, ("response.reasoning_summary_text.delta", delta)]
 
-    def _add_text(self, text: str) -> list[_Event]:
+    def _add_text(self, text: str, kind: str) -> list[_Event]:
+        """Returns the events for text of a kind of part: every kind has one part."""
         events: list[_Event] = []
         at = self._begun("message")
         if at is None:
             events, at = self._begin("message", self._item("message") | {"status": "in_progress", "content": []})
-            self._items["message"]["content"] = [self._text_part("", None)]
-            part = {**at, "content_index": 0, "part": self._text_part("", None)}
-            events.append(("response.content_part.added", part))
-        self._items["message"]["content"][0]["text"] += text
-        delta = {**at, "content_index": 0, "delta": text, "logprobs": []}
-        return [*events, ("response.output_text.delta", delta)]
+            self._items["message"]["content"] = []
+        parts = self._items["message"]["content"]
+        place = next((place for place, part in enumerate(parts) if part["type"] == kind), len(parts))
+        at["content_index"] = place
+        if place == len(parts):
+            parts.append(self._part(kind, "", None))
+            events.append(("response.content_part.added", {**at, "part": self._part(kind, "", None)}))
+        parts[place][_TEXT_FIELDS[kind]] += text
+        told: dict[str, Any] = {"logprobs": []} if kind == "output_text" else {}
+        return [*events, (f"response.{kind}.delta", {**at, "delta": text, **told})]
 
     def _add_call(self, call: Mapping[str, Any]) -> list[_Event]:
         key, function = str(call.get("index", 0)), call.get("function") or {}
@@ -196,7 +202,7 @@ class ResponsesWriter:
         """Returns the events after which every item is done."""
         events: list[_Event] = []
         if not self._items:
-            events += self._add_text("")[:-1]
+            events += self._add_text("", "output_text")[:-1]
         for place, (key, item) in enumerate(self._items.items()):
             at = {"item_id": item["id"], "output_index": place}
             if key == "reasoning":
@@ -205,12 +211,10 @@ class ResponsesWriter:
                 events.append(("response.reasoning_summary_text.done", {**at, "text": part["text"]}))
                 events.append(("response.reasoning_summary_part.done", {**at, "part": part}))
             elif key == "message":
-                part = item["content"][0] = self._text_part(item["content"][0]["text"], completion)
-                at |= {"content_index": 0}
-                told = {"text": part["text"], "logprobs": part["logprobs"]}
-                events.append(("response.output_text.done", {**at, **told}))
-                events.append(("response.content_part.done", {**at, "part": part}))
+                events += self._close_parts(item, at, completion)
             else:
+                if not item["arguments"]:  # of some servers, where there are none; it must be JSON all the same
+                    events += self._add_call({"index": key, "function": {"arguments": "{}"}})
                 told = {"name": item["name"], "arguments": item["arguments"]}
                 events.append(("response.function_call_arguments.done", {**at, **told}))
             if "status" in item:
@@ -218,9 +222,21 @@ class ResponsesWriter:
             events.append(("response.output_item.done", {"output_index": place, "item": item}))
         return events
 
+    def _close_parts(self, item: dict[str, Any], at: dict[str, Any], completion: Completion) -> list[_Event]:
+        """Returns the events after which every part of a message is done."""
+        events: list[_Event] = []
+        for place, begun in enumerate(item["content"]):
+            kind = begun["type"]
+            field = _TEXT_FIELDS[kind]
+            part = item["content"][place] = self._part(kind, begun[field], completion)
+            told = {name: part[name] for name in (field, "logprobs") if name in part}
+            events.append((f"response.{kind}.done", {**at, "content_index": place, **told}))
+            events.append(("response.content_part.done", {**at, "content_index": place, "part": part}))
+        return events
+
     def _ended(self, answer: Answer, items: list[dict[str, Any]]) -> dict[str, Any]:
         """Returns the body of a response that has ended."""
-        reason = _REASONS.get(answer.completion.finish_reason)
+        reason = _reason_of(answer.completion)
         return self._frame(answer.backend) | {
             "status": _status_of(answer.completion),
             "incomplete_details": {"reason": reason} if reason else None,
@@ -258,13 +274,25 @@ class ResponsesWriter:
             "name": function.get("name"),
         }
 
-    def _text_part(self, text: str, completion: Completion | None) -> dict[str, Any]:
+    def _part(self, kind: str, text: str, completion: Completion | None) -> dict[str, Any]:
+        if kind == "refusal":
+            return {"type": kind, "refusal": text}
         told = logprobs_of(completion) if self._with_logprobs and completion is not None else None
-        return {"type": "output_text", "text": text, "annotations": [], "logprobs": told or []}
+        return {"type": kind, "text": text, "annotations": [], "logprobs": told or []}
+
+
+def _kind_of(told: Completion | AnswerChunk) -> str:
+    """Returns what kind of part a text stands in."""
+    return "refusal" if told.is_refusal else "output_text"
+
+
+def _reason_of(completion: Completion) -> str | None:
+    """Returns why a response is incomplete; None where it is not, as one that is a refusal is not."""
+    return None if completion.is_refusal else _REASONS.get(completion.finish_reason)
 
 
 def _status_of(completion: Completion) -> str:
-    return "incomplete" if completion.finish_reason in _REASONS else "completed"
+    return "incomplete" if _reason_of(completion) else "completed"
 
 
 def _summary(text: str) -> dict[str, Any]:

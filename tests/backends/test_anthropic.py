@@ -179,7 +179,7 @@ def test_what_the_assistant_refused_with_is_what_it_said() -> None:
     assert request_of(messages, {})["messages"][1] == {"role": "assistant", "content": "I will not."}
 
 
-def test_ids_of_calls_that_the_api_would_refuse_are_written_in_its_signs() -> None:
+def test_ids_of_calls_that_the_api_would_refuse_are_written_in_its_characters() -> None:
     calls = [{**CALL, "id": id} for id in ("functions.add:0", "functions-add:0", "t1")]
     results = [{"role": "tool", "tool_call_id": call["id"], "content": "2"} for call in calls]
     _, called, answered = request_of([USER, {"role": "assistant", "tool_calls": calls}, *results], {})["messages"]

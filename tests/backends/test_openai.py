@@ -302,6 +302,7 @@ def test_content_in_parts_is_joined_and_its_thinking_is_reasoning() -> None:
 def test_refusal_is_text_with_its_own_finish_reason() -> None:
     completion = read({"content": None, "refusal": "I cannot."})
     assert (completion.text, completion.finish_reason) == ("I cannot.", "content_filter")
+    assert completion.is_refusal
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,16 @@ def test_a_completion_is_valid_for_the_clients_own_type(tmp_path: Path) -> None:
     assert chunks[0]["choices"][0]["delta"]["tool_calls"] == [{"index": 0, **TOOL_CALL}]
 
 
+def test_a_refusal_stands_where_a_client_looks_for_it(tmp_path: Path) -> None:
+    answer = Completion(text="I will not.", finish_reason="content_filter", is_refusal=True)
+    with make_router(tmp_path, small=FakeBackend(answer=answer)) as router:
+        choice = router.chat.completions.create(messages=HELLO).choices[0]
+        chunks = list(router.chat.completions.create(messages=HELLO, stream=True))
+    assert (choice.message.content, choice.message.refusal, choice.finish_reason) == (None, "I will not.", "stop")
+    assert "".join(chunk.choices[0].delta.refusal or "" for chunk in chunks) == "I will not."
+    assert chunks[-1].choices[0].finish_reason == "stop"
+
+
 def test_what_a_completion_does_not_have_is_none_as_with_a_client(router: Router) -> None:
     done = router.chat.completions.create(model="auto", messages=HELLO)
     assert done.system_fingerprint is done.service_tier is done.choices[0].message.annotations is None

@@ -6,11 +6,12 @@ from typing import Any
 
 import anthropic
 import openai
+import pydantic
 import pytest
 
 from ...backends.loopback import json_reply
 from .conftest import Talk
-from .upstreams import CLAUDE_CALLS, GPT_CALLS, Between
+from .upstreams import CLAUDE_CALLS, GPT_CALLS, GPT_DECLINES, Between
 
 BACKENDS = ("gpt", "claude")
 FORMATS = ("chat", "messages", "responses")
@@ -172,6 +173,39 @@ def test_a_call_and_its_result_reach_the_provider(talk: Talk, format: str, backe
         (call,) = called["tool_calls"]
         assert (call["id"], call["function"]) == ("call_1", {"name": "add", "arguments": '{"x":1}'})
         assert (result["role"], result["tool_call_id"], result["content"]) == ("tool", "call_1", "2")
+
+
+@pytest.mark.parametrize("is_stream", [False, True])
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_refusal_in_so_many_words_is_told_where_the_client_looks_for_it(
+    talk: Talk, format: str, is_stream: bool
+) -> None:
+    reply = talk(lambda sidecar: ask(sidecar, format, "gpt", is_stream=is_stream), gpt=GPT_DECLINES)
+    told = {
+        "messages": lambda: (reply.stop_reason, reply.content[0].text),
+        "responses": lambda: (reply.status, reply.output[0].content[0].refusal),
+        "chat": lambda: (reply.choices[0].finish_reason, reply.choices[0].message.refusal),
+    }[format]()
+    reason = {"chat": "stop", "messages": "refusal", "responses": "completed"}[format]
+    assert told == (reason, "I will not.")
+
+
+@pytest.mark.parametrize("is_stream", [False, True])
+def test_a_refusal_is_not_taken_for_the_json_that_was_asked_for(talk: Talk, is_stream: bool) -> None:
+    class Answer(pydantic.BaseModel):
+        x: int
+
+    async def what(sidecar: Between) -> Any:
+        given: dict[str, Any] = {"model": "gpt", "input": ASKED, "text_format": Answer}
+        if not is_stream:
+            return await sidecar.openai.responses.parse(**given)
+        async with sidecar.openai.responses.stream(**given) as events:
+            assert "response.refusal.done" in [event.type async for event in events]
+            return await events.get_final_response()
+
+    reply = talk(what, gpt=GPT_DECLINES)
+    assert reply.output_parsed is None
+    assert reply.output[0].content[0].refusal == "I will not."
 
 
 PICTURED: dict[str, Any] = {

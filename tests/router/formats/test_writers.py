@@ -177,6 +177,14 @@ def test_arguments_that_are_no_object_are_an_error_where_they_must_be_one(tmp_pa
     assert reply(tmp_path, "/v1/responses", completion).json["output"][0]["arguments"] == arguments
 
 
+def test_arguments_that_are_not_there_are_an_empty_object(tmp_path: Path) -> None:
+    completion = Completion(text="", tool_calls=(tool_call("a", ""),), finish_reason="tool_calls")
+    assert reply(tmp_path, "/v1/responses", completion).json["output"][0]["arguments"] == "{}"
+    events = events_of(reply(tmp_path, "/v1/responses", completion, stream=True))
+    assert events[-1]["response"]["output"][0]["arguments"] == "{}"
+    assert "".join(event["delta"] for event in events if event["type"].endswith("arguments.delta")) == "{}"
+
+
 class InTurnsBackend(FakeBackend):
     """Streams two calls in turns, with text between them."""
 

@@ -105,12 +105,17 @@ CLAUDE_TOOL_EVENTS = message_events(
 )
 
 
+GPT_DECLINED = chat_reply({"content": None, "refusal": "I will not."})
+GPT_DECLINED_EVENTS = chat_events({"role": "assistant", "content": ""}, {"refusal": "I will"}, {"refusal": " not."})
+
+
 def says(whole: Mapping[str, Any], events: tuple[bytes, ...]) -> Callable[[Asked], Canned]:
     """Returns a provider that replies whole or as a stream, as it is asked to."""
     return lambda asked: event_reply(*events) if asked.json.get("stream") else json_reply(whole)
 
 
 GPT, CLAUDE = says(GPT_TEXT, GPT_TEXT_EVENTS), says(CLAUDE_TEXT, CLAUDE_TEXT_EVENTS)
+GPT_DECLINES = says(GPT_DECLINED, GPT_DECLINED_EVENTS)
 GPT_CALLS, CLAUDE_CALLS = says(GPT_TOOL, GPT_TOOL_EVENTS), says(CLAUDE_TOOL, CLAUDE_TOOL_EVENTS)
 
 
