@@ -17,7 +17,7 @@ from ..backends import PenstockError
 
 logger = logging.getLogger(__name__)
 
-_TOO_SOON_S = 5.0  # a worker that dies before this would only die again
+_TOO_SOON_S = 5.0  # a worker that dies before it has served for so long would only die again
 
 RELOAD = b"reload"  # what a worker is told through its pipe
 
@@ -71,7 +71,7 @@ def run_workers(work: Work, listener: socket.socket, *, n: int, on_ready: Callab
                 workers.remove(worker)
                 if is_stopping:
                     continue
-                if worker.age_s < _TOO_SOON_S:
+                if worker.served_s < _TOO_SOON_S:
                     raise PenstockError(f"a worker ended with {worker.exit_code}, as another would")
                 logger.error("a worker ended with %s; another takes its place", worker.exit_code)
                 start()
@@ -90,7 +90,7 @@ class _Worker:
         context = multiprocessing.get_context("spawn")  # forks inherit threads' locks, and connections to SQLite
         self._here, there = context.Pipe()
         self._process = context.Process(target=_live, args=(work, listener, there))
-        self._started = time.monotonic()
+        self._serves_since: float | None = None
         self._process.start()
         there.close()
 
@@ -111,15 +111,15 @@ class _Worker:
         return f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
 
     @property
-    def age_s(self) -> float:
-        """Seconds since it was started."""
-        return time.monotonic() - self._started
+    def served_s(self) -> float:
+        """Seconds since it began to serve, 0 where it has not; to be asked for after its end."""
+        return time.monotonic() - self._serves_since if self.is_ready() and self._serves_since else 0.0
 
     def is_ready(self) -> bool:
         """Returns whether it serves, once it does or has ended."""
         with contextlib.suppress(EOFError, OSError):
-            return bool(self._here.recv_bytes())
-        return False
+            self._serves_since = self._serves_since or float(self._here.recv_bytes())
+        return self._serves_since is not None
 
     def stop(self) -> None:
         """Asks it to end."""
@@ -143,7 +143,7 @@ def _live(work: Work, listener: socket.socket, parent: Connection) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
     def tell() -> None:
-        parent.send_bytes(b"ready")
+        parent.send_bytes(str(time.monotonic()).encode())  # one clock for all processes
         threading.Thread(target=listen_to_parent, daemon=True).start()
 
     with listener:

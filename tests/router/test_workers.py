@@ -133,6 +133,30 @@ if __name__ == "__main__":
     assert (done.returncode, done.stdout) == (0, b"")
 
 
+def test_a_worker_that_takes_long_to_start_and_dies_at_once_is_not_replaced_for_ever(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text("""
+import socket, time
+from penstock.backends import PenstockError
+from penstock.router import workers
+
+workers._TOO_SOON_S = 0.5
+
+def work(listener, tell):
+    time.sleep(0.6)
+    tell()
+
+if __name__ == "__main__":
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        try:
+            workers.run_workers(work, listener, n=1, on_ready=lambda: print("ready"))
+        except PenstockError as error:
+            print(error)
+""")
+    done = subprocess.run([sys.executable, str(script)], timeout=PATIENCE_S, capture_output=True, check=False)
+    assert done.stdout == b"ready\na worker ended with exit code 0, as another would\n"
+
+
 def test_workers_end_with_the_process_that_started_them(tmp_path: Path) -> None:
     write_models(tmp_path)
     with started(tmp_path, "--workers", "2") as (process, line):
