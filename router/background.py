@@ -37,6 +37,7 @@ class BackgroundLoop:
         self._thread: threading.Thread | None = None
         self._process = os.getpid()  # where the thread is; a fork has none
         self._is_closed = False
+        self._is_stopping = False
         self.at_end: Callable[[], Coroutine[Any, Any, None]] | None = None
 
     @property
@@ -69,7 +70,7 @@ class BackgroundLoop:
             if self._loop is None and self.at_end is None:
                 return
             loop = self._started()
-        loop.call_soon_threadsafe(loop.stop)
+        loop.call_soon_threadsafe(self._stop)
         thread = self._thread
         if thread is None or self.is_here:  # here: a router was dropped in the middle of the loop's own work
             return
@@ -85,9 +86,15 @@ class BackgroundLoop:
             self._thread.start()
         return self._loop
 
+    def _stop(self) -> None:
+        """Ends what the thread does first; called on the loop, which might else be stopped while it closes backends."""
+        assert self._loop is not None  # it is running
+        self._is_stopping = True
+        self._loop.stop()
+
     def _live(self, loop: asyncio.AbstractEventLoop) -> None:
         try:
-            while not self._is_closed:
+            while not self._is_stopping:
                 with contextlib.suppress(SystemExit):  # of one task, whose caller gets it; the others go on
                     loop.run_forever()
             loop.run_until_complete(self._end())

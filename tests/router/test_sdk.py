@@ -598,6 +598,23 @@ def test_every_error_reaches_a_caller_in_another_process(error: PenstockError) -
         assert vars(made).keys() == vars(error).keys()
 
 
+class SlowToCloseBackend(FakeBackend):
+    """Takes a moment to close."""
+
+    async def aclose(self) -> None:
+        """Waits, and notes that it was closed."""
+        await asyncio.sleep(0.05)
+        await super().aclose()
+
+
+def test_backends_of_a_router_that_was_never_asked_are_closed_to_their_end(tmp_path: Path) -> None:
+    small = SlowToCloseBackend(answer="4")
+    router = make_router(tmp_path, small=small)
+    router.backends()
+    router.close()
+    assert small.is_closed
+
+
 def test_closing_twice_closes_once(tmp_path: Path) -> None:
     small = FakeBackend(answer="ok")
     router = make_router(tmp_path, small=small)
