@@ -1,14 +1,13 @@
-"""How soon held streams are let go, and what giving up saves, on real traces: thresholds from train and validation,
-figures on test.
+"""How soon held streams are let go, and what giving up saves: learned on train and validation, judged on test.
 
     python benchmarks/streaming.py [SET ...] [--data ../shared/data] [--out table.md]
 
 Every test query as a streamed request of the policy `utility`, at a few trade-offs. `held`: answers that may still be
 replaced when their first piece comes, a query. Of these: `released`, the share that is passed on before its end, after
-which share of its signs at the median; `wrongly`, the share that is passed on although the cascade would have returned
-another (5 % is allowed); `given up`, the share that is broken off; `was right`, the share that is broken off and was
-right (1 % is allowed). `unsaid`: the share of the output tokens of answers given up that was not generated. `score` and
-`cost`: of the streamed requests, and in brackets of the same ones not streamed.
+which share of its characters at the median; `wrongly`, the share that is passed on although the cascade would have
+returned another (5 % is allowed); `given up`, the share that is broken off; `was right`, the share that is broken off
+and was right (1 % is allowed). `unsaid`: the share of the output tokens of answers given up that was not generated.
+`score` and `cost`: of the streamed requests, and in brackets of the same ones not streamed.
 """
 
 from __future__ import annotations

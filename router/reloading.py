@@ -62,7 +62,7 @@ def reopen(config: Config, pool: Pool) -> tuple[Config, Pool, Content]:
             what = "folder, max_mb and max_files" if key == "traces" else "file"
             raise ConfigError(f"{new.path.name}: {key}: {what} cannot change while it runs; restart it")
     if pool.artefact_sha256 and new.artefact is not None and not new.artefact.exists():
-        raise ArtefactError(f"{new.artefact}: does not exist; without `artefact`, quality is guessed from tiers")
+        raise ArtefactError(f"{new.artefact}: does not exist; take `artefact` out to go back to a cold start")
     opened = open_pool(new)
     broken = opened.unkept(new.policies.values())
     if broken:

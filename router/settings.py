@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+COLD_START = "cold start: quality is guessed from text, tier and price"
+
 
 def open_pool(config: Config) -> Pool:
     """Returns the backends of a configuration with its artefact, if it names one that exists.
@@ -38,7 +40,7 @@ def open_pool(config: Config) -> Pool:
         trained, _ = load_artefact(config.artefact)
         digest = hashlib.sha256((config.artefact / "manifest.json").read_bytes()).hexdigest()
     elif config.artefact is not None:
-        logger.warning("%s does not exist yet: cold start, quality is guessed from tiers", config.artefact)
+        logger.warning("%s does not exist yet; %s", config.artefact, COLD_START)
     pool = Pool(config.backends, trained, floors=config.floors, run_code=config.run_code, artefact_sha256=digest)
     if trained is not None and pool.untrained:
         logger.warning("not in the artefact, guessed from their tier: %s", ", ".join(pool.untrained))

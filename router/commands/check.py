@@ -13,6 +13,7 @@ from ...classifiers import load_artefact
 from ..config import Config, read_config
 from ..handover import UNTOLD
 from ..pool import Pool
+from ..settings import COLD_START
 from .shared import DEFAULT_MODELS, add_json, print_json
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def _rest_checked(config: Config) -> tuple[list[str], list[str]]:
         problems.append(str(error))
     if config.artefact is None or not config.artefact.exists():
         missing = "no artefact" if config.artefact is None else f"artefact {config.artefact} does not exist yet"
-        notes = [f"{missing}: cold start, quality is guessed from tiers"]
+        notes = [f"{missing}; {COLD_START}"]
         unkept, wrong = _policies_checked(config, None)
         if config.artefact is None:
             return notes, problems + unkept + wrong

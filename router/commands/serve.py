@@ -28,6 +28,7 @@ from ..loopback import is_loopback
 from ..reloading import stamp_of, watch
 from ..router import Router
 from ..server import Sidecar
+from ..settings import COLD_START
 from ..tracing import open_tracing
 from ..workers import run_workers
 from .shared import add_models, positive
@@ -270,5 +271,5 @@ def _summary(router: Router) -> str:
     policies = ", ".join(f"{name} (default)" if name == config.default_policy else name for name in config.policies)
     backends = ", ".join(config.backends)
     is_cold = router.pool.is_cold
-    basis = "cold start: quality is guessed from tiers" if is_cold else f"trained router {config.artefact}"
+    basis = COLD_START if is_cold else f"trained router {config.artefact}"
     return f"policies {policies}; backends {backends}; {basis}"

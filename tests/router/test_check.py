@@ -7,6 +7,7 @@ import pytest
 
 from penstock.classifiers import save_artefact
 from penstock.router.cli import main
+from penstock.router.settings import COLD_START
 from penstock.training import build_dataset, fit, split_queries
 from penstock.training.generate import generate_traces
 
@@ -44,7 +45,7 @@ def test_a_good_file_has_a_line_a_backend_and_exits_with_0(tmp_path: Path, capsy
         "lrm@low: fake, no price: ok",
         "lrm@high: fake, no price: ok",
         "policies: auto, frugal, best; default best",
-        "no artefact: cold start, quality is guessed from tiers",
+        "no artefact; cold start: quality is guessed from text, tier and price",
     ]
 
 
@@ -189,7 +190,7 @@ def test_what_a_policy_waits_for_training_to_tell_is_a_note(tmp_path: Path, caps
 def test_an_artefact_that_does_not_exist_yet_is_a_note(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, lines = check(tmp_path, "artefact: later\nbackends: {small: {type: fake}}", capsys)
     assert code == 0
-    assert lines[-1] == f"artefact {tmp_path / 'later'} does not exist yet: cold start, quality is guessed from tiers"
+    assert lines[-1] == f"artefact {tmp_path / 'later'} does not exist yet; {COLD_START}"
 
 
 def test_backends_on_one_side_only_are_noted(
