@@ -53,9 +53,12 @@ class ConfidenceModel:
     _glance: Glance = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if self.signals not in (signal_names(), signal_names(EARLY)):
-            then, now = ", ".join(self.signals), ", ".join(signal_names())
-            raise ArtefactError(f"trained with signals {then}, which are now {now}; train again")
+        tables = (signal_names(), signal_names(EARLY))
+        if self.signals not in tables:
+            now = min(tables, key=lambda names: len({*names} ^ {*self.signals}))
+            gone = ", ".join(name for name in self.signals if name not in now) or "none"
+            new = ", ".join(name for name in now if name not in self.signals) or "none"
+            raise ArtefactError(f"trained with another table of signals (gone since: {gone}; new: {new}); train again")
         object.__setattr__(self, "_glance", glance_of(self))
 
     def confidence(

@@ -227,6 +227,13 @@ def test_a_model_of_other_signals_is_refused() -> None:
         replace(model, signals=model.signals[:-1])
 
 
+def test_of_another_table_of_signals_only_what_differs_is_told() -> None:
+    model, _ = fit(*calls(100))
+    with pytest.raises(ArtefactError, match=rf"gone since: old\.sign; new: {model.signals[0]}\); train again") as told:
+        replace(model, signals=("old.sign", *model.signals[1:]))
+    assert len(str(told.value)) < 150
+
+
 @pytest.mark.parametrize(
     ("values", "labels", "message"),
     [
