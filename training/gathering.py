@@ -314,6 +314,11 @@ def _is_without_content(values: Values) -> bool:
     return values.get("final") is not None and values.get("query") is None and values.get("messages") is None
 
 
+def is_about_another(values: Values) -> bool:
+    """Returns whether a row has no query of its own: it grades, judges or compares answers of other rows."""
+    return values.get("judged") is not None or is_log_comparison(values) or _is_feedback(values)
+
+
 def _is_feedback(values: Values) -> bool:
     """Returns whether a row only grades another one: a score, and no query."""
     return values.get("score") is not None and "query" not in values and "messages" not in values

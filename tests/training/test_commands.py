@@ -384,3 +384,15 @@ def test_a_table_of_unknown_kind_is_told_before_the_work(
     error = capsys.readouterr().err
     assert "calls.txt: unknown kind of file; expected a name ending in .csv" in error
     assert "reading" not in error
+
+
+def test_predict_passes_over_rows_that_are_about_others(artefact: Path, tmp_path: Path) -> None:
+    queries, out = tmp_path / "queries.jsonl", tmp_path / "estimates.csv"
+    rows = [
+        {"query_id": "a", "query": "What is 3 + 4?", "backend": "small", "response": "7"},
+        {"query_id": "a", "backend": "small", "score": 1.0},
+        {"query_id": "a", "backend": "mid", "judged": "small", "verdict": 0.9},
+    ]
+    queries.write_text("\n".join(map(json.dumps, rows)))
+    assert main(["predict", str(artefact), str(queries), "--out", str(out), "--quiet"]) == 0
+    assert {row["query_id"] for row in _rows(out)} == {"a"}

@@ -11,6 +11,7 @@ from ...backends import Query
 from ...classifiers import Estimates, question_of
 from ...router import Pool
 from ..errors import BadRow, TraceError
+from ..gathering import is_about_another
 from ..progress import quiet_or_shown
 from ..readers import find_files, place_of, read_rows
 from ..rows import Values, parse_label, parse_query, parse_text
@@ -65,6 +66,8 @@ def read_queries(path: Path, *, split: str) -> dict[str, str]:
             try:
                 if row.problem:
                     raise BadRow(row.problem)
+                if is_about_another(row.values):
+                    continue
                 query_id = parse_label(row.values, "query_id").strip() or f"{file.name}:{row.line}"
                 if split not in ("all", part_of_mark(parse_text(row.values, "split") or "", query_id)):
                     continue
