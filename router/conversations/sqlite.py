@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
@@ -12,11 +11,11 @@ from pathlib import Path
 import orjson
 
 from ...backends import ConfigError, PenstockError
+from ..owner_only import make_owner_only
 from .memory import MOST_TURNS_OF_ONE
 from .turn import Turn
 
 _WAIT_S = 2.0  # for another process that writes
-_OWNER_ONLY = 0o600
 _VERSION = 1
 _EVERY = 256  # turns, after which those that are too old are removed
 # What was noted last may be lost in a power cut; a conversation then counts as new, which costs little.
@@ -39,7 +38,7 @@ class SqliteTurns:
         self._lock = threading.Lock()
         self._n_added = 0
         try:
-            os.close(os.open(file, os.O_RDWR | os.O_CREAT, _OWNER_ONLY))  # SQLite's further files follow its mode
+            make_owner_only(file)
             self._database = sqlite3.connect(file, timeout=_WAIT_S, isolation_level=None, check_same_thread=False)
             (version,) = self._database.execute("PRAGMA user_version").fetchone()
             if version == 0:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
@@ -14,11 +13,11 @@ from pathlib import Path
 import orjson
 
 from ...backends import ConfigError, PenstockError
+from ..owner_only import make_owner_only
 from .key import Key
 from .store import Claim
 
 _WAIT_S = 2.0  # for another process that writes
-_OWNER_ONLY = 0o600
 _VERSION = 1
 # Of the log, SQLite syncs only when it is folded into the file: what was committed survives the end of the process,
 # the last moments may not survive a power cut. A sync a request would cost more than everything else we do.
@@ -42,7 +41,7 @@ class SqliteStore:
         self._file = file
         self._lock = threading.Lock()
         try:
-            os.close(os.open(file, os.O_RDWR | os.O_CREAT, _OWNER_ONLY))  # SQLite's further files follow its mode
+            make_owner_only(file)
             self._database = sqlite3.connect(file, timeout=_WAIT_S, isolation_level=None, check_same_thread=False)
         except (OSError, sqlite3.Error) as error:
             raise ConfigError(f"keys.file: {file}: cannot be opened: {error}") from error

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import sqlite3
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -14,6 +17,9 @@ import pytest
 
 from penstock.backends import ConfigError, PenstockError
 from penstock.router.keys import Claim, Key, MemoryStore, Store, new_key, open_store
+
+from ..serving import PATIENCE_S
+from ..test_server_command import ENVIRONMENT
 
 KEY = Key(
     id="1",
@@ -96,6 +102,32 @@ def test_a_file_survives_its_process_and_is_shared(tmp_path: Path) -> None:
     third = open_store(tmp_path / "keys.db")
     assert third.charge([claim(0.0)], now=0.0) == (3.0,)
     third.close()
+
+
+def test_what_another_process_writes_is_seen_where_one_has_opened_the_file_twice(tmp_path: Path) -> None:
+    file = tmp_path / "keys.db"
+    script = f"""
+import sys
+from pathlib import Path
+from penstock.router.keys import Key, open_store
+store = open_store(Path({str(file)!r}))
+store.put(Key(id=sys.argv[1], name="n", digest="ab", created_at=1.0))
+store.close()
+"""
+
+    def put_elsewhere(id: str) -> None:
+        subprocess.run([sys.executable, "-c", script, id], env=ENVIRONMENT, check=True, timeout=PATIENCE_S)
+
+    with contextlib.closing(open_store(file)) as store:
+        store.put(KEY)
+        with contextlib.closing(open_store(file)):  # as the sidecar does, for its keys and for what shadow calls cost
+            for id in ("2", "3"):
+                put_elsewhere(id)
+                assert store.find(id) is not None
+            store.charge([claim(5.0)], now=1.0)
+            put_elsewhere("4")
+    with contextlib.closing(open_store(file)) as store:
+        assert store.charge([claim(1.0)], now=1.0) == (5.0,)
 
 
 def test_only_the_owner_can_read_the_files(tmp_path: Path) -> None:

@@ -1,0 +1,23 @@
+"""Files that only their owner can read."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+_MODE = 0o600
+
+
+def make_owner_only(file: Path) -> None:
+    """Returns once a file is there, for SQLite, whose further files follow its mode.
+
+    One that is there is not opened: closing it again would drop the locks of every connection of this process to it,
+    and whoever closed theirs next, in another process, would take away the log that this one still writes.
+    Reference: https://www.sqlite.org/howtocorrupt.html, section 2.2.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, _MODE))
