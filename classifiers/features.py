@@ -78,6 +78,17 @@ class QueryFeatures:
         return replace(self, products={}, **changes)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Read:
+    """What is read off n texts before anything is learned of them."""
+
+    short: tuple[str, ...]  # canonical and shortened
+    tokens: list[IntArray]
+    n_tokens: list[int]  # of the whole texts
+    embedding: Float32Array  # (n_texts, embedding_dim)
+    surface: Float32Array  # (n_texts, n_surface), as it is
+
+
 @dataclass(slots=True, kw_only=True)
 class Featurizer:
     """Reads queries; `fit` learns the scale of the surface features and the vocabulary of terms."""
@@ -119,16 +130,15 @@ class Featurizer:
         """
         if not len(texts):
             raise FitError("texts: expected at least one query to learn from, got none")
-        texts = [canonical(text) for text in texts]
-        tokenized, embedding, surface = self._read(texts)
-        self.surface_mean_ = surface.mean(0)
-        spread = surface.std(0)
+        read = self._read(texts)
+        self.surface_mean_ = read.surface.mean(0)
+        spread = read.surface.std(0)
         self.surface_scale_ = np.where(spread > 1e-6, SURFACE_SCALE / np.maximum(spread, 1e-6), 0).astype(np.float32)
-        self.common_words_ = common_words([self._frame.words(tokens) for tokens in tokenized])
-        keys = [self._keys(tokens) for tokens in tokenized]
+        self.common_words_ = common_words([self._frame.words(tokens) for tokens in read.tokens])
+        keys = [self._keys(tokens) for tokens in read.tokens]
         self._vocabulary = TermVocabulary.learn(keys)
         self.term_keys_, self.term_idf_ = self._vocabulary.keys, self._vocabulary.idf
-        return self, self._assemble(texts, embedding, surface, self._vocabulary.matrix(keys))
+        return self, self._assemble(read, self._vocabulary.matrix(keys))
 
     def transform(self, texts: Sequence[str]) -> Features:
         """Returns the features of many texts."""
@@ -137,11 +147,9 @@ class Featurizer:
 
     def transform_and_count(self, texts: Sequence[str]) -> tuple[Features, list[int]]:
         """Returns the features of many texts and the tokens of each, as `count_tokens` has them."""
-        texts = [canonical(text) for text in texts]
-        tokenized, embedding, surface = self._read(texts)
-        terms = self._vocabulary.matrix([self._keys(tokens) for tokens in tokenized])
-        counts = [_in_proportion(len(tokens), shorten(t), t) for tokens, t in zip(tokenized, texts, strict=True)]
-        return self._assemble(texts, embedding, surface, terms), counts
+        read = self._read(texts)
+        terms = self._vocabulary.matrix([self._keys(tokens) for tokens in read.tokens])
+        return self._assemble(read, terms), read.n_tokens
 
     def transform_one(self, text: str) -> QueryFeatures:
         """Returns the features of one text, quickly."""
@@ -179,21 +187,20 @@ class Featurizer:
         """Returns what each of these answers to a question says in words, None where one says nothing."""
         return read_words(question, texts, self._encoder)
 
-    def _read(self, texts: Sequence[str]) -> tuple[list[IntArray], Float32Array, Float32Array]:
-        if not len(texts):
-            empty = np.empty((0, len(SURFACE_NAMES)), dtype=np.float32)
-            return [], np.empty((0, self._encoder.dim), dtype=np.float32), empty
-        short = [shorten(text) for text in texts]
+    def _read(self, texts: Sequence[str]) -> _Read:
+        texts = [canonical(text) for text in texts]
+        short = tuple([shorten(text) for text in texts])
         tokenized = self._tokenizer.tokenize_all(short)
-        if self._encoder is self._tokenizer:
-            embedding = np.stack([self._tokenizer.encode_tokens(tokens) for tokens in tokenized])
-        else:
-            embedding = self._encoder.encode(short)
-        read = self._surface.read
-        surface = np.stack(
-            [read(s.encode(), tokens, len(t)) for s, t, tokens in zip(short, texts, tokenized, strict=True)]
-        )
-        return tokenized, embedding, surface
+        embedding = np.empty((len(texts), self._encoder.dim), dtype=np.float32)
+        surface = np.empty((len(texts), len(SURFACE_NAMES)), dtype=np.float32)
+        if self._encoder is not self._tokenizer and texts:
+            embedding[:] = self._encoder.encode(list(short))
+        for row, tokens in enumerate(tokenized):
+            if self._encoder is self._tokenizer:
+                embedding[row] = self._tokenizer.encode_tokens(tokens)
+            surface[row] = self._surface.read(short[row].encode(), tokens, len(texts[row]))
+        n_tokens = [_in_proportion(len(t), *both) for t, *both in zip(tokenized, short, texts, strict=True)]
+        return _Read(short=short, tokens=tokenized, n_tokens=n_tokens, embedding=embedding, surface=surface)
 
     def _keys(self, tokens: IntArray) -> KeyArray:
         return query_keys(tokens, *self._frame.read(tokens, self.common_words_))
@@ -201,18 +208,14 @@ class Featurizer:
     def _standardize(self, surface: Float32Array) -> Float32Array:
         return standardize(surface, self.surface_mean_, self.surface_scale_)
 
-    def _assemble(
-        self, texts: Sequence[str], embedding: Float32Array, surface: Float32Array, terms: CsrMatrix
-    ) -> Features:
-        dense = np.concatenate([embedding, self._standardize(surface)], axis=1)
-        short = tuple(shorten(text) for text in texts)
+    def _assemble(self, read: _Read, terms: CsrMatrix) -> Features:
         return Features(
-            dense=dense,
+            dense=np.concatenate([read.embedding, self._standardize(read.surface)], axis=1),
             terms=terms,
             n_words=self._vocabulary.n_words,
-            embedding_dim=embedding.shape[1],
+            embedding_dim=read.embedding.shape[1],
             surface_scale=self.surface_scale_,
-            texts=short,
+            texts=read.short,
         )
 
 
