@@ -20,7 +20,8 @@ def resolve_in(section: Section, key: str, name: str, table: dict[str, str], *, 
     """
     if not name or (name not in table and not _TARGET.fullmatch(name)):
         given = f"unknown {name!r}" if name else "missing"
-        raise section.error(key, f"{given}; expected one of {', '.join(table)}, or package.module:Class")
+        kind = "Class" if methods else "function"
+        raise section.error(key, f"{given}; expected one of {', '.join(table)}, or package.module:{kind}")
     try:
         return resolve(name, table, what=key, methods=methods)
     except ConfigError as error:

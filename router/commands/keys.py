@@ -144,9 +144,9 @@ def _line(row: dict[str, Any]) -> str:
     parts = [f"{row['name']} ({row['id']})", f"made {_day(row['created_at'])}"]
     parts += [f"{name} {','.join(row[name])}" for name in ("policies", "backends") if row[name]]
     parts += [f"{row[name]} {what}" for name, what in _LIMITS.items() if row[name] is not None]
-    for name, what in _BUDGETS.items():
+    for name, when in (("budget_usd_day", "today"), ("budget_usd_month", "this month")):
         most = "" if row[name] is None else f" of ${row[name]:g}"
-        parts.append(f"${row[name.replace('budget', 'spent')]:.6f}{most} {what}")
+        parts.append(f"spent ${row[name.replace('budget', 'spent')]:.6f}{most} {when}")
     if row["sees_all"]:
         parts.append("sees all")
     if row["revoked_at"] is not None:

@@ -580,7 +580,7 @@ def test_an_unknown_default_policy_is_refused(tmp_path: Path) -> None:
         ("redact: [patterns]", "traces.redact: there is nothing to take out with `content: off`"),
         (
             "content: on, redact: [names]",
-            "traces.redact: unknown 'names'; expected one of patterns, or package.module:Class",
+            "traces.redact: unknown 'names'; expected one of patterns, or package.module:function",
         ),
         ("max_mb: 0", "traces.max_mb: expected a number above 0, got 0"),
         ("max_files: 0", "traces.max_files: expected a whole number of 1 or more, got 0"),

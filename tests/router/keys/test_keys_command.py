@@ -69,7 +69,7 @@ def test_list_shows_what_a_key_may_do_but_no_secret(shell: Shell) -> None:
     assert "penstock keys create NAME" in shell("list")
     text = shell("create", "me", "--backends", "small", "--rpm", "3", "--budget-usd-day", "0.5").strip()
     line = shell("list")
-    assert "backends small; 3 requests a minute; $0.000000 of $0.5 a day; $0.000000 a month" in line
+    assert "backends small; 3 requests a minute; spent $0.000000 of $0.5 today; spent $0.000000 this month" in line
     assert text.split("_", 2)[2] not in line + shell("list", "--json")
 
 
