@@ -87,7 +87,16 @@ def fit(
 
     # One thread: sums come out the same on any machine, and many small products are not slowed by waiting for threads.
     with threadpool_limits(limits=1, user_api="blas"):
-        return _fit(dataset, split, encoder, classifier, seed, Timer(budget_s, clock), run_code, progress or Silent())
+        return _fit(
+            dataset,
+            split,
+            encoder,
+            classifier,
+            seed,
+            lambda: Timer(budget_s, clock),
+            run_code,
+            progress or Silent(),
+        )
 
 
 def check_names(encoder: str, classifier: str) -> None:
@@ -108,7 +117,7 @@ def _fit(
     encoder: str,
     classifier: str,
     seed: int,
-    timer: Timer,
+    start_timer: Callable[[], Timer],
     run_code: bool,
     progress: Progress,
 ) -> Fitted:
@@ -127,6 +136,7 @@ def _fit(
     is_auto = classifier == "auto"
     names = AUTO if is_auto else tuple(dict.fromkeys(("mean", classifier)))
     prior = PriorHead(cost_usd=learned.cost_usd, backends=learned.backends)
+    timer = start_timer()  # reading and costs take their time in any case, and are none of the classifiers'
     candidates, left_out = fit_candidates(names, features, learned.quality, folds, timer, progress, prior=prior)
     trials, chosen = choose(candidates, learned, expected[:, 0], seed=seed, asked_for=None if is_auto else classifier)
 

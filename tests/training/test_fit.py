@@ -218,6 +218,22 @@ def test_a_budget_spent_on_the_parts_leaves_out_the_trees_of_the_blend_and_says_
     assert any("left no time to try the trees of blend" in note for note in fitted.notes)
 
 
+class _SlowReading(Silent):
+    """Lets the time pass while queries are read and costs are fitted, and again with the third classifier."""
+
+    now_s = 0.0
+
+    def stage(self, name: str) -> None:
+        if not name.startswith("fitting classifier") or name.endswith("knn"):
+            self.now_s += 100.0
+
+
+def test_what_is_done_before_the_classifiers_is_not_counted_against_their_budget(demo) -> None:  # type: ignore[no-untyped-def]
+    few, slow = demo.dataset.take(np.arange(60)), _SlowReading()
+    fitted = fit(few, split_queries(few, seed=0), budget_s=9.0, clock=lambda: slow.now_s, progress=slow)
+    assert [trial.name for trial in fitted.trials] == ["mean", "prior", "knn"]
+
+
 def test_a_budget_that_is_never_spent_changes_nothing(demo) -> None:  # type: ignore[no-untyped-def]
     few = demo.dataset.take(np.arange(60))
     split = split_queries(few, seed=0)

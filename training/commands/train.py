@@ -33,7 +33,10 @@ class TrainCommand:
         parser.add_argument("--encoder", default="static", metavar="E", help="static, or hf:<folder or hub id>")
         parser.add_argument("--classifier", default="auto", metavar="C", help=f"auto, {', '.join(HEADS)}:<folder>")
         parser.add_argument(
-            "--budget", type=seconds, metavar="TIME", help="time for `auto` to begin fits in, as in 60s or 5m"
+            "--budget",
+            type=seconds,
+            metavar="TIME",
+            help="time for the classifiers of `auto` to be begun in, as in 60s or 5m",
         )
         parser.add_argument("--seed", type=seed, default=0, metavar="N", help="of splits and folds (default: 0)")
         parser.add_argument("--no-report", action="store_true", help="write no report.html")
