@@ -77,7 +77,7 @@ def request_of(messages: Sequence[Message], params: Mapping[str, Any]) -> Block:
         body["system"] = system
     body["messages"] = _turns_of(messages)
     if not body["messages"]:
-        raise InvalidRequest("messages: the Messages API needs one that is not from the system")
+        raise InvalidRequest("messages: the Messages API needs one that is not from the system, and not empty")
     stop = params.get("stop")
     if stop:
         body["stop_sequences"] = [stop] if isinstance(stop, str) else list(stop)

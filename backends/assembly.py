@@ -13,6 +13,8 @@ from .thinking import ThinkSplitter
 from .types import Chunk, Completion, Query, Usage, make_chunk, make_completion
 from .usage import estimated_usage
 
+_ID_CHARACTERS = 30  # of a reply's id in that of a call that has none; OpenAI, which may get it later, takes 40 in all
+
 
 class Assembly:
     """The completion so far. What a provider sends goes in, chunks for the caller come out.
@@ -129,7 +131,7 @@ class Assembly:
         if call is not None:
             call.arguments.append(arguments)
             return {"index": index, "function": {"arguments": arguments}}
-        call = self._calls[index] = _Call(id or f"call_{self.reply_id}_{index}", name, [arguments])
+        call = self._calls[index] = _Call(id or f"call_{self.reply_id[-_ID_CHARACTERS:]}_{index}", name, [arguments])
         return {
             "index": index,
             "id": call.id,

@@ -359,6 +359,14 @@ def test_tool_call_without_an_id_gets_one() -> None:
     ]
 
 
+def test_an_id_that_a_tool_call_gets_is_none_that_openai_would_refuse_later() -> None:
+    call = {"function": {"name": "add", "arguments": "{}"}}
+    completion = read({"content": None, "tool_calls": [call, call]}, id="chatcmpl-" + "a" * 32)
+    first, second = (call["id"] for call in completion.tool_calls)
+    assert len(first) <= 40
+    assert first != second
+
+
 def test_further_choices_of_a_stream_are_skipped() -> None:
     events = [
         data({"choices": [{"index": index, "delta": {"content": text}, "finish_reason": "stop"}]})
