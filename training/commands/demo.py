@@ -218,16 +218,17 @@ def _show_answers(router: Router, test: Dataset, right: Mapping[str, str]) -> No
 
 
 def _story(answer: Answer, *, is_right: bool) -> list[str]:
-    """Returns what happened to one question, in three lines."""
+    """Returns what happened to one question, in three lines; tokens and time where they are known."""
     decision = answer.decision
     completions = [step.completion for step in answer.steps if step.completion]
     tokens = sum(each.usage.input_tokens + each.usage.output_tokens for each in completions)
     latency_s = sum(each.latency_s for each in completions)
     text = " ".join(answer.text.split())
+    told = [f"path {answer.path.replace('>', ' > ')}", f"confidence {answer.confidence:.2f}"]
+    told += [f"{tokens} tokens"] * bool(tokens) + [f"${answer.cost_usd:.6f}"] + [f"{latency_s:.2f} s"] * bool(latency_s)
     return [
         f"difficulty {decision.estimates.difficulty:.2f}; start with {decision.backend}: {decision.reason}",
-        f"path {answer.path.replace('>', ' > ')}, confidence {answer.confidence:.2f}, {tokens} tokens,"
-        f" ${answer.cost_usd:.6f}, {latency_s:.2f} s",
+        ", ".join(told),
         f"{'right' if is_right else 'wrong'}: {text[:90]}{'...' if len(text) > 90 else ''}",
     ]
 
