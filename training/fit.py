@@ -172,7 +172,7 @@ def _fit(
             f"The budget of {timer.budget_s:g} s left no time to try {', '.join(left_out)}."
             " A faster run would try more, so the same data and seed need not give the same artefact."
         )
-    if chosen.name == "mean" and is_auto:
+    if chosen.name == "mean" and len(trials) > 1 and is_auto:
         notes.append(
             "No classifier beats the mean-score router on these queries by two standard errors, so it is used."
         )
