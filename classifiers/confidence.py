@@ -24,7 +24,7 @@ from .sparse import Float32Array, IntArray
 N_TREES = 100
 _GROWTH = Growth(depth=3, rate=0.1, input_share=0.3)
 _MOST_ANSWERS = 50_000  # that weights and trees are learned from; more would take long and tell the same
-MIN_FOR_MORE = 500  # graded answers, below which the logistic part is left alone, and phrasing not read
+_MIN_FOR_MORE = 500  # graded answers, below which the logistic part is left alone, and phrasing not read
 _OWN_PENALTY = 30.0  # on what is peculiar to one backend, relative to what all share: few labels each are normal
 _PENALTY = 2.0
 
@@ -116,7 +116,7 @@ def fit_confidence(
         raise FitError(f"values: expected shape ({len(labels)}, {len(names)}), got {values.shape}")
     if len(phrases) not in (0, len(labels)):
         raise FitError(f"phrases: expected {len(labels)}, one a call, got {len(phrases)}")
-    has_more = len(labels) >= MIN_FOR_MORE
+    has_more = len(labels) >= _MIN_FOR_MORE
     n_trees = n_trees if has_more else 0
 
     read = sample(len(labels), _MOST_ANSWERS)

@@ -90,7 +90,6 @@ class SignalWorth:
     share: float  # of the answers that it says something of
     auroc: float  # with all signals
     auroc_without: float
-    is_read: bool = True  # False: confidence does as well without it, so that no request waits for it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

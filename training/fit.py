@@ -181,9 +181,6 @@ def _fit(
             f"With fewer than {FEW} queries to learn from, what public traces tell of difficulty and cost is the start,"
             " and these queries correct it (`prior`)."
         )
-    idle = [signal.name for signal in answers.signals if not signal.is_read]
-    if idle:
-        notes.append(f"Confidence does as well without {', '.join(idle)}, so answers are not searched for it.")
     if answers.unlearned:
         notes.append(f"No confidence is learned: {answers.unlearned}.")
     if learned.checks and handover is None:

@@ -13,7 +13,7 @@ from ..classifiers.confidence import N_TREES
 from ..classifiers.early import EarlyConfidence
 from ..classifiers.escalation import NO_ANSWER
 from ..classifiers.final_answer import FinalAnswer, final_answer
-from ..classifiers.phrasing import phrase_keys
+from ..classifiers.phrasing import Phrases, phrase_keys
 from ..classifiers.terms import KeyArray
 from ..classifiers.workable import right_answer
 from .dataset import Dataset
@@ -21,7 +21,6 @@ from .evaluation import FloatArray, IntArray, SignalWorth
 from .fit_early import fit_early
 from .fit_meaning import ReadWords, fit_meaning, pairs_of
 from .fit_verdicts import fit_jury
-from .idle_signals import columns_of, idle_signals
 from .signal_worth import signal_worth
 
 _MIN_ANSWERS = 40  # graded answers below which no confidence is learned
@@ -36,6 +35,7 @@ class GradedAnswers(TypedDict):
     backend_of: IntArray
     folds: IntArray
     backends: tuple[str, ...]
+    phrases: Phrases
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,13 +129,10 @@ def _fit_confidence(
         "backend_of": columns,
         "folds": folds[rows],
         "backends": dataset.backends,
+        "phrases": RecordedPhrases(dataset=dataset, rows=rows, columns=columns),
     }
-    phrases = RecordedPhrases(dataset=dataset, rows=rows, columns=columns)
-    worth = signal_worth(**answers, phrases=phrases)
-    idle = idle_signals(**answers)
-    values[:, columns_of(idle)] = np.nan  # from here on, they never apply
-    model, confidences[rows, columns] = fit_confidence(**answers, phrases=phrases, n_trees=N_TREES)
-    return model, confidences, tuple([replace(one, is_read=one.name not in idle) for one in worth]), ""
+    model, confidences[rows, columns] = fit_confidence(**answers, n_trees=N_TREES)
+    return model, confidences, signal_worth(**answers), ""
 
 
 def final_answers(dataset: Dataset) -> IntArray:

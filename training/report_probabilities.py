@@ -34,19 +34,10 @@ def signals_table(evaluation: Evaluation) -> Markup:
     if not evaluation.signals:
         return Markup("")
     ordered = sorted(evaluation.signals, key=lambda signal: signal.auroc_without)
-    rows = [
-        (
-            s.name if s.is_read else f"{s.name} (not read)",
-            f"{s.share:.0%}",
-            f"{s.auroc_without:.3f}",
-            f"{s.auroc - s.auroc_without:+.3f}",
-        )
-        for s in ordered
-    ]
+    rows = [(s.name, f"{s.share:.0%}", f"{s.auroc_without:.3f}", f"{s.auroc - s.auroc_without:+.3f}") for s in ordered]
     said = (
         f"<p>What each signal adds to confidence: AUROC over training answers, out of fold, is {ordered[0].auroc:.3f} "
-        "with all of them. Those that see the same stand in for each other; one that takes long to read, and without "
-        "which the others do as well, is not read.</p>"
+        "with all of them. Those that see the same stand in for each other.</p>"
     )
     return Markup(said + table(("signal", "applies to", "AUROC without it", "adds"), rows))
 

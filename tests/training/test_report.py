@@ -171,8 +171,6 @@ def test_report_shows_what_each_signal_adds_where_the_router_was_trained_just_no
     assert "arithmetic" in told
     assert "+0.050" in told
     assert "AUROC without it" not in render_report(made())
-    assert "arithmetic (not read)" not in told
-    assert "arithmetic (not read)" in render_report(replace(made(), signals=(replace(worth, is_read=False),)))
 
 
 def test_report_of_two_backends_tells_apgr_and_of_three_does_not() -> None:
