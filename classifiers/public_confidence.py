@@ -14,7 +14,7 @@ import numpy as np
 
 from ..backends import Completion, Query
 from .calibration import no_calibration
-from .confidence import ConfidenceModel
+from .confidence import ConfidenceModel, weights_of
 from .errors import ArtefactError
 from .final_answer import final_answer
 from .ridge import FloatArray
@@ -52,12 +52,14 @@ class PublicConfidence:
     scale: FloatArray  # (n_public_signals,) 1 / standard deviation
     weights: FloatArray  # (n_public_signals,) of the standardised signals, in logits
     model: ConfidenceModel = field(init=False, repr=False, compare=False)
+    # (n_signals,) what a unit of each signal adds to the log-odds: where `fit_confidence` may start from
+    per_unit: FloatArray = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         names = signal_names()
         places = [names.index(name) for name in PUBLIC_SIGNALS]
-        mean, scale = np.zeros((2, len(names)))
-        mean[places], scale[places] = self.mean, self.scale
+        mean, scale, per_unit = np.zeros((3, len(names)))
+        mean[places], scale[places], per_unit[places] = self.mean, self.scale, self.weights * self.scale
         model = ConfidenceModel(
             backends=(),
             signals=names,
@@ -65,26 +67,13 @@ class PublicConfidence:
             mean=mean,
             scale=scale,
             absence=np.zeros(len(names)),
-            shared=self.weights_for(scale),
+            shared=weights_of(per_unit, scale),
             own=np.empty((0, 2 * len(names) + 2)),
             trees=None,
             calibration=no_calibration(1),
         )
         object.__setattr__(self, "model", model)
-
-    def weights_for(self, scale: FloatArray) -> FloatArray:
-        """Returns the weights of a `ConfidenceModel`, (n_features,), that has this scale of its signals, (n_signals,).
-
-        Those of its estimate's log-odds is 1.
-        """
-        names = signal_names()
-        weights = np.zeros(2 * len(names) + 2)
-        weights[0] = 1.0
-        for name, per_unit in zip(PUBLIC_SIGNALS, self.weights * self.scale, strict=True):
-            place = names.index(name)
-            if scale[place] > 0:
-                weights[1 + place] = per_unit / scale[place]
-        return weights
+        object.__setattr__(self, "per_unit", per_unit)
 
     def confidence(self, query: Query, completion: Completion, *, backend: str, estimate: float) -> float:
         """Returns P(correct) of one completion; the estimate where public answers are of another kind."""

@@ -11,7 +11,7 @@ import pytest
 
 import penstock.classifiers
 from penstock.backends import Completion, Query
-from penstock.classifiers import read_signals, signal_names
+from penstock.classifiers import signal_names
 from penstock.classifiers.public_confidence import (
     PUBLIC_SIGNALS,
     PublicConfidence,
@@ -72,15 +72,13 @@ def test_without_weights_the_confidence_is_the_estimate() -> None:
     assert told == pytest.approx(ESTIMATE)
 
 
-def test_its_weights_at_another_scale_say_the_same_of_a_deviation() -> None:
+def test_a_unit_of_a_signal_adds_its_weight_by_its_scale_and_no_other_signal_anything() -> None:
     confidence = planted(language__log_hedges=-0.5, arithmetic__any_wrong=-1.0)
-    names = signal_names()
-    values = read_signals(Query.from_text(QUESTION), Completion(text=WITH_SLIP))
-    others = np.where(np.isfinite(values), 3.0, 0.0)
-    for name, weight in (("language.log_hedges", -0.5), ("arithmetic.any_wrong", -1.0)):
-        place = names.index(name)
-        assert confidence.weights_for(others)[1 + place] * others[place] == pytest.approx(weight * 2.0)
-    assert confidence.weights_for(np.zeros(len(names)))[1:].tolist() == [0.0] * (2 * len(names) + 1)
+    told = dict(zip(signal_names(), confidence.per_unit.tolist(), strict=True))
+    assert {name: value for name, value in told.items() if value} == {
+        "language.log_hedges": -1.0,
+        "arithmetic.any_wrong": -2.0,
+    }
 
 
 def test_the_same_confidence_gives_the_same_bytes(tmp_path: Path) -> None:
