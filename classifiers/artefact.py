@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from .model import QueryModel
     from .trade_offs import TradeOffs
 
-SCHEMA = 10  # raise it with every change of what is stored
+SCHEMA = 11  # raise it with every change of what is stored
 _MANIFEST = "manifest.json"
 _WEIGHTS = "weights.safetensors"
 _SET_ASIDE = "weights.safetensors.old"

@@ -247,6 +247,11 @@ def _explanation(decision: Decision) -> list[str]:
         lines.append("unlike the training queries: these estimates are guesses")
     if decision.policy.certificate is not None:
         lines.append(decision.policy.certificate.sentence())
+    if decision.policy.best:
+        lines.append(
+            f"near_best: nothing that stayed within {decision.policy.margin:g} of {decision.policy.best}, the best"
+            " backend in training, cost less than it"
+        )
     lines.extend(decision.notes)
     if decision.flips:
         lines.append("what would flip the decision, the rest being as it is:")

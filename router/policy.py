@@ -47,6 +47,7 @@ class Policy:
     speculate: bool = False  # begin the likely next call before the first has ended, to keep to `max_latency_s`
     margin: float = 0.02  # what `near_best` and `within_of_best` may lose, on average,
     risk: float = 0.05  # and `within_of_best` with at most this chance that it loses more
+    best: str = field(default="", compare=False)  # of `near_best`: whom to ask where no lam saves, see `promise`
     certificate: Certificate | None = field(default=None, compare=False)  # of `within_of_best`, see `promise`
     options: Mapping[str, Any] = field(default_factory=dict)
 

@@ -25,20 +25,25 @@ def settled(policy: Policy, trained: Trained | None, specs: Mapping[str, Backend
         ConfigError: the artefact does not know it.
     """
     if policy.objective == NEAR_BEST:
-        return _with_lam(policy, trained)
+        return _near_best(policy, trained)
     if policy.objective == PROMISED and policy.certificate is None:
         return _with_certificate(policy, trained, specs)
     return policy
 
 
-def _with_lam(policy: Policy, trained: Trained | None) -> Policy:
-    """Returns the policy as one of `utility`, with the lam that stayed within its margin."""
+def _near_best(policy: Policy, trained: Trained | None) -> Policy:
+    """Returns the policy as one of `utility`, with the lam that stayed within its margin; without one, as one that asks
+    the best backend.
+    """
     if trained is None or trained.trade_offs is None:
         raise ConfigError(
             f"policy {policy.name}: no artefact tells which lam stays within {policy.margin:g} of the best backend;"
             " run `penstock train`, or use objective utility"
         )
-    return replace(policy, objective="utility", lam=trained.trade_offs.lam_within(policy.margin))
+    lam = trained.trade_offs.lam_within(policy.margin)
+    if lam is None:
+        return replace(policy, best=trained.trade_offs.best)
+    return replace(policy, objective="utility", lam=lam)
 
 
 def _with_certificate(policy: Policy, trained: Trained | None, specs: Mapping[str, BackendSpec]) -> Policy:

@@ -25,19 +25,19 @@ _WORTH_OF_BEST = 0.01 * 2.0 ** np.arange(0, 6.5, 0.5)  # quality that saving one
 def fit_trade_offs(
     trained: Trained, dataset: Dataset, held_out: HeldOut, families: Sequence[str], progress: Progress
 ) -> TradeOffs:
-    """Returns what the queries lost and saved at each trade-off; only lam 0 where there is no cost to save, or no query
-    that both the best backend and another were asked, so that nothing is known of what would be lost.
+    """Returns what the queries lost and saved at each trade-off; none that saves where there is no cost to save, or no
+    query that both the best backend and another were asked, so that nothing is known of what would be lost.
 
     `held_out` is what was said of the queries of `dataset` by fits that did not see them. Answers to drafts are left
     out, as nothing was said of those. `families` names for each query the twins that it belongs to: as evidence, they
     are one.
     """
     single = single_backends(dataset.quality, dataset.cost_usd)
-    best_cost = float(single.mean_cost_usd[single.best])
+    best, best_cost = dataset.backends[single.best], float(single.mean_cost_usd[single.best])
     is_known = np.isfinite(dataset.quality)
     rows = np.flatnonzero(is_known[:, single.best] & (is_known.sum(axis=1) > 1))
     if not (best_cost > 0 and len(rows)):
-        return TradeOffs(lams=np.zeros(1), lag=np.zeros(1), lag_error=np.zeros(1), cost=np.ones(1))
+        return TradeOffs(best=best, lams=np.zeros(1), lag=np.zeros(1), lag_error=np.zeros(1), cost=np.ones(1))
     rows = rows[sample(len(rows), _MAX_QUERIES)]
     dataset, held_out = replace(dataset.take(rows), checks=()), held_out.take(rows)
     lams = _WORTH_OF_BEST / best_cost
@@ -46,6 +46,7 @@ def fit_trade_offs(
     lost = dataset.quality[:, single.best] - curve.score
     lag = lost.mean(axis=1)
     return TradeOffs(
+        best=best,
         lams=lams,
         lag=lag,
         lag_error=_error_of_mean(lost - lag[:, None], [families[row] for row in rows.tolist()]),

@@ -12,7 +12,7 @@ from .foreign import ForeignObjective
 
 OBJECTIVES = {
     "utility": "penstock.router.objectives.utility:Utility",
-    "near_best": "penstock.router.objectives.utility:Utility",  # with the lam that training found, see `promise`
+    "near_best": "penstock.router.objectives.near_best:NearBest",  # only where training found no lam, see `promise`
     "cheapest_above": "penstock.router.objectives.cheapest_above:CheapestAbove",
     "within_of_best": "penstock.router.objectives.within_of_best:WithinOfBest",
 }

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..outlook import Outlook, Tried
 from ..policy import Policy
+from .near_best import place_of
 from .utility import best_place
 
 
@@ -18,9 +19,7 @@ class WithinOfBest:
         """Returns the place of the cheapest backend that is near enough."""
         certificate, quality = policy.certificate, outlook.quality
         slack = certificate.slack if certificate else 0.0
-        best = int(quality.argmax())
-        if certificate and certificate.backend in outlook.backends:
-            best = outlook.backends.index(certificate.backend)
+        best = place_of(certificate.backend if certificate else "", outlook)
         is_near = quality >= quality[best] - slack
         is_near[best] = True  # a slack below 0 asks others to be estimated better
         return best_place(np.where(is_near, -outlook.cost_usd, -np.inf), outlook)

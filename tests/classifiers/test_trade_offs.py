@@ -10,9 +10,10 @@ from penstock.classifiers.trade_offs import TradeOffs
 LAMS = np.array([10.0, 20.0, 40.0, 80.0])
 
 
-def trade_offs(*lag: float, error: float = 0.0) -> TradeOffs:
-    """Returns trade-offs with these lags."""
-    return TradeOffs(lams=LAMS, lag=np.array(lag), lag_error=np.full(4, error), cost=np.array([0.8, 0.6, 0.4, 0.2]))
+def trade_offs(*lag: float, error: float = 0.0, dearer: float = 0.0) -> TradeOffs:
+    """Returns trade-offs with these lags, all dearer by so much."""
+    cost = np.array([0.8, 0.6, 0.4, 0.2]) + dearer
+    return TradeOffs(best="large", lams=LAMS, lag=np.array(lag), lag_error=np.full(4, error), cost=cost)
 
 
 @pytest.mark.parametrize(("margin", "lam"), [(0.005, 10), (0.01, 20), (0.05, 40), (0.2, 80)])
@@ -28,5 +29,16 @@ def test_luck_behind_the_first_loss_does_not_count() -> None:
     assert trade_offs(0.0, 0.04, 0.0, 0.0).lam_within(0.01) == 10
 
 
-def test_where_everything_loses_too_much_the_least_lam_is_left() -> None:
-    assert trade_offs(0.1, 0.2, 0.3, 0.4).lam_within(0.05) == 10
+def test_where_nothing_is_sure_the_least_lam_that_saves_is_taken() -> None:
+    found = trade_offs(-0.01, 0.0, 0.01, 0.03, error=0.05)
+    assert found.lam_within(0.02) == 10
+    assert trade_offs(-0.01, 0.0, 0.01, 0.03, error=0.05, dearer=0.5).lam_within(0.02) == 40
+
+
+def test_where_everything_loses_too_much_there_is_no_lam() -> None:
+    assert trade_offs(0.1, 0.2, 0.3, 0.4).lam_within(0.05) is None
+
+
+def test_what_costs_no_less_than_the_best_backend_saves_nothing() -> None:
+    assert trade_offs(-0.1, -0.1, -0.1, -0.1, dearer=0.8).lam_within(0.05) is None
+    assert trade_offs(-0.1, -0.1, 0.3, 0.4, dearer=0.4).lam_within(0.05) is None

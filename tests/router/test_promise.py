@@ -114,7 +114,13 @@ def test_an_unknown_word_for_when_unsure_is_refused(tmp_path: Path) -> None:
 # near_best
 
 NEAR = Policy(name="near", objective="near_best", margin=0.01)
-LAGS = TradeOffs(lams=np.array([5.0, 50.0]), lag=np.array([0.0, 0.1]), lag_error=np.zeros(2), cost=np.array([0.5, 0.1]))
+LAGS = TradeOffs(
+    best="large",
+    lams=np.array([5.0, 50.0]),
+    lag=np.array([0.0, 0.1]),
+    lag_error=np.zeros(2),
+    cost=np.array([0.5, 0.1]),
+)
 
 
 @pytest.mark.parametrize(("margin", "lam"), [(0.01, 5.0), (0.2, 50.0)])
@@ -122,6 +128,17 @@ def test_a_pool_decides_at_the_lam_that_stayed_within_the_margin(margin: float, 
     pool = Pool({}, replace(trained_with(), trade_offs=LAGS))
     policy = pool.decide(Query.from_text("hello"), replace(NEAR, margin=margin)).policy
     assert (policy.name, policy.objective, policy.lam) == ("near", "utility", lam)
+
+
+def test_where_no_trade_off_saves_the_best_backend_is_asked() -> None:
+    trained = trained_with()
+    best = trained.model.backends[-1]
+    dear = replace(LAGS, best=best, cost=np.array([1.2, 1.1]))
+    pool = Pool({}, replace(trained, trade_offs=dear))
+    decision = pool.decide(Query.from_text("hello"), NEAR)
+    assert (decision.backend, decision.policy.objective) == (best, "near_best")
+    assert f"nothing that stayed within 0.01 of {best}, the best backend in training, cost less" in decision.explain()
+    assert pool.decide(Query.from_text("hello"), Wishes(deny=(best,)).on(NEAR)).backend != best
 
 
 def test_a_wish_for_a_lam_is_kept() -> None:
