@@ -500,7 +500,8 @@ def test_a_connection_is_cut_whose_client_does_not_take_the_rest(monkeypatch: py
     with connected(App()) as connection:
         body = b"x" * 20_000_000  # more than is on the way
         connection.sendall(POST.replace(b"\r\n", b"\r\nconnection: close\r\n", 1) % len(body) + body)
-        time.sleep(0.8)
+        connection.recv(1, socket.MSG_PEEK)  # until the answer has begun
+        time.sleep(2.0)
         n_read = 0
         with contextlib.suppress(ConnectionResetError):
             while piece := connection.recv(1 << 20):
@@ -509,12 +510,12 @@ def test_a_connection_is_cut_whose_client_does_not_take_the_rest(monkeypatch: py
 
 
 def test_a_client_may_take_the_rest_slowly(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("penstock.router.connection.STUCK_S", 0.4)
+    monkeypatch.setattr("penstock.router.connection.STUCK_S", 1.0)
     with connected(App()) as connection:
         body = b"x" * 20_000_000
         connection.sendall(POST.replace(b"\r\n", b"\r\nconnection: close\r\n", 1) % len(body) + body)
         n_read = 0
         while piece := connection.recv(1 << 20):
             n_read += len(piece)
-            time.sleep(0.04)
+            time.sleep(0.06)
     assert n_read > len(body)
