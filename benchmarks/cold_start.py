@@ -24,7 +24,7 @@ from penstock.training.bootstrap import Interval, paired_bootstrap
 from penstock.training.curves import RANDOM_MIX, baseline_curves
 from penstock.training.evaluation import Curve
 from penstock.training.prior.__main__ import SETS as PUBLIC
-from penstock.training.prior.__main__ import public_set
+from penstock.training.prior.__main__ import learned_part, public_set
 from penstock.training.prior.fitting import fit_prior
 from penstock.training.prior.models import spec_of
 from penstock.training.split import normalised
@@ -57,7 +57,10 @@ def prior_without(name: str, data: Path, dataset: Dataset) -> PublicPrior:
     texts = frozenset(map(normalised, dataset.texts))
     others = [other for other in PUBLIC if other not in left_out]
     return fit_prior(
-        [public_set(build_dataset(read_traces([data / f"{o}.parquet"])), o, without=texts) for o in others]
+        [
+            public_set(learned_part(build_dataset(read_traces([data / f"{o}.parquet"])), without=texts), o)
+            for o in others
+        ]
     )
 
 

@@ -2,7 +2,7 @@
 
     python -m penstock.training.prior --data ../shared/data --out classifiers/data/prior
 
-Queries marked test are left out, so that what is measured on them stays unseen.
+Queries marked test in any of the sets are left out of all, so that what is measured on them stays unseen.
 """
 
 from __future__ import annotations
@@ -43,13 +43,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, required=True, help="folder of the public traces")
     parser.add_argument("--out", type=Path, required=True, help="folder to write both and their card to")
     options = parser.parse_args(arguments)
-    sets = {name: public_set(build_dataset(read_traces([options.data / f"{name}.parquet"])), name) for name in SETS}
+    datasets = {name: build_dataset(read_traces([options.data / f"{name}.parquet"])) for name in SETS}
+    tested = {
+        normalised(dataset.texts[row])
+        for dataset in datasets.values()
+        for row in split_queries(dataset, seed=0).test.tolist()
+    }
+    learned = {name: learned_part(dataset, without=tested) for name, dataset in datasets.items()}
+    sets = {name: public_set(part, name) for name, part in learned.items()}
     prior = fit_prior(list(sets.values()))
     options.out.mkdir(parents=True, exist_ok=True)
-    answers = {
-        name: public_answers(learned_part(build_dataset(read_traces([options.data / f"{name}.parquet"]))), name, prior)
-        for name in ANSWERED
-    }
+    answers = {name: public_answers(learned[name], name, prior) for name in ANSWERED}
     confidence = fit_public_confidence(list(answers.values()))
     save_prior(prior, options.out / PRIOR_FILE)
     save_public_confidence(confidence, options.out / CONFIDENCE_FILE)
@@ -61,16 +65,14 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def learned_part(dataset: Dataset) -> Dataset:
-    """Returns the queries of a set that may be learned from."""
-    return dataset.take(split_queries(dataset, seed=0).learned)
-
-
-def public_set(dataset: Dataset, name: str, *, without: Collection[str] = ()) -> PublicSet:
+def learned_part(dataset: Dataset, *, without: Collection[str] = ()) -> Dataset:
     """Returns the queries of a set that may be learned from, but for those whose folded text is among `without`."""
-    texts = dataset.texts
     rows = split_queries(dataset, seed=0).learned.tolist()
-    part = dataset.take([row for row in rows if normalised(texts[row]) not in without])
+    return dataset.take([row for row in rows if normalised(dataset.texts[row]) not in without])
+
+
+def public_set(part: Dataset, name: str) -> PublicSet:
+    """Returns queries of the set of that name as the prior learns from them."""
     specs = [spec_of(backend, name) for backend in part.backends]
     return PublicSet(texts=part.texts, specs=specs, quality=part.quality)
 

@@ -63,7 +63,7 @@ def prior_card(
         "",
         "## Data",
         "",
-        "Published results of public models, the queries marked test left out:",
+        "Published results of public models, without the queries that are marked test in any of these sets:",
         "",
         "| set | queries | backends | graded answers | project | licence | SHA-256 |",
         "|---|---|---|---|---|---|---|",
