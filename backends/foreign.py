@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import os
 from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import AsyncExitStack, contextmanager
-from dataclasses import astuple
 from typing import Any, TypeVar
 
 from .errors import BackendError, ConfigError, MalformedReply, PenstockError
 from .failures import redact
 from .http import CallClock
 from .spec import BackendSpec
-from .types import Backend, Chunk, Completion, Query, Usage
+from .types import Backend, Chunk, Completion, Query
+from .wellformed import flaw_in_chunk, flaw_in_completion
 
 _Result = TypeVar("_Result")
 _BUGS = (Exception, SystemExit)  # what is raised to leave a script would end the loop that all backends live on
@@ -40,7 +39,7 @@ class ForeignBackend:
             completion = await self._in_time(self._inner.complete(query), clock)
         if not isinstance(completion, Completion):
             raise self._malformed(f"complete() returned {_kind_of(completion)}; expected a Completion")
-        self._check(completion)
+        self._check(flaw_in_completion(completion))
         return completion
 
     async def stream(self, query: Query) -> AsyncIterator[Chunk]:
@@ -61,13 +60,10 @@ class ForeignBackend:
                     clock.see_token()
                     if not isinstance(chunk, Chunk):
                         raise self._malformed(f"stream() gave {_kind_of(chunk)}; expected a Chunk")
-                    if not isinstance(chunk.text, str):
-                        raise self._malformed(f"a chunk's text is {_kind_of(chunk.text)}; expected str")
+                    self._check(flaw_in_chunk(chunk))
                     if is_whole:
                         raise self._malformed("stream() went on after the chunk that carries the completion")
                     is_whole = chunk.completion is not None
-                    if chunk.completion is not None:
-                        self._check(chunk.completion)
                     yield chunk
         if not is_whole:
             raise self._malformed("stream() ended without a chunk that carries the completion")
@@ -79,8 +75,11 @@ class ForeignBackend:
 
     async def _count_tokens(self, query: Query) -> int:
         inner: Any = self._inner
+        clock = CallClock(self.spec.timeout, waits_for_first_token=False)
         with self._bugs_told():
-            n_tokens: int = await inner.count_tokens(query)
+            n_tokens = await self._in_time(inner.count_tokens(query), clock)
+        if not isinstance(n_tokens, int) or n_tokens < 0:
+            raise self._malformed(f"count_tokens() returned {n_tokens!r:.60}; expected a whole number from 0")
         return n_tokens
 
     @contextmanager
@@ -108,15 +107,9 @@ class ForeignBackend:
                 raise clock.timeout(self.spec.name) from error
             raise
 
-    def _check(self, completion: Completion) -> None:
-        """Refuses what the rest would trip over, or bill: budgets are kept by it."""
-        if not isinstance(completion.text, str):
-            raise self._malformed(f"the completion's text is {_kind_of(completion.text)}; expected str")
-        usage, cost_usd = completion.usage, completion.cost_usd
-        if not isinstance(usage, Usage) or not all(isinstance(each, int) and each >= 0 for each in astuple(usage)):
-            raise self._malformed(f"the completion's usage is {usage!r:.200}; expected a Usage of whole numbers from 0")
-        if cost_usd is not None and not (isinstance(cost_usd, int | float) and 0 <= cost_usd < math.inf):
-            raise self._malformed(f"the completion's cost_usd is {cost_usd!r:.60}; expected US dollars from 0, or None")
+    def _check(self, flaw: str | None) -> None:
+        if flaw is not None:
+            raise self._malformed(flaw)
 
     def _malformed(self, what: str) -> MalformedReply:
         return MalformedReply(f"{self.spec.type}: {what}", backend=self.spec.name)

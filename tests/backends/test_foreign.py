@@ -115,9 +115,18 @@ def test_something_else_than_a_chunk_is_malformed(make: Make) -> None:
         stream(make(stream="yield 'hi'"))
 
 
-def test_a_chunk_of_no_text_is_malformed(make: Make) -> None:
-    with pytest.raises(MalformedReply, match=r"a chunk's text is NoneType; expected str"):
-        stream(make(stream="yield Chunk(text=None)"))
+@pytest.mark.parametrize(
+    ("chunk", "told"),
+    [
+        ("text=None", "a chunk's text is NoneType; expected str"),
+        ("reasoning=None", "a chunk's reasoning is NoneType; expected str"),
+        ("tool_calls=None", "a chunk's tool_calls are None; expected a tuple of mappings"),
+        ("completion='hi'", "a chunk's completion is str; expected a Completion"),
+    ],
+)
+def test_a_chunk_that_cannot_be_read_is_malformed(make: Make, chunk: str, told: str) -> None:
+    with pytest.raises(MalformedReply, match=told):
+        stream(make(stream=f"yield Chunk({chunk})"))
 
 
 def test_a_stream_without_its_completion_is_malformed(make: Make) -> None:
@@ -139,6 +148,14 @@ def test_a_stream_that_goes_on_after_its_completion_is_malformed(make: Make) -> 
         ("Completion(text='', cost_usd=float('nan'))", "cost_usd is nan; expected US dollars from 0, or None"),
         ("Completion(text='', usage=None)", "usage is None; expected a Usage of whole numbers from 0"),
         ("Completion(text='', usage=Usage(output_tokens=-5))", "expected a Usage of whole numbers from 0"),
+        ("Completion(text='', reasoning=None)", "the completion's reasoning is NoneType; expected str"),
+        ("Completion(text='', tool_calls=None)", "tool_calls are None; expected a tuple of mappings"),
+        ("Completion(text='', tool_calls=('f',))", "expected a tuple of mappings"),
+        ("Completion(text='', tool_calls=({'id': 'a'},))", "a tool call is {'id': 'a'}; expected id and function"),
+        ("Completion(text='', logprobs=(None,))", "the completion's logprobs are .*; expected a tuple of numbers"),
+        ("Completion(text='', logprobs=(-1.0,), tokens=())", "expected a tuple of str, one for each of the logprobs"),
+        ("Completion(text='', latency_s=None)", "latency_s is None; expected seconds from 0"),
+        ("Completion(text='', first_token_s='1 s')", "first_token_s is '1 s'; expected seconds from 0"),
     ],
 )
 def test_a_completion_that_cannot_be_read_or_billed_is_malformed(
@@ -221,6 +238,18 @@ def test_one_that_drops_its_spec_is_an_error_of_the_configuration(make: Make) ->
 def test_tokens_that_cannot_be_counted_fail_the_call(make: Make) -> None:
     backend = create_backend(make(count_tokens="raise OSError('no counter')"))
     with pytest.raises(BackendError, match=r"raised OSError: no counter$"):
+        asyncio.run(backend.count_tokens(Query.from_text("?")))  # type: ignore[attr-defined]
+
+
+def test_timeouts_hold_for_a_count_of_tokens_too(make: Make) -> None:
+    spec = replace(make(count_tokens="await asyncio.sleep(30)"), timeout=Timeouts(total_s=0.02))
+    with pytest.raises(BackendTimeout):
+        asyncio.run(create_backend(spec).count_tokens(Query.from_text("?")))  # type: ignore[attr-defined]
+
+
+def test_a_count_of_tokens_that_is_no_number_is_malformed(make: Make) -> None:
+    backend = create_backend(make(count_tokens="return None"))
+    with pytest.raises(MalformedReply, match=r"count_tokens\(\) returned None; expected a whole number from 0"):
         asyncio.run(backend.count_tokens(Query.from_text("?")))  # type: ignore[attr-defined]
 
 
