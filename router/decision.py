@@ -237,9 +237,11 @@ def _explanation(decision: Decision) -> list[str]:
         line = f"{name:<{width}}  {quality}  {cost}  {tokens}  {latency}  {mark}"
         lines.append(line.rstrip())
     if estimates.source == "cold start":
+        is_checked = decision.outlook.escalation.power.any() and decision.policy.names_backend is None
         lines.append(
-            "cold start: no traces yet; quality is guessed from text, tier and price, by what public traces show, and"
-            " answers with a number are judged by what public answers show"
+            "cold start: no traces of these backends yet; quality is guessed from text, tier and price, by what public"
+            " traces show"
+            + (", and an answer that is a number judged by what public answers show" if is_checked else "")
         )
     if np.isfinite(estimates.familiarity):
         lines.append(f"familiarity {estimates.familiarity:.3f}: the share of training queries as far from the others")

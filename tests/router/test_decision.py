@@ -207,7 +207,7 @@ def test_the_columns_of_the_explanation_line_up() -> None:
 
 def test_a_cold_start_says_so() -> None:
     made = decision(replace(estimates([0.5], [0.1]), source="cold start"))
-    assert "no traces yet" in made.explain()
+    assert "no traces of these backends yet" in made.explain()
     assert made.as_dict()["source"] == "cold start"
 
 

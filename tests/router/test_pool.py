@@ -271,6 +271,28 @@ def test_without_an_artefact_a_stream_is_held_only_where_its_answer_is_judged(qu
     assert next(pool.flow(query, decision)).is_kept(0.0) is not is_held
 
 
+@pytest.mark.parametrize(
+    ("question", "policy", "is_told"),
+    [
+        ("What is 17 * 23 + 4?", Policy(name="auto"), True),
+        ("Why is the sky blue?", Policy(name="auto"), False),
+        ("What is 17 * 23 + 4?", Policy(name="small", allow=("small",), max_calls=1), False),
+    ],
+)
+def test_a_cold_start_tells_of_the_check_only_where_there_is_one(question: str, policy: Policy, is_told: bool) -> None:
+    pool, query = Pool(SMALL_AND_LRM, None), Query.from_text(question)
+    told = pool.decide(query, policy, pool.estimate_query(query)).explain()
+    assert "cold start: no traces of these backends yet" in told
+    assert ("judged by what public answers show" in told) is is_told
+
+
+def test_an_artefact_that_knows_none_of_the_backends_tells_of_no_check_by_public_answers() -> None:
+    others = trained(replace(LEARNED, backends=("a", "b", "c")))
+    made = Pool(SMALL_AND_LRM, others).decide(Query.from_text("What is 17 * 23 + 4?"), Policy(name="auto"))
+    assert "cold start: no traces of these backends yet" in made.explain()
+    assert "judged" not in made.explain()
+
+
 # Neighbours, confidence, decisions
 
 
