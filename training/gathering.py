@@ -36,6 +36,8 @@ from .rows import (
 _MESSAGES_KEPT = 5
 _ALIKE = 0.75  # names of columns, as `difflib` measures it: `splt` and `split`, not `prompt` and `group`
 
+COLUMNS_ON_OTHERS = ("score", "judged", "winner", "other_backend")  # by which `is_about_another` tells
+
 Place = tuple[int, int]  # number of the file, line
 Key = tuple[str, str, int]  # query_id, backend, draw
 

@@ -13,6 +13,7 @@ import pytest
 from penstock.classifiers.artefact import SCHEMA
 from penstock.router.cli import main
 from penstock.training import Trace, read_traces, split_queries, write_traces
+from penstock.training.tables import write_table
 
 
 @pytest.fixture(scope="module")
@@ -397,4 +398,18 @@ def test_predict_passes_over_rows_that_are_about_others(artefact: Path, tmp_path
     ]
     queries.write_text("\n".join(map(json.dumps, rows)))
     assert main(["predict", str(artefact), str(queries), "--out", str(out), "--quiet"]) == 0
+    assert {row["query_id"] for row in _rows(out)} == {"a"}
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+def test_predict_passes_over_rows_about_others_in_tables_too(artefact: Path, tmp_path: Path, ending: str) -> None:
+    read, out = tmp_path / "read", tmp_path / "estimates.csv"
+    asked = {"query_id": "a", "query": "What is 3 + 4?", "backend": "small"}
+    verdict = {"query_id": "a", "backend": "mid", "judged": "small", "verdict": 0.9}
+    compared = {"query_id": "a", "backend": "small", "winner": "a", "other_query_id": "a", "other_backend": "mid"}
+    columns = tuple(dict.fromkeys([*asked, *verdict, *compared]))
+    write_table([asked, verdict, compared], columns, read / f"traces{ending}")
+    grades = [{"query_id": "a", "backend": name, "score": 1.0} for name in ("small", "mid")]
+    write_table(grades, tuple(grades[0]), read / f"feedback{ending}")
+    assert main(["predict", str(artefact), str(read), "--out", str(out), "--quiet"]) == 0
     assert {row["query_id"] for row in _rows(out)} == {"a"}

@@ -11,7 +11,7 @@ from ...backends import Query
 from ...classifiers import Estimates, question_of
 from ...router import Pool
 from ..errors import BadRow, TraceError
-from ..gathering import is_about_another
+from ..gathering import COLUMNS_ON_OTHERS, is_about_another
 from ..progress import quiet_or_shown
 from ..readers import find_files, place_of, read_rows
 from ..rows import Values, parse_label, parse_query, parse_text
@@ -20,7 +20,7 @@ from ..tables import write_table
 from .shared import SPLITS, add_artefact, add_models, add_quiet, check_table, open_artefact
 
 COLUMNS = ("query_id", "backend", "quality", "cost_usd", "latency_s", "difficulty", "familiarity")
-_READ = ("query_id", "query", "messages", "split")
+_READ = ("query_id", "query", "messages", "split", *COLUMNS_ON_OTHERS)
 _BATCH = 2048
 
 

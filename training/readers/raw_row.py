@@ -44,7 +44,7 @@ def check_header(path: Path, header: list[str], columns: Sequence[str] | None) -
     is_preference = "backend" not in header and "winner" in header
     needed = ["backend_a", "backend_b", "winner"] if is_preference else ["query_id", "backend"]
     missing = [column for column in needed if column not in header] if columns is None else []
-    is_feedback = columns is None and "score" in header and _FEEDBACK_COLUMNS.issuperset(header)  # on another file's
+    is_feedback = "score" in header and _FEEDBACK_COLUMNS.issuperset(header)  # on another file's
     if not {"query", "messages"} & set(header) and not is_feedback:
         missing.append("query")
     if missing:
