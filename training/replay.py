@@ -51,11 +51,14 @@ class _Listener:
 class Replayer:
     """Replays policies over a dataset; estimates and confidences are computed once and used by all.
 
-    With `held_out`, they are these and not those of the pool, which learned from the queries.
+    With `held_out`, they are these and not those of the pool, which learned from the queries. `robust` tells which
+    estimates are looked at first; policies that go by the others are replayed by the others.
     """
 
     def __init__(self, pool: Pool, dataset: Dataset, *, robust: bool = False, held_out: HeldOut | None = None) -> None:
         self.pool = pool
+        self._robust = robust
+        self._otherwise: Replayer | None = None  # by the other estimates, where a policy asks for them
         self.dataset = dataset = dataset.as_answered()
         self.estimates = pool.estimate_queries(dataset.queries, robust=robust)
         self._columns = {name: column for column, name in enumerate(dataset.backends)}
@@ -152,6 +155,11 @@ class Replayer:
 
     def _one(self, row: int, policy: Policy, listener: _Listener | None = None) -> Outcome | None:
         """Returns how one query ends; None where it is refused, as its caller would have been."""
+        if policy.robust != self._robust:
+            if self._otherwise is None:
+                held_out = self._held_out
+                self._otherwise = Replayer(self.pool, self.dataset, robust=policy.robust, held_out=held_out)
+            return self._otherwise._one(row, policy, listener)
         query, estimates = self.dataset.queries[row], self.estimates[row]
         if len(self._missing[row]) >= len(self.pool.askable):
             return None

@@ -68,14 +68,16 @@ def savings(log: Log, pool: Pool, *, policies: Sequence[Policy] = (), against: s
         TraceError: the log tells nothing of `against`.
     """
     requests = log.requests
-    estimates = _estimates(requests, pool)
+    told = {robust: _estimates(requests, pool, robust=robust) for robust in {False, *(p.robust for p in policies)}}
+    estimates = told[False]
     share = _graded_share(requests)
     seen: dict[str, list[_Seen | None]] = {SERVED: [_served(request) for request in requests]}
     for name in pool.askable:
         seen[ALWAYS + name] = [_asked(request, name) for request in requests]
     for policy in policies if estimates else ():
         seen[POLICY + policy.name] = [
-            _replayed(request, pool, policy, known) for request, known in zip(requests, estimates, strict=True)
+            _replayed(request, pool, policy, known)
+            for request, known in zip(requests, told[policy.robust], strict=True)
         ]
     models = {
         name: _models(name, requests, estimates, pool, policies={policy.name: policy for policy in policies})
@@ -196,10 +198,10 @@ def _logged(
     return Logged(propensity=np.where(propensity > 0, propensity, np.nan), value=value, model=model)
 
 
-def _estimates(requests: Sequence[LoggedRequest], pool: Pool) -> list[Estimates]:
-    """Returns the estimates for every request, none where a text is missing."""
-    texts = [request.query.text for request in requests if request.query is not None]
-    return pool.estimate_all(texts) if len(texts) == len(requests) else []
+def _estimates(requests: Sequence[LoggedRequest], pool: Pool, *, robust: bool) -> list[Estimates]:
+    """Returns the estimates for every request, none where a query is missing."""
+    queries = [request.query for request in requests if request.query is not None]
+    return pool.estimate_queries(queries, robust=robust) if len(queries) == len(requests) else []
 
 
 def _models(
@@ -255,8 +257,10 @@ def _reference(
 
 def _notes(requests: Sequence[LoggedRequest], costs: dict[str, Logged], scores: dict[str, Logged]) -> list[str]:
     notes = []
-    if all(request.query is None for request in requests):
-        notes.append("The log holds no queries, so there is no model, and no policy can be replayed.")
+    n_unknown = sum(request.query is None for request in requests)
+    if n_unknown:
+        which = "no queries" if n_unknown == len(requests) else f"no query of {n_unknown:,} of the requests"
+        notes.append(f"The log holds {which}, so there is no model, and no policy can be replayed.")
     weak = [name for name in costs if 0 < costs[name].evidence < _FEW or 0 < scores[name].evidence < _FEW]
     if weak:
         notes.append(f"Worth fewer than {_FEW:g} requests, so not to be believed: {', '.join(weak)}.")

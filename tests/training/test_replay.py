@@ -139,3 +139,11 @@ def test_decide_is_the_same_alone_and_in_replay(replayer: Replayer) -> None:
     alone = replayer.pool.decide(Query.from_text(text), policy)
     first = next(iter(replayer.run(policy))).outcome.steps[0]
     assert alone.backend == first.backend
+
+
+def test_a_robust_policy_is_replayed_by_the_estimates_that_it_is_served_by(replayer: Replayer) -> None:
+    sturdy = Policy(name="auto", lam=30.0, robust=True)
+    served = [replayer.pool.decide(query, sturdy).backend for query in replayer.dataset.queries]
+    assert [replayed.outcome.steps[0].backend for replayed in replayer.run(sturdy)] == served
+    plain = [replayed.outcome.steps[0].backend for replayed in replayer.run(replace(sturdy, robust=False))]
+    assert plain != served

@@ -122,6 +122,36 @@ def test_a_policy_is_replayed_where_the_log_holds_every_call_that_it_makes(tmp_p
         assert ours.best.value == pytest.approx(theirs.best.value)
 
 
+def test_a_policy_is_replayed_as_it_would_judge_a_conversation(tmp_path: Path) -> None:
+    log, *_ = simulate(tmp_path / "log")
+    traces = log / "traces.jsonl"
+    said = [("user", "Hi."), ("assistant", "Here are 12 proofs that sqrt(2) is irrational. " * 90), ("user", "Thanks!")]
+    messages = [{"role": role, "content": text} for role, text in said]
+    rows = [orjson.loads(line) for line in traces.read_bytes().splitlines()]
+    rows = [row | {"messages": messages} if "messages" in row else row for row in rows]
+    traces.write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in rows))
+    pool, query = pool_of(tmp_path), Query.from_messages(messages)
+    judged, all_of_it = pool.estimate_query(query).quality[0], pool.estimate(query.text).quality[0]
+    policy = Policy(name="bar", objective="cheapest_above", quality=(judged + all_of_it) / 2, max_calls=1)
+    wanted = pool.decide(query, policy).backend
+    found = {choice.name: choice for choice in savings(read_log([log]), pool, policies=[policy]).choices}
+    assert found["policy bar"].cost_usd.inverse == found[f"always {wanted}"].cost_usd.inverse
+
+
+def test_policies_that_cannot_be_replayed_as_some_queries_are_missing_are_told_of(tmp_path: Path) -> None:
+    log, *_ = simulate(tmp_path / "log")
+    traces = log / "traces.jsonl"
+    rows = [orjson.loads(line) for line in traces.read_bytes().splitlines()]
+    rows = [row | {"messages": None} if "messages" in row and row["query_id"] == "t3" else row for row in rows]
+    traces.write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in rows))
+    found = savings(read_log([log]), pool_of(tmp_path), policies=[Policy(name="dear", allow=("lrm",))])
+    assert "policy dear" not in {choice.name for choice in found.choices}
+    assert (
+        "The log holds no query of 1 of the requests, so there is no model, and no policy can be replayed."
+        in found.notes
+    )
+
+
 def test_without_shadow_calls_there_is_nothing_to_hold_it_against(tmp_path: Path) -> None:
     log, *_ = simulate(tmp_path / "log", share=0.0)
     found = savings(read_log([log]), pool_of(tmp_path))
