@@ -156,6 +156,14 @@ def test_ids_in_parquet_may_be_of_the_kind_that_databases_have(tmp_path: Path) -
     assert read_traces([tmp_path / "traces.parquet"]).rows == read_traces([jsonl]).rows
 
 
+def test_messages_in_parquet_are_those_of_jsonl_whatever_their_parts(tmp_path: Path) -> None:
+    shown = {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}
+    messages = [{"role": "user", "content": [{"type": "text", "text": "What is it?"}, shown]}]
+    jsonl = write_jsonl(tmp_path / "traces.jsonl", record(query=None, messages=messages))
+    path = write_parquet(tmp_path / "traces.parquet", jsonl)
+    assert read_traces([path]).rows == read_traces([jsonl]).rows
+
+
 def test_a_file_named_twice_is_read_once(tmp_path: Path) -> None:
     path = write_jsonl(tmp_path / "traces.jsonl", record())
     traces = read_traces([path, tmp_path, path])

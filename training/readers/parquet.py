@@ -62,13 +62,16 @@ def _parquet_row(row: int, values: Values) -> RawRow:
                 return RawRow(line=row, values={}, problem=problem)
         elif isinstance(value, UUID):
             value = str(value)
-        elif column == "messages" and isinstance(value, list):
-            # A struct has every key in every message; those that a message lacks come as None.
-            value = [
-                {key: item for key, item in message.items() if item is not None}
-                if isinstance(message, dict)
-                else message
-                for message in value
-            ]
+        elif column == "messages":
+            value = _without_none(value)
         plain[column] = value
     return RawRow(line=row, values=plain)
+
+
+def _without_none(value: object) -> object:
+    """Returns messages without what is None: a struct has every key in every message and in every part of one."""
+    if isinstance(value, dict):
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list):
+        return [_without_none(item) for item in value]
+    return value
