@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 _Result = TypeVar("_Result")
 
+_CLOSE_S = 4.0  # for a backend to close; less than a background loop is waited for
+
 
 @dataclass(slots=True, kw_only=True)
 class Crew:
@@ -226,13 +228,17 @@ def _on_loop(loop: asyncio.AbstractEventLoop, function: Callable[[], None]) -> N
 
 
 async def _close_all(backends: Iterable[tuple[str, Backend]], errands: Iterable[asyncio.Task[None]]) -> None:
-    """Ends the errands, then closes every backend, whether or not another one resists."""
+    """Ends the errands, then closes every backend, whether or not another one resists, or takes for ever."""
     ended = list(errands)
     for task in ended:
         task.cancel()
     await asyncio.gather(*ended, return_exceptions=True)
-    closing = list(backends)
-    results = await asyncio.gather(*(backend.aclose() for _, backend in closing), return_exceptions=True)
-    for (name, _), result in zip(closing, results, strict=True):
-        if isinstance(result, Exception):
-            logger.warning("%s: could not be closed: %s", name, result)
+    closing = {asyncio.create_task(backend.aclose()): name for name, backend in backends}
+    if closing:
+        await asyncio.wait(closing, timeout=_CLOSE_S)
+    for task, name in closing.items():
+        if not task.done():
+            task.cancel()
+            logger.warning("%s: was not closed within %g s", name, _CLOSE_S)
+        elif not task.cancelled() and (error := task.exception()) is not None:
+            logger.warning("%s: could not be closed: %s", name, error)

@@ -665,6 +665,32 @@ def test_one_backend_that_cannot_be_closed_does_not_keep_the_others(
     assert "small: could not be closed: stuck" in caplog.text
 
 
+class NeverClosedBackend(FakeBackend):
+    """Never ends to close."""
+
+    async def aclose(self) -> None:
+        """Waits for what never comes."""
+        await asyncio.Event().wait()
+
+
+def test_one_backend_that_never_closes_is_waited_for_in_vain_only_for_a_while(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("penstock.router.fleet._CLOSE_S", 0.01)
+    lrm = FakeBackend(answer="ok")
+
+    async def live() -> None:
+        router = make_router(tmp_path, small=NeverClosedBackend(answer="ok"), lrm=lrm)
+        router.live_on(asyncio.get_running_loop())
+        await router.aask("a")
+        async with asyncio.timeout(PATIENCE_S):
+            await router.aclose()
+
+    asyncio.run(live())
+    assert lrm.is_closed
+    assert "small: was not closed within 0.01 s" in caplog.text
+
+
 @pytest.mark.parametrize(
     "use",
     [
