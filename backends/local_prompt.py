@@ -41,9 +41,8 @@ def _plain(message: Message, place: int, spec: BackendSpec) -> dict[str, Any]:
     content = message.get("content")
     if isinstance(content, list | tuple):
         for number, part in enumerate(content):
-            is_text = isinstance(part, str) or (
-                part.get("type", "text") == "text" and isinstance(part.get("text"), str)
-            )
+            kind = "text" if isinstance(part, str) else part.get("type", "text")
+            is_text = isinstance(part, str) or (kind in ("text", "refusal") and isinstance(part.get(kind), str))
             if not is_text:
                 raise InvalidRequest(
                     f"messages[{place}].content[{number}]: expected text; a local model reads nothing else",

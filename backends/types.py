@@ -110,13 +110,14 @@ make_query = maker(Query)
 
 
 def text_of(message: Message) -> str:
-    """Returns the text of one chat message, whether its content is a string or a list of parts."""
+    """Returns the text of one chat message, whether its content is a string or a list of parts, or it is a refusal."""
     content = message.get("content")
     if isinstance(content, str):
         return content
     if not content:
-        return ""
-    parts = (part if isinstance(part, str) else part.get("text", "") for part in content)
+        refusal = message.get("refusal")
+        return refusal if isinstance(refusal, str) else ""
+    parts = (part if isinstance(part, str) else part.get("text") or part.get("refusal") for part in content)
     return "\n".join(part for part in parts if isinstance(part, str) and part)
 
 

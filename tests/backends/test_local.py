@@ -432,6 +432,19 @@ def test_text_parts_are_read_as_text(random_model: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "fields", [{"content": None, "refusal": "no"}, {"content": [{"type": "refusal", "refusal": "no"}]}]
+)
+def test_refusals_of_earlier_turns_are_read_as_text(random_model: Path, fields: dict[str, Any]) -> None:
+    hello = {"role": "user", "content": "hello"}
+    said, refused = (
+        Query(messages=(hello, {"role": "assistant", **answer}, hello), params={"max_tokens": 1})
+        for answer in ({"content": "no"}, fields)
+    )
+    whole, in_parts = complete(spec_of(random_model), said, refused)
+    assert in_parts.usage == whole.usage
+
+
+@pytest.mark.parametrize(
     ("content", "params", "message"),
     [
         (

@@ -63,6 +63,14 @@ def test_an_answer_is_known_again_as_clients_send_it_back() -> None:
 
 
 @pytest.mark.parametrize(
+    "fields",
+    [{"content": None, "refusal": "I cannot."}, {"content": [{"type": "refusal", "refusal": "I cannot."}]}],
+)
+def test_a_refusal_is_known_again_by_its_words(fields: dict[str, Any]) -> None:
+    assert marks_in(Query.from_messages([USER, {"role": "assistant", **fields}])) == [mark_of("I cannot.", [])]
+
+
+@pytest.mark.parametrize(
     ("text", "calls"),
     [
         ("It is 392.", [call("{}")]),
