@@ -20,4 +20,6 @@ def make_owner_only(file: Path) -> None:
         OSError: it cannot be made.
     """
     with contextlib.suppress(FileExistsError):
-        os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, _MODE))
+        os.close(
+            os.open(os.path.realpath(file), os.O_RDWR | os.O_CREAT | os.O_EXCL, _MODE)
+        )  # else a link would be there

@@ -139,6 +139,12 @@ def test_only_the_owner_can_read_the_files(tmp_path: Path) -> None:
     assert set(modes.values()) == {0o600}
 
 
+def test_only_the_owner_can_read_a_file_that_a_link_stands_for(tmp_path: Path) -> None:
+    (tmp_path / "keys.db").symlink_to(tmp_path / "real.db")
+    open_store(tmp_path / "keys.db").close()
+    assert stat.S_IMODE((tmp_path / "real.db").stat().st_mode) == 0o600
+
+
 def test_the_key_itself_is_in_no_file(tmp_path: Path) -> None:
     store = open_store(tmp_path / "keys.db")
     key, text = new_key(KEY)
