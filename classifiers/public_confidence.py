@@ -75,6 +75,10 @@ class PublicConfidence:
         object.__setattr__(self, "model", model)
         object.__setattr__(self, "per_unit", per_unit)
 
+    def can_judge(self, query: Query) -> bool:
+        """Returns whether an answer to a query may be judged."""
+        return _may_be_judged(query)
+
     def confidence(self, query: Query, completion: Completion, *, backend: str, estimate: float) -> float:
         """Returns P(correct) of one completion; the estimate where public answers are of another kind."""
         if not is_judged(query, completion):
@@ -83,11 +87,14 @@ class PublicConfidence:
 
 
 def is_judged(query: Query, completion: Completion) -> bool:
-    """Returns whether an answer is of the kind that public confidence knows: it comes to a number, and the question has
-    numbers in it.
-    """
-    answer = final_answer(completion) if asks_with_numbers(query) else None
+    """Returns whether an answer is of the kind that public confidence knows: one that comes to a number."""
+    answer = final_answer(completion) if _may_be_judged(query) else None
     return answer is not None and answer.kind == "number"
+
+
+def _may_be_judged(query: Query) -> bool:
+    """Returns whether a query is of that kind: it has numbers in it, and brings no tools, as those of agents do."""
+    return not query.params.get("tools") and asks_with_numbers(query)
 
 
 _ARRAYS = ("mean", "scale", "weights")

@@ -20,6 +20,5 @@ def make_owner_only(file: Path) -> None:
         OSError: it cannot be made.
     """
     with contextlib.suppress(FileExistsError):
-        os.close(
-            os.open(os.path.realpath(file), os.O_RDWR | os.O_CREAT | os.O_EXCL, _MODE)
-        )  # else a link would be there
+        target = os.path.realpath(file)  # of a link, which else would be there
+        os.close(os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL, _MODE))

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from ..backends import BackendSpec, Completion, ConfigError, Query, cost_usd
 from ..classifiers import Escalation, Estimates, no_escalation, question_of
 from ..classifiers.final_answer import final_answer
-from ..classifiers.signals.numbers import asks_with_numbers
 from ..classifiers.workable import right_answer
 from .by_name import ByName
 from .cascade import Assess, Call, Flow, Read, Said, cascade
@@ -147,7 +146,9 @@ class Pool:
         known = self.escalation
         if known.power_workable is not None and right_answer(query.text) is not None:
             return known.if_workable()
-        if self._public is not None and not asks_with_numbers(query):  # so no answer is judged, nor held back for it
+        if self._public is not None and not self._public.can_judge(
+            query
+        ):  # so no answer is judged, nor held back for it
             return no_escalation(len(self.backends))
         return known
 

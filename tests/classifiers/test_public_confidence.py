@@ -67,6 +67,14 @@ def test_an_answer_of_another_kind_than_the_public_ones_keeps_its_estimate(quest
     assert told(question, answer) == ESTIMATE
 
 
+def test_an_answer_to_a_query_that_brings_tools_keeps_its_estimate() -> None:
+    tools = [{"type": "function", "function": {"name": "add"}}]
+    query = Query.from_messages([{"role": "user", "content": QUESTION}], params={"tools": tools})
+    completion = Completion(text=WITH_SLIP)
+    told = load_public_confidence().confidence(query, completion, backend="any", estimate=ESTIMATE)
+    assert told == ESTIMATE
+
+
 def test_without_weights_the_confidence_is_the_estimate() -> None:
     told = planted().confidence(Query.from_text(QUESTION), Completion(text=SOUND), backend="any", estimate=ESTIMATE)
     assert told == pytest.approx(ESTIMATE)

@@ -264,9 +264,18 @@ def test_without_an_artefact_a_doubtful_answer_is_asked_again_and_the_first_call
         flow.send(Completion(text="17 * 23 + 4 = 395"))
 
 
-@pytest.mark.parametrize(("question", "is_held"), [("What is 17 * 23 + 4?", True), ("Why is the sky blue?", False)])
-def test_without_an_artefact_a_stream_is_held_only_where_its_answer_is_judged(question: str, is_held: bool) -> None:
-    pool, query = Pool(SMALL_AND_LRM, None), Query.from_text(question)
+@pytest.mark.parametrize(
+    ("question", "params", "is_held"),
+    [
+        ("What is 17 * 23 + 4?", {}, True),
+        ("Why is the sky blue?", {}, False),
+        ("What is wrong in line 12?", {"tools": [{"type": "function", "function": {"name": "read"}}]}, False),
+    ],
+)
+def test_without_an_artefact_a_stream_is_held_only_where_its_answer_may_be_judged(
+    question: str, params: dict[str, object], is_held: bool
+) -> None:
+    pool, query = Pool(SMALL_AND_LRM, None), Query.from_messages([{"role": "user", "content": question}], params=params)
     decision = pool.decide(query, Policy(name="auto", lam=30))
     assert next(pool.flow(query, decision)).is_kept(0.0) is not is_held
 
