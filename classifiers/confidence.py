@@ -62,6 +62,11 @@ class ConfidenceModel:
             raise ArtefactError(f"trained with another table of signals (gone since: {gone}; new: {new}); train again")
         object.__setattr__(self, "_glance", glance_of(self))
 
+    @property
+    def runs_code(self) -> bool:
+        """Whether it goes by what comes of running the code in an answer."""
+        return any(signal.needs == "sandbox" for signal in self._glance.signals)
+
     def confidence(
         self, query: Query, completion: Completion, *, backend: str, estimate: float, run_code: bool = False
     ) -> float:

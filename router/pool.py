@@ -50,7 +50,9 @@ class Pool:
         self._trained = trained
         self._public = _public_confidence() if trained is None else None
         self._floors = floors
-        self.run_code = run_code  # in answers, in a sandbox, to judge them by it
+        confidence = trained.confidence if trained else None
+        # In answers, in a sandbox, to judge them by it.
+        self.run_code = run_code and confidence is not None and confidence.runs_code
         self.artefact_sha256 = artefact_sha256  # of its manifest, which seals the rest
         self._forecast = Forecast(self.specs, trained)
         self.backends = self._forecast.backends

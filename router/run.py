@@ -133,7 +133,11 @@ class Run:
         yield AnswerChunk(backend=answer.backend, answer=answer)
 
     async def _run_code(self, reply: Reply | None) -> None:
-        """Runs the code of an answer in a thread: judged later, the answer holds nobody up."""
+        """Runs the code of an answer in a thread: judged later, the answer holds nobody up. One of a backend that was
+        named is not judged.
+        """
+        if self.decision.policy.names_backend is not None:
+            return
         completion = reply.completion if isinstance(reply, Released) else reply
         if isinstance(completion, Completion):
             from ..classifiers.signals.code_tests import run_answer  # only for those who run code

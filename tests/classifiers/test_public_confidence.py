@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 import penstock.classifiers
 from penstock.backends import Completion, Query
 from penstock.classifiers import signal_names
+from penstock.classifiers.confidence import weights_of
 from penstock.classifiers.public_confidence import (
     PUBLIC_SIGNALS,
     PublicConfidence,
@@ -73,6 +75,14 @@ def test_an_answer_to_a_query_that_brings_tools_keeps_its_estimate() -> None:
     completion = Completion(text=WITH_SLIP)
     told = load_public_confidence().confidence(query, completion, backend="any", estimate=ESTIMATE)
     assert told == ESTIMATE
+
+
+def test_a_model_runs_code_only_where_it_goes_by_what_comes_of_that() -> None:
+    model, names = load_public_confidence().model, signal_names()
+    per_unit = np.array([float(name == "code_tests.runs") for name in names])
+    scale = np.ones(len(names))
+    assert not model.runs_code
+    assert replace(model, scale=scale, shared=weights_of(per_unit, scale)).runs_code
 
 
 def test_without_weights_the_confidence_is_the_estimate() -> None:
