@@ -487,7 +487,7 @@ def test_traces_hold_no_content_unless_it_is_asked_for(tmp_path: Path) -> None:
         with Router.from_config(write_models(tmp_path, text)) as router:
             router.ask("What is 17 * 23?")
     written = [(tmp_path / f"log-{content}" / "traces.jsonl").read_text() for content in ("false", "true")]
-    assert ["391" in text or "17 * 23" in text for text in written] == [False, True]
+    assert ["It is" in text or "17 * 23" in text for text in written] == [False, True]  # 391 may be part of an id
     assert orjson.loads(written[1])["response"] == "It is 391."
 
 
