@@ -10,6 +10,8 @@ from ...backends import ConfigError, PenstockError
 from ..outlook import Outlook, Tried
 from ..policy import Policy
 
+_BUGS = (Exception, SystemExit)  # what is raised to leave a script would end the sidecar
+
 
 class ForeignObjective:
     """The inner objective; it stops where a limit of the policy would be broken, whatever the inner one says."""
@@ -18,7 +20,7 @@ class ForeignObjective:
         self._name = name
         try:
             self._inner = kind()
-        except Exception as error:
+        except _BUGS as error:
             told = f"{type(error).__name__}: {error}"
             raise ConfigError(f"objective: {name} cannot be made without arguments: {told}") from error
 
@@ -45,7 +47,7 @@ class ForeignObjective:
             return call()
         except PenstockError:
             raise
-        except Exception as error:
+        except _BUGS as error:
             told = f"{type(error).__name__}: {error}"
             raise PenstockError(f"objective {self._name}: {method}() raised {told}") from error
 

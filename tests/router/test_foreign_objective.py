@@ -78,6 +78,12 @@ def test_a_bug_is_told_with_whose_it_is(make: Make, method: str) -> None:
         make(**{method: "return {}['x']"}).ask("?")
 
 
+@pytest.mark.parametrize("method", ["start", "escalate"])
+def test_leaving_the_program_is_told_with_whose_it_is(make: Make, method: str) -> None:
+    with pytest.raises(PenstockError, match=rf"^objective objective_\d+:Mine: {method}\(\) raised SystemExit: no$"):
+        make(**{method: "raise SystemExit('no')"}).ask("?")
+
+
 def test_one_that_wants_arguments_is_an_error_of_the_configuration(make: Make) -> None:
     with pytest.raises(ConfigError, match=r"Mine cannot be made without arguments: TypeError: "):
         make(arguments=", more").ask("?")
