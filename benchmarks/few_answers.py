@@ -2,9 +2,10 @@
 
     python benchmarks/few_answers.py [SET ...] [--data ../shared/data] [--out table.md]
 
-Draws so many answers of train and validation, four times, and learns confidence from them, with and without the public
-confidence to start from, which is fitted without the set and without sets of the same questions. AUROC and Brier score
-on the queries marked test; the estimates are those of the cold start, whose own AUROC and Brier score stand at 0.
+Draws so many answers of train and validation, four times, and learns confidence from them: around nothing, around the
+estimate as it is, and around the public confidence, which is fitted without the set and without sets of the same
+questions and adds to the estimate. AUROC and Brier score on the queries marked test. The estimates are those of the
+cold start, whose own AUROC and Brier score stand at 0.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from penstock.training import build_dataset, read_traces, split_queries
 from penstock.training.prior.__main__ import ANSWERED
 from penstock.training.probability_metrics import auroc, brier
 
-HEADER = "| set | answers | AUROC without | with | Brier without | with |\n" + "|---" * 6 + "|"
+STARTS = ("around nothing", "the estimate", "public ones")
+HEADER = f"| set | answers | AUROC, {' | '.join(STARTS)} | Brier, {' | '.join(STARTS)} |\n" + "|---" * 8 + "|"
 SIZES, N_DRAWS = (100, 300, 1000), 4
 
 
@@ -37,7 +39,8 @@ def rows_of(name: str, path: Path, seed: int) -> Iterator[str]:
     dataset = build_dataset(read_traces([path]))
     split = split_queries(dataset, seed=seed)
     prior = prior_without(name, path.parent, dataset)
-    start = confidence_without(name, path.parent).per_unit
+    public = confidence_without(name, path.parent).per_unit
+    starts = (None, np.zeros_like(public), public)
     learned, test = (dataset.take(rows) for rows in (split.learned, split.test))
     answers, judged = Graded(learned), Graded(test)
     expected, estimated = (estimates_of(prior, name, part)[0] for part in (learned, test))
@@ -45,13 +48,12 @@ def rows_of(name: str, path: Path, seed: int) -> Iterator[str]:
     drawn = [rng.permutation(len(answers.labels)) for _ in range(N_DRAWS)]
     everything = np.ones(len(judged.labels), dtype=np.bool_)
     guess = estimated[judged.rows, judged.owner]
-    figures = [f"{auroc(guess, judged.labels):.3f}", f"{brier(guess, judged.labels):.3f}"]
-    yield f"| {name} | 0 | {figures[0]} | - | {figures[1]} | - |"
+    yield f"| {name} | 0 | - | {auroc(guess, judged.labels):.3f} | - | - | {brier(guess, judged.labels):.3f} | - |"
     for size in SIZES:
-        found = np.empty((N_DRAWS, 2, 2))
+        found = np.empty((N_DRAWS, 2, len(starts)))
         for draw, order in enumerate(drawn):
             chosen = order[:size]
-            for way, given in enumerate((None, start)):
+            for way, start in enumerate(starts):
                 model, _ = fit_confidence(
                     values=answers.values[chosen],
                     estimates=expected[answers.rows, answers.owner][chosen],
@@ -59,12 +61,12 @@ def rows_of(name: str, path: Path, seed: int) -> Iterator[str]:
                     backend_of=answers.owner[chosen],
                     folds=answers.rows[chosen] % 5,
                     backends=learned.backends,
-                    start=given,
+                    start=start,
                 )
                 told = judged.told(model, estimated, everything)
                 found[draw, :, way] = auroc(told, judged.labels), brier(told, judged.labels)
-        area, score = found.mean(axis=0)
-        yield f"| {name} | {size} | {area[0]:.3f} | {area[1]:.3f} | {score[0]:.3f} | {score[1]:.3f} |"
+        cells = " | ".join(f"{figure:.3f}" for figure in found.mean(axis=0).ravel())
+        yield f"| {name} | {size} | {cells} |"
 
 
 if __name__ == "__main__":

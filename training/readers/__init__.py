@@ -57,7 +57,8 @@ def read_rows(path: Path, *, columns: Sequence[str] | None = None) -> Iterator[R
     """Yields the rows of one file; columns that are not asked for may be left out.
 
     Args:
-        columns: those of a file that holds no traces, of which only `query` or `messages` is required.
+        columns: those of a file that holds no traces, of which only `query` or `messages` is required, and that where
+            it is not feedback.
             None: those of traces and preferences.
 
     Raises:
