@@ -110,7 +110,7 @@ def content_columns(content: Content, query: Query, completion: Completion | Non
         if completion is not None:
             columns |= content.of_answer(completion)
     # A redactor may be anybody's code: nothing that it does may fail a request or leak a text.
-    except Exception as error:  # noqa: BLE001
+    except (Exception, SystemExit) as error:  # noqa: BLE001
         logger.warning("traces: a record goes without its content: %s while redacting it", type(error).__name__)
         return {"content_lost": type(error).__name__}
     return columns

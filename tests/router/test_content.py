@@ -30,6 +30,11 @@ def fail(text: str) -> str:
     raise ValueError(text)
 
 
+def leave(text: str) -> None:
+    """Leaves the program, as a script may."""
+    raise SystemExit(text)
+
+
 def forget(text: str) -> None:
     """Returns nothing, where a text is expected."""
 
@@ -59,14 +64,14 @@ def test_a_text_that_begins_like_a_picture_is_redacted_all_the_same(tmp_path: Pa
     assert "[email]" in record["messages"][0]["content"]
 
 
-@pytest.mark.parametrize("redactor", ["fail", "forget"])
+@pytest.mark.parametrize("redactor", ["fail", "forget", "leave"])
 def test_a_redactor_that_fails_costs_the_content_and_leaks_nothing(
     tmp_path: Path, redactor: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     (record,) = written_with(tmp_path, f"content: on, redact: ['{__name__}:{redactor}']")
-    assert record["content_lost"] in ("ValueError", "TypeError")
+    assert record["content_lost"] in ("ValueError", "TypeError", "SystemExit")
     assert (record["backend"], record["final"]) == ("small", True)
-    for text in ("ada@example.com", "391"):
+    for text in ("ada@example.com", "It is"):
         assert text not in orjson.dumps(record).decode() + caplog.text
 
 
