@@ -32,7 +32,6 @@ from penstock.classifiers import (
 )
 from penstock.classifiers.confidence import N_TREES
 from penstock.classifiers.phrasing import phrase_keys
-from penstock.classifiers.public_confidence import load_public_confidence
 from penstock.router import Policy, Pool
 from penstock.training import Dataset, Fitted, Replayer, build_dataset, fit, read_traces, split_queries
 from penstock.training.bootstrap import curve_figures, paired_bootstrap
@@ -157,8 +156,6 @@ class Graded:
             backends=self.dataset.backends,
             n_trees=N_TREES,
             phrases=[self.phrases[place] for place in chosen],
-            # A stranger's answers may be among the public ones.
-            start=load_public_confidence().per_unit if taught is None else None,
         )
 
     def escalation(self, fitted: Fitted, told: FloatArray) -> Escalation:

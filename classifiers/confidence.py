@@ -101,16 +101,14 @@ def fit_confidence(
     n_trees: int = 0,
     kinds: Iterable[str] = SIGNALS,
     phrases: Phrases = (),
-    start: FloatArray | None = None,
 ) -> tuple[ConfidenceModel, FloatArray]:
     """Returns the model, with so many trees if there are answers enough, and its out-of-fold confidences, (n_calls,).
 
     A row a call: `values` (n_calls, n_signals) as `read_signals` gives them for these `kinds`, `estimates` (n_calls,)
     out of fold, `labels` (n_calls,) scores in [0, 1], `backend_of` (n_calls,) the place in `backends`. `phrases`
     (n_calls,), as `phrase_keys` gives them, let the phrasing of answers be learned, if there are answers enough and it
-    brings confidence nearer to the scores, out of fold, by more than a standard error. `start` (n_signals,) is what a
-    unit of each signal is believed to add to the log-odds of the estimate before any answer is seen. Of very many
-    answers, weights are learned from some; all have their confidences out of fold.
+    brings confidence nearer to the scores, out of fold, by more than a standard error. Of very many answers, weights
+    are learned from some; all have their confidences out of fold.
 
     Raises:
         FitError: there are no calls, a label is not in [0, 1], or values or phrases are not those of these calls.
@@ -129,7 +127,7 @@ def fit_confidence(
 
     read = sample(len(labels), _MOST_ANSWERS)
 
-    def judged(seen: Callable[[int, IntArray], FloatArray], expected: FloatArray) -> FloatArray:
+    def judged(seen: Callable[[int, IntArray], FloatArray]) -> FloatArray:
         """Returns log-odds out of fold, (n_calls,), from what is seen in these calls where the fold of this place is
         left out."""
         logits = np.empty(len(labels))
@@ -138,7 +136,7 @@ def fit_confidence(
             if not len(inside):
                 inside = outside
             features = seen(place, inside)
-            shared, own = _fit_weights(features, labels[inside], backend_of[inside], len(backends), expected)
+            shared, own = _fit_weights(features, labels[inside], backend_of[inside], len(backends))
             trees = _fit_trees(features, labels[inside], n_trees) if n_trees else None
             features = seen(place, outside)
             logits[outside] = np.einsum("nf,nf->n", features, shared + own[backend_of[outside]])
@@ -147,8 +145,7 @@ def fit_confidence(
         return logits
 
     scales = signal_scales(values)
-    expected = _expected(start, scales[1])
-    logits = judged(lambda place, rows: _assemble(values[rows], estimates[rows], *scales), expected)
+    logits = judged(lambda place, rows: _assemble(values[rows], estimates[rows], *scales))
     phrasing = None
     learned = fit_phrasing(phrases, labels, backend_of, folds) if has_more and len(phrases) else None
     if learned is not None:
@@ -159,14 +156,12 @@ def fit_confidence(
         def with_phrasing(place: int, rows: IntArray) -> FloatArray:
             return _assemble(np.column_stack([values[rows], told[place, rows]]), estimates[rows], *its_scales)
 
-        its_expected = _expected(None if start is None else np.append(start, 0.0), its_scales[1])
-        its_logits = judged(with_phrasing, its_expected)
+        its_logits = judged(with_phrasing)
         if paired_gap((sigmoid(logits) - labels) ** 2, (sigmoid(its_logits) - labels) ** 2) > 1:
             phrasing, logits, scales, values = learned.phrasing, its_logits, its_scales, widened
-            expected = its_expected
     features = _assemble(values[read], estimates[read], *scales)
     mean, scale, absence = scales
-    shared, own = _fit_weights(features, labels[read], backend_of[read], len(backends), expected)
+    shared, own = _fit_weights(features, labels[read], backend_of[read], len(backends))
     calibration, confidences = fit_calibration(sigmoid(logits)[:, None], labels[:, None], folds)
     model = ConfidenceModel(
         backends=backends,
@@ -191,21 +186,6 @@ def signal_scales(values: FloatArray) -> tuple[FloatArray, FloatArray, FloatArra
     spread = np.sqrt((np.where(known, values - mean, 0) ** 2).sum(0) / counts)
     scale = np.where(spread > 1e-9, 1 / np.maximum(spread, 1e-9), 0.0)
     return mean, scale, 1 - known.mean(axis=0)
-
-
-def weights_of(per_unit: FloatArray, scale: FloatArray) -> FloatArray:
-    """Returns the weights of features, (n_features,), that add so much for each unit of a signal, (n_signals,), to the
-    log-odds of the estimate, where signals have this scale, (n_signals,).
-    """
-    n_signals = len(scale)
-    weights = np.zeros(2 * n_signals + 2)
-    weights[0] = 1.0
-    np.divide(per_unit, scale, out=weights[1 : n_signals + 1], where=scale > 0)
-    return weights
-
-
-def _expected(start: FloatArray | None, scale: FloatArray) -> FloatArray:
-    return np.zeros(2 * len(scale) + 2) if start is None else weights_of(start, scale)
 
 
 def _assemble(
@@ -247,17 +227,18 @@ def _averaged(logits: FloatArray, scores: FloatArray) -> FloatArray:
 
 
 def _fit_weights(
-    features: FloatArray, labels: FloatArray, backend_of: IntArray, n_backends: int, expected: FloatArray
+    features: FloatArray, labels: FloatArray, backend_of: IntArray, n_backends: int
 ) -> tuple[FloatArray, FloatArray]:
     """Returns shared weights (n_features,) and each backend's own deviations (n_backends, n_features).
 
-    Shared first, around what is expected of them, then each backend around it: the pooling of a hierarchical model in
+    Shared first, around the estimate as it is, then each backend around it: the pooling of a hierarchical model in
     two steps. Few answers move them less than in proportion, as each weight then fits to chance.
     """
     n_features = features.shape[1]
     penalties = np.full(n_features, _PENALTY * max(1.0, _FEW / len(labels)))
     penalties[-1] = 1e-3
-    shared = expected + fit_logistic(features, labels, penalties, offset=features @ expected)
+    shared = fit_logistic(features, labels, penalties, offset=features[:, 0])
+    shared[0] += 1.0
     own_penalties = np.full(n_features, _PENALTY * _OWN_PENALTY)
     own_penalties[-1] = _OWN_PENALTY / 2
     own = np.zeros((n_backends, n_features))

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..backends import Completion, Query
 from .calibration import no_calibration
-from .confidence import ConfidenceModel, weights_of
+from .confidence import ConfidenceModel
 from .errors import ArtefactError
 from .final_answer import final_answer
 from .ridge import FloatArray
@@ -52,8 +52,7 @@ class PublicConfidence:
     scale: FloatArray  # (n_public_signals,) 1 / standard deviation
     weights: FloatArray  # (n_public_signals,) of the standardised signals, in logits
     model: ConfidenceModel = field(init=False, repr=False, compare=False)
-    # (n_signals,) what a unit of each signal adds to the log-odds: where `fit_confidence` may start from
-    per_unit: FloatArray = field(init=False, repr=False, compare=False)
+    per_unit: FloatArray = field(init=False, repr=False, compare=False)  # (n_signals,) of the log-odds
 
     def __post_init__(self) -> None:
         names = signal_names()
@@ -123,3 +122,14 @@ def load_public_confidence() -> PublicConfidence:
             f" {len(PUBLIC_SIGNALS)} now; make it anew with `python -m penstock.training.prior`"
         )
     return PublicConfidence(**arrays)
+
+
+def weights_of(per_unit: FloatArray, scale: FloatArray) -> FloatArray:
+    """Returns the weights of features, (n_features,), that add so much for each unit of a signal, (n_signals,), to the
+    log-odds of the estimate, where signals have this scale, (n_signals,).
+    """
+    n_signals = len(scale)
+    weights = np.zeros(2 * n_signals + 2)
+    weights[0] = 1.0
+    np.divide(per_unit, scale, out=weights[1 : n_signals + 1], where=scale > 0)
+    return weights

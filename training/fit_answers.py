@@ -14,7 +14,6 @@ from ..classifiers.early import EarlyConfidence
 from ..classifiers.escalation import NO_ANSWER
 from ..classifiers.final_answer import FinalAnswer, final_answer
 from ..classifiers.phrasing import Phrases, phrase_keys
-from ..classifiers.public_confidence import load_public_confidence
 from ..classifiers.terms import KeyArray
 from ..classifiers.workable import right_answer
 from .dataset import Dataset
@@ -37,7 +36,6 @@ class GradedAnswers(TypedDict):
     folds: IntArray
     backends: tuple[str, ...]
     phrases: Phrases
-    start: FloatArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +130,6 @@ def _fit_confidence(
         "folds": folds[rows],
         "backends": dataset.backends,
         "phrases": RecordedPhrases(dataset=dataset, rows=rows, columns=columns),
-        "start": load_public_confidence().per_unit,
     }
     model, confidences[rows, columns] = fit_confidence(**answers, n_trees=N_TREES)
     return model, confidences, signal_worth(**answers), ""

@@ -22,7 +22,6 @@ def signal_worth(
     folds: IntArray,
     backends: tuple[str, ...],
     phrases: Phrases = (),
-    start: FloatArray | None = None,
 ) -> tuple[SignalWorth, ...]:
     """Returns, for every signal that applies to some answer, AUROC out of fold with it and with it left out.
 
@@ -45,7 +44,6 @@ def signal_worth(
             folds=folds,
             backends=backends,
             phrases=phrases,
-            start=start,
         )
         return model, auroc(confidences, is_right)
 

@@ -13,7 +13,6 @@ import pytest
 import penstock.classifiers
 from penstock.backends import Completion, Query
 from penstock.classifiers import signal_names
-from penstock.classifiers.confidence import weights_of
 from penstock.classifiers.public_confidence import (
     PUBLIC_SIGNALS,
     PublicConfidence,
