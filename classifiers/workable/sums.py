@@ -38,16 +38,15 @@ _SAID = tuple(
     )
 )
 _OF_TWO = frozenset(("add", "sum", "subtract", "take", "difference", "multiply", "product", "divide", "quotient"))
-_WORDS_OF_OTHERS = (
-    "not don mod modulo remainder root square squared cube cubed half twice double triple third quarter digit digits"
-    " binary hexadecimal base roman words round rounded nearest log ln sin cos tan sqrt negative hundred"
-    " thousand million billion dozen percent percentage factorial less more exceed exceeds fit who won score happened"
-    " next after before poem story gcd gcf hcf lcm common divisible"
+_OTHERWISE = re.compile(
+    r"\b(?:not|don|mod|modulo|remainder|root|squared?|cubed?|half|twice|double|triple|third|quarter|digits?"
+    r"|binary|hexadecimal|base|roman|words|round(?:ed)?|nearest|log|ln|sin|cos|tan|sqrt|negative|hundred"
+    r"|thousand|million|billion|dozen|percent(?:age)?|factorial|less|more|exceeds?|fit|who|won|score|happened"
+    r"|next|after|before|poem|story|gcd|gcf|hcf|lcm|common|divisible)\b"
 )
-_OTHERWISE = frozenset(_WORDS_OF_OTHERS.split())
 _ANY_WORD = frozenset(word.split()[0] for words, *_ in _SAID for word in words)
 _SIGNS = "-+*/×÷·"
-_SIGN = re.compile(rf"[{_SIGNS}−x\\]")  # one of these, as it is typed, or of the words, is in every sum
+_SIGN = re.compile(f"[{_SIGNS}]")  # one of these, or of the words, is in every sum
 _ATOM = rf"(?:\d+(?:,\d+)*(?:\.\d+)?|[{_SIGNS}()])"
 _RUN = re.compile(rf"{_ATOM}(?: {{0,2}}{_ATOM})*", re.ASCII)
 _A_NUMBER = re.compile(r"\d+(?:,\d+)*(?:\.\d+)?", re.ASCII)
@@ -68,15 +67,13 @@ def value_of_asked_sum(question: str) -> Value | None:
     """
     if len(question) > _MAX_CHARACTERS or "**" in question or " or " in question:
         return None
-    words = words_in(question)
-    if not words.isdisjoint(_OTHERWISE):
-        return None
-    is_said = not words.isdisjoint(_ANY_WORD)
-    if not (is_said or _SIGN.search(question)):
-        return None
     text = plain_notation(question)
     if "x" in text:
         text = _TIMES.sub(" * ", text)
+    words = words_in(question)
+    is_said = not words.isdisjoint(_ANY_WORD)
+    if not (is_said or _SIGN.search(text)) or _OTHERWISE.search(question):
+        return None
     text, n_of_two = in_digits(text), 0
     if is_said:
         for signs, form, meant in _SAID:
