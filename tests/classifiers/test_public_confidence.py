@@ -18,6 +18,7 @@ from penstock.classifiers.public_confidence import (
     PublicConfidence,
     load_public_confidence,
     save_public_confidence,
+    weights_of,
 )
 
 QUESTION = "A box holds 12 pens. Ann has 3 boxes and gives 7 pens away. How many pens are left?"
