@@ -148,11 +148,9 @@ class Pool:
         known = self.escalation
         if known.power_workable is not None and right_answer(query.text) is not None:
             return known.if_workable()
-        if self._public is not None and not self._public.can_judge(
-            query
-        ):  # so no answer is judged, nor held back for it
-            return no_escalation(len(self.backends))
-        return known
+        # An answer that cannot be judged is not held back for it either.
+        is_blind = self._public is not None and not self._public.can_judge(query)
+        return no_escalation(len(self.backends)) if is_blind else known
 
     def unkept(self, policies: Iterable[Policy]) -> dict[str, str]:
         """Returns of the policies that ask for what the artefact does not know, by name, what is wrong."""

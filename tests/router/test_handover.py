@@ -290,6 +290,7 @@ def live(tmp_path: Path, fakes: dict[str, FakeBackend], monkeypatch: pytest.Monk
     pool = Pool(specs, None)
     known = estimates([0.6, 0.9, 0.9], [0.001, 0.01, 0.001], backends=NAMES)
     monkeypatch.setattr(pool, "escalation", escalation(handover()))
+    monkeypatch.setattr(pool, "escalation_for", lambda _: pool.escalation)
     monkeypatch.setattr(pool, "estimate_query", lambda *_, **__: known)
     monkeypatch.setattr(pool, "confidence", lambda *_, estimate, **__: 0.1 if estimate == 0.6 else estimate)
     return Router(config, pool, backends=fakes)
