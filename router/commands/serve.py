@@ -98,13 +98,13 @@ class ServeCommand:
                 line = f"penstock listens on {_url(options.host, listener)}; {_summary(router)}"
                 if options.workers == 1:
                     sidecar = Sidecar(router, keys=keys, observers=observers)
-                    on_ready = functools.partial(print, line, flush=True)
+                    on_ready = functools.partial(tell, line)
                     _Server(sidecar, on_ready, is_watched=options.watch).run(sockets=[listener])
                     return 0
             # What was opened here is closed: each worker opens its own.
             line += f"; {options.workers} workers"
             work = functools.partial(_work, setup)
-            run_workers(work, listener, n=options.workers, on_ready=lambda: print(line, flush=True))
+            run_workers(work, listener, n=options.workers, on_ready=functools.partial(tell, line))
         return 0
 
 
@@ -139,6 +139,12 @@ def _work(setup: _Setup, listener: socket.socket, on_ready: Callable[[], None]) 
         router, keys, observers = setup.open(stack)
         sidecar = Sidecar(router, keys=keys, observers=observers)
         _Server(sidecar, on_ready, is_watched=setup.is_watched).run(sockets=[listener])
+
+
+def tell(line: str) -> None:
+    """Prints a line at once, and whole: unbuffered, `print` writes its end by itself, after another worker's line."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -220,7 +226,7 @@ class _Server(uvicorn.Server):
         except Exception:  # an outer edge: requests go on, whatever is in the files
             logger.exception("%s was not reloaded, all goes on as before", path)
         else:
-            print(f"penstock has reloaded {path}: {reloaded}", flush=True)
+            tell(f"penstock has reloaded {path}: {reloaded}")
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from .serving import HELLO, MODELS, PATIENCE_S, write_models
-from .test_server_command import ask, started, url_in
+from .test_server_command import ENVIRONMENT, ask, started, url_in
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="SIGHUP")
 
@@ -125,3 +126,16 @@ def test_every_worker_reloads_at_the_signal_of_the_first_process(tmp_path: Path)
         process.terminate()
         _, errors = process.communicate(timeout=PATIENCE_S)
         assert (process.returncode, errors) == (0, "")
+
+
+def test_workers_that_share_an_output_do_not_tear_each_others_lines() -> None:
+    line = "penstock has reloaded models.yaml: nothing has changed"
+    code = f"from penstock.router.commands.serve import tell\nfor _ in range(2000): tell({line!r})"
+    read_end, write_end = os.pipe()
+    with os.fdopen(read_end, encoding="utf-8") as output:
+        workers = [
+            subprocess.Popen([sys.executable, "-u", "-c", code], stdout=write_end, env=ENVIRONMENT) for _ in "ab"
+        ]
+        os.close(write_end)
+        assert Counter(output.read().splitlines()) == {line: 4000}
+    assert [worker.wait(PATIENCE_S) for worker in workers] == [0, 0]
