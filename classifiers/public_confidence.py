@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cache
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +14,9 @@ import numpy as np
 from ..backends import Completion, Query
 from .calibration import no_calibration
 from .confidence import ConfidenceModel
-from .errors import ArtefactError
 from .final_answer import final_answer
 from .ridge import FloatArray
+from .shipped import load_table, save_table
 from .signals import signal_names
 from .signals.numbers import asks_with_numbers
 
@@ -52,13 +51,15 @@ class PublicConfidence:
     scale: FloatArray  # (n_public_signals,) 1 / standard deviation
     weights: FloatArray  # (n_public_signals,) of the standardised signals, in logits
     model: ConfidenceModel = field(init=False, repr=False, compare=False)
-    per_unit: FloatArray = field(init=False, repr=False, compare=False)  # (n_signals,) of the log-odds
 
     def __post_init__(self) -> None:
         names = signal_names()
-        places = [names.index(name) for name in PUBLIC_SIGNALS]
-        mean, scale, per_unit = np.zeros((3, len(names)))
-        mean[places], scale[places], per_unit[places] = self.mean, self.scale, self.weights * self.scale
+        places = np.array([names.index(name) for name in PUBLIC_SIGNALS])
+        mean, scale = np.zeros((2, len(names)))
+        mean[places], scale[places] = self.mean, self.scale
+        shared = np.zeros(2 * len(names) + 2)
+        shared[0] = 1.0  # the estimate as it is
+        shared[1 + places] = self.weights
         model = ConfidenceModel(
             backends=(),
             signals=names,
@@ -66,13 +67,12 @@ class PublicConfidence:
             mean=mean,
             scale=scale,
             absence=np.zeros(len(names)),
-            shared=weights_of(per_unit, scale),
-            own=np.empty((0, 2 * len(names) + 2)),
+            shared=shared,
+            own=np.empty((0, len(shared))),
             trees=None,
             calibration=no_calibration(1),
         )
         object.__setattr__(self, "model", model)
-        object.__setattr__(self, "per_unit", per_unit)
 
     def can_judge(self, query: Query) -> bool:
         """Returns whether an answer to a query may be judged."""
@@ -101,9 +101,7 @@ _ARRAYS = ("mean", "scale", "weights")
 
 def save_public_confidence(confidence: PublicConfidence, path: Path) -> None:
     """Writes it as safetensors; the same confidence, the same bytes."""
-    from safetensors.numpy import save
-
-    path.write_bytes(save({name: np.ascontiguousarray(getattr(confidence, name)) for name in _ARRAYS}))
+    save_table({name: getattr(confidence, name) for name in _ARRAYS}, path)
 
 
 @cache
@@ -113,23 +111,6 @@ def load_public_confidence() -> PublicConfidence:
     Raises:
         ArtefactError: it does not fit the code around it.
     """
-    from safetensors.numpy import load
-
-    arrays = load((resources.files(__package__) / "data" / "prior" / "confidence.safetensors").read_bytes())
-    if arrays["weights"].shape != (len(PUBLIC_SIGNALS),):
-        raise ArtefactError(
-            f"the public confidence was learned from {len(arrays['weights'])} signals, and there are"
-            f" {len(PUBLIC_SIGNALS)} now; make it anew with `python -m penstock.training.prior`"
-        )
-    return PublicConfidence(**arrays)
-
-
-def weights_of(per_unit: FloatArray, scale: FloatArray) -> FloatArray:
-    """Returns the weights of features, (n_features,), that add so much for each unit of a signal, (n_signals,), to the
-    log-odds of the estimate, where signals have this scale, (n_signals,).
-    """
-    n_signals = len(scale)
-    weights = np.zeros(2 * n_signals + 2)
-    weights[0] = 1.0
-    np.divide(per_unit, scale, out=weights[1 : n_signals + 1], where=scale > 0)
-    return weights
+    return PublicConfidence(
+        **load_table("confidence", what="the public confidence", n_weights=len(PUBLIC_SIGNALS), each="signals")
+    )

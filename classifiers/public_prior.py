@@ -11,14 +11,13 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..backends.spec import TIERS
-from .errors import ArtefactError
+from .shipped import load_table, save_table
 from .sparse import Float32Array
 from .surface import SURFACE_NAMES, standardize, surface_of
 
@@ -92,10 +91,8 @@ _NUMBERS = ("intercept", "price_slope", "spread")
 
 def save_prior(prior: PublicPrior, path: Path) -> None:
     """Writes the prior as safetensors; the same prior, the same bytes."""
-    from safetensors.numpy import save
-
-    arrays = {name: np.ascontiguousarray(getattr(prior, name)) for name in _ARRAYS}
-    path.write_bytes(save({**arrays, "numbers": np.array([getattr(prior, name) for name in _NUMBERS])}))
+    arrays = {name: getattr(prior, name) for name in _ARRAYS}
+    save_table({**arrays, "numbers": np.array([getattr(prior, name) for name in _NUMBERS])}, path)
 
 
 @cache
@@ -105,13 +102,8 @@ def load_prior() -> PublicPrior:
     Raises:
         ArtefactError: it does not fit the code around it.
     """
-    from safetensors.numpy import load
-
-    arrays = load((resources.files(__package__) / "data" / "prior" / "prior.safetensors").read_bytes())
-    if arrays["weights"].shape != (len(SURFACE_NAMES),):
-        raise ArtefactError(
-            f"the difficulty of public queries was learned from {len(arrays['weights'])} surface features, and there"
-            f" are {len(SURFACE_NAMES)} now; make it anew with `python -m penstock.training.prior`"
-        )
+    arrays = load_table(
+        "prior", what="the difficulty of public queries", n_weights=len(SURFACE_NAMES), each="surface features"
+    )
     intercept, price_slope, spread = arrays.pop("numbers").tolist()
     return PublicPrior(**arrays, intercept=intercept, price_slope=price_slope, spread=spread)

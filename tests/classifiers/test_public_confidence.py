@@ -18,7 +18,6 @@ from penstock.classifiers.public_confidence import (
     PublicConfidence,
     load_public_confidence,
     save_public_confidence,
-    weights_of,
 )
 
 QUESTION = "A box holds 12 pens. Ann has 3 boxes and gives 7 pens away. How many pens are left?"
@@ -79,10 +78,10 @@ def test_an_answer_to_a_query_that_brings_tools_keeps_its_estimate() -> None:
 
 def test_a_model_runs_code_only_where_it_goes_by_what_comes_of_that() -> None:
     model, names = load_public_confidence().model, signal_names()
-    per_unit = np.array([float(name == "code_tests.runs") for name in names])
-    scale = np.ones(len(names))
+    shared = model.shared.copy()
+    shared[1 + names.index("code_tests.runs")] = 1.0
     assert not model.runs_code
-    assert replace(model, scale=scale, shared=weights_of(per_unit, scale)).runs_code
+    assert replace(model, scale=np.ones(len(names)), shared=shared).runs_code
 
 
 def test_without_weights_the_confidence_is_the_estimate() -> None:
@@ -91,8 +90,9 @@ def test_without_weights_the_confidence_is_the_estimate() -> None:
 
 
 def test_a_unit_of_a_signal_adds_its_weight_by_its_scale_and_no_other_signal_anything() -> None:
-    confidence = planted(language__log_hedges=-0.5, arithmetic__any_wrong=-1.0)
-    told = dict(zip(signal_names(), confidence.per_unit.tolist(), strict=True))
+    model, names = planted(language__log_hedges=-0.5, arithmetic__any_wrong=-1.0).model, signal_names()
+    per_unit = model.shared[1 : 1 + len(names)] * model.scale
+    told = dict(zip(names, per_unit.tolist(), strict=True))
     assert {name: value for name, value in told.items() if value} == {
         "language.log_hedges": -1.0,
         "arithmetic.any_wrong": -2.0,
