@@ -19,6 +19,9 @@ from __future__ import annotations
 
 from typing import Any
 
+# What the code of others may raise: what is raised to leave a script would end the loop that all requests live on.
+FOREIGN_ERRORS = (Exception, SystemExit)
+
 
 class PenstockError(Exception):
     """The root of every error that Penstock raises on purpose; its text is one line for the user."""

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from typing import Any, TypeVar
 
-from .errors import BackendError, ConfigError, MalformedReply, PenstockError
+from .errors import FOREIGN_ERRORS, BackendError, ConfigError, MalformedReply, PenstockError
 from .failures import redact
 from .http import CallClock
 from .spec import BackendSpec
@@ -16,7 +16,6 @@ from .types import Backend, Chunk, Completion, Query
 from .wellformed import flaw_in_chunk, flaw_in_completion
 
 _Result = TypeVar("_Result")
-_BUGS = (Exception, SystemExit)  # what is raised to leave a script would end the loop that all backends live on
 
 
 class ForeignBackend:
@@ -93,7 +92,7 @@ class ForeignBackend:
             if task is None or task.cancelling():
                 raise
             raise BackendError(f"{self.spec.type} cancelled its own call", backend=self.spec.name) from error
-        except _BUGS as error:
+        except FOREIGN_ERRORS as error:
             told = f"{self.spec.type} raised {_told(error, self.spec)}"
             raise BackendError(told, backend=self.spec.name) from error
 
@@ -125,7 +124,7 @@ def create_foreign(backend_type: Any, spec: BackendSpec) -> ForeignBackend:
         inner: Backend = backend_type(spec)
     except PenstockError:
         raise
-    except _BUGS as error:
+    except FOREIGN_ERRORS as error:
         raise ConfigError(f"backends.{spec.name}: {spec.type} cannot be made: {_told(error, spec)}") from error
     if not isinstance(getattr(inner, "spec", None), BackendSpec):
         raise ConfigError(f"backends.{spec.name}: {spec.type} keeps no `spec`; expected the one that it was given")

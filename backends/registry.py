@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from .errors import ConfigError
+from .errors import FOREIGN_ERRORS, ConfigError
 from .foreign import create_foreign
 from .rewriting import RewritingBackend
 from .samples import resampled
@@ -44,7 +44,7 @@ def resolve(name: str, table: dict[str, str], *, what: str, methods: Sequence[st
         found = getattr(importlib.import_module(module_name), attribute)
     except (ImportError, AttributeError, TypeError, ValueError) as error:  # the last two: not the name of a module
         raise ConfigError(f"{what}: cannot load {target!r}: {error}") from error
-    except (Exception, SystemExit) as error:  # a module of another's runs as it is loaded, and may raise anything
+    except FOREIGN_ERRORS as error:  # a module of another's runs as it is loaded
         raise ConfigError(f"{what}: cannot load {target!r}: {type(error).__name__}: {error}") from error
     if methods and not (isinstance(found, type) and all(callable(getattr(found, each, None)) for each in methods)):
         needed = ", ".join(f"`{method}`" for method in methods)

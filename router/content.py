@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import orjson
 
 from ..backends import Completion, Query
+from ..backends.errors import FOREIGN_ERRORS
 from .redaction import Redactor
 
 logger = logging.getLogger(__name__)
@@ -110,7 +111,7 @@ def content_columns(content: Content, query: Query, completion: Completion | Non
         if completion is not None:
             columns |= content.of_answer(completion)
     # A redactor may be anybody's code: nothing that it does may fail a request or leak a text.
-    except (Exception, SystemExit) as error:  # noqa: BLE001
+    except FOREIGN_ERRORS as error:
         logger.warning("traces: a record goes without its content: %s while redacting it", type(error).__name__)
         return {"content_lost": type(error).__name__}
     return columns

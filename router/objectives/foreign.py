@@ -7,10 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from ...backends import ConfigError, PenstockError
+from ...backends.errors import FOREIGN_ERRORS
 from ..outlook import Outlook, Tried
 from ..policy import Policy
-
-_BUGS = (Exception, SystemExit)  # what is raised to leave a script would end the sidecar
 
 
 class ForeignObjective:
@@ -20,7 +19,7 @@ class ForeignObjective:
         self._name = name
         try:
             self._inner = kind()
-        except _BUGS as error:
+        except FOREIGN_ERRORS as error:
             told = f"{type(error).__name__}: {error}"
             raise ConfigError(f"objective: {name} cannot be made without arguments: {told}") from error
 
@@ -47,7 +46,7 @@ class ForeignObjective:
             return call()
         except PenstockError:
             raise
-        except _BUGS as error:
+        except FOREIGN_ERRORS as error:
             told = f"{type(error).__name__}: {error}"
             raise PenstockError(f"objective {self._name}: {method}() raised {told}") from error
 
