@@ -13,7 +13,7 @@ from .failures import redact
 from .http import CallClock
 from .spec import BackendSpec
 from .types import Backend, Chunk, Completion, Query
-from .wellformed import flaw_in_chunk, flaw_in_completion
+from .wellformed import flaw_in_chunk, flaw_in_completion, kind_of
 
 _Result = TypeVar("_Result")
 
@@ -37,7 +37,7 @@ class ForeignBackend:
         with self._bugs_told():
             completion = await self._in_time(self._inner.complete(query), clock)
         if not isinstance(completion, Completion):
-            raise self._malformed(f"complete() returned {_kind_of(completion)}; expected a Completion")
+            raise self._malformed(f"complete() returned {kind_of(completion)}; expected a Completion")
         self._check(flaw_in_completion(completion))
         return completion
 
@@ -58,7 +58,7 @@ class ForeignBackend:
                         break
                     clock.see_token()
                     if not isinstance(chunk, Chunk):
-                        raise self._malformed(f"stream() gave {_kind_of(chunk)}; expected a Chunk")
+                        raise self._malformed(f"stream() gave {kind_of(chunk)}; expected a Chunk")
                     self._check(flaw_in_chunk(chunk))
                     if is_whole:
                         raise self._malformed("stream() went on after the chunk that carries the completion")
@@ -135,7 +135,3 @@ def _told(error: BaseException, spec: BackendSpec) -> str:
     """Returns the kind of an error and what it says, without the backend's key."""
     key = os.environ.get(spec.api_key_env, "") if spec.api_key_env else ""
     return redact(f"{type(error).__name__}: {error}".removesuffix(": "), [key])
-
-
-def _kind_of(value: object) -> str:
-    return type(value).__name__

@@ -24,7 +24,7 @@ def flaw_in_chunk(chunk: Chunk) -> str | None:
     if flaw is not None or chunk.completion is None:
         return flaw
     if not isinstance(chunk.completion, Completion):
-        return f"a chunk's completion is {_kind_of(chunk.completion)}; expected a Completion"
+        return f"a chunk's completion is {kind_of(chunk.completion)}; expected a Completion"
     return flaw_in_completion(chunk.completion)
 
 
@@ -32,7 +32,7 @@ def _flaw_in_piece(piece: Completion | Chunk, whose: str) -> str | None:
     """Returns what is wrong with what both have."""
     for name in _TEXTS:
         if not isinstance(value := getattr(piece, name), str):
-            return f"{whose} {name} is {_kind_of(value)}; expected str"
+            return f"{whose} {name} is {kind_of(value)}; expected str"
     calls = piece.tool_calls
     if not isinstance(calls, tuple | list) or not all(isinstance(call, Mapping) for call in calls):
         return f"{whose} tool_calls are {calls!r:.200}; expected a tuple of mappings"
@@ -80,5 +80,6 @@ def _is_amount(value: Any) -> bool:
     return _is_number(value) and 0 <= value < math.inf
 
 
-def _kind_of(value: object) -> str:
+def kind_of(value: object) -> str:
+    """Returns the name of a value's type."""
     return type(value).__name__
