@@ -30,7 +30,7 @@ from penstock.training.curves import sweep_lams
 from penstock.training.held_out import HeldOut
 from penstock.training.prior.__main__ import ANSWERED, learned_part
 from penstock.training.prior.answers import PublicAnswers, fit_public_confidence, public_answers
-from penstock.training.prior.models import model_of, spec_of
+from penstock.training.prior.models import spec_of
 from penstock.training.progress import Silent
 from penstock.training.trials import Area, area_statistic
 
@@ -86,23 +86,19 @@ class Told:
         return HeldOut(quality=quality, cost_usd=cost_usd, confidences=confidences)
 
 
-def confidence_without(name: str, data: Path, *, stranger: str = "") -> PublicConfidence:
-    """Returns the public confidence that has nothing to do with the set of that name, nor with the model of a backend
-    that is a stranger.
-    """
-    model = model_of(stranger) if stranger else ""
+def confidence_without(name: str, data: Path) -> PublicConfidence:
+    """Returns the public confidence that has nothing to do with the set of that name."""
     return fit_public_confidence(
-        [answers_of(other, data, model) for other in ANSWERED if other not in (name, SAME_QUESTIONS.get(name, name))]
+        [answers_of(other, data) for other in ANSWERED if other not in (name, SAME_QUESTIONS.get(name, name))]
     )
 
 
 @cache
-def answers_of(name: str, data: Path, left_out: str) -> PublicAnswers:
-    """Returns the public answers of a set but for those of one model."""
+def answers_of(name: str, data: Path) -> PublicAnswers:
+    """Returns the public answers of a set."""
     dataset = build_dataset(read_traces([data / f"{name}.parquet"]))
     prior = prior_without(name, data, dataset)
-    its = [backend for backend in dataset.backends if model_of(backend) == left_out]
-    return public_answers(learned_part(dataset), name, prior, leave_out=its)
+    return public_answers(learned_part(dataset), name, prior)
 
 
 def leads_of(name: str, dataset: Dataset, places: np.ndarray, thought: HeldOut, seed: int) -> tuple[Interval, Interval]:

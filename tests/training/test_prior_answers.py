@@ -45,10 +45,3 @@ def test_a_manner_of_the_better_backend_is_no_sign_of_a_right_answer(weights: np
 
 def test_a_signal_that_never_applies_weighs_nothing(weights: np.ndarray) -> None:
     assert weights[ABSENT] == 0.0
-
-
-def test_chosen_answers_stay_together() -> None:
-    answers = planted_answers(seed=0, level=0.0)
-    part = answers.take(np.flatnonzero(answers.backend_of == 1))
-    assert (part.backend_of == 1).all()
-    assert len(part.values) == len(part.estimates) == len(part.labels) == 800

@@ -6,7 +6,7 @@ a wrong one of the same backend, and not which backends write in which manner.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,22 +35,9 @@ class PublicAnswers:
     labels: FloatArray  # (n_answers,) scores in [0, 1]
     backend_of: IntArray  # (n_answers,)
 
-    def take(self, rows: IntArray) -> PublicAnswers:
-        """Returns the chosen answers."""
-        return PublicAnswers(
-            values=self.values[rows],
-            estimates=self.estimates[rows],
-            labels=self.labels[rows],
-            backend_of=self.backend_of[rows],
-        )
 
-
-def public_answers(
-    dataset: Dataset, name: str, prior: PublicPrior, *, leave_out: Collection[str] = ()
-) -> PublicAnswers:
-    """Returns the answers of a set of that name, but for those of backends to leave out, with what the prior expected
-    of them.
-    """
+def public_answers(dataset: Dataset, name: str, prior: PublicPrior) -> PublicAnswers:
+    """Returns the answers of a set of that name, with what the prior expected of them."""
     specs = tuple(spec_of(backend, name) for backend in dataset.backends)
     kinds = tuple(dict.fromkeys(signal.partition(".")[0] for signal in PUBLIC_SIGNALS))
     names = signal_names(kinds)
@@ -58,9 +45,9 @@ def public_answers(
     values, expected, labels, owners = [], [], [], []
     for row, estimates in enumerate(PriorModel(specs=specs, prior=prior).estimate_all(dataset.texts)):
         query = dataset.queries[row]
-        for place, backend in enumerate(dataset.backends):
+        for place in range(dataset.n_backends):
             completion, score = dataset.completion(row, place), dataset.completion_score(row, place)
-            if backend in leave_out or completion is None or np.isnan(score) or not is_judged(query, completion):
+            if completion is None or np.isnan(score) or not is_judged(query, completion):
                 continue
             values.append(read_signals(query, completion, kinds)[columns])
             expected.append(estimates.quality[place])
