@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 # Guesses, not measurements: how much a tier writes, and how fast.
 OUTPUT_TOKENS: Mapping[str, float] = {"small": 250.0, "mid": 350.0, "lrm": 2000.0}
-_EFFORT_TOKENS: Mapping[str, float] = {
+EFFORT_TOKENS: Mapping[str, float] = {
     "none": 0.2,
     "minimal": 0.25,
     "low": 0.4,
@@ -31,7 +31,7 @@ _BYTES_PER_TOKEN = 4.0  # of UTF-8: Chinese has more tokens to a character than 
 
 def usual_output_tokens(spec: BackendSpec) -> float:
     """Returns a guess at how many tokens a backend writes for one answer, by its tier and effort."""
-    return OUTPUT_TOKENS[spec.tier] * _EFFORT_TOKENS.get(spec.effort or "", 1.0)
+    return OUTPUT_TOKENS[spec.tier] * EFFORT_TOKENS.get(spec.effort or "", 1.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

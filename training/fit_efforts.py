@@ -9,11 +9,11 @@ import numpy as np
 from ..classifiers.calibration import Calibration, no_calibration
 from ..classifiers.efforts import EffortCurves, effort_of, models_of, never_falling
 from ..classifiers.heads import Predictor
+from ..classifiers.prior import EFFORT_TOKENS
 from .candidates import Candidate
 from .dataset import Dataset
 from .evaluation import Effort, EffortCurve, FloatArray
 
-_USUAL = ("none", "minimal", "low", "medium", "high", "xhigh", "max")  # names of efforts, from the least budget on
 _BELIEF = 1.0  # in squared differences: that longer thinking helps, against what 100 estimates 0.1 apart say
 
 
@@ -65,12 +65,12 @@ def fit_efforts(dataset: Dataset, chosen: Candidate) -> Shaped:
 
 def _by_budget(dataset: Dataset, columns: np.ndarray) -> np.ndarray:
     """Returns the columns of one model from the least mean budget to the greatest: tokens, or what it cost; where that
-    is the same, as when all are free, by their names."""
+    is the same, as when all are free, by what their names stand for."""
     efforts = [_effort(dataset, int(column)) for column in columns]
     tokens = np.array([effort.output_tokens for effort in efforts])
     cost = np.array([effort.cost_usd for effort in efforts])
     names = [effort_of(effort.backend) for effort in efforts]
-    usual = [_USUAL.index(name) if name in _USUAL else len(_USUAL) for name in names]
+    usual = [EFFORT_TOKENS.get(name, np.inf) for name in names]
     return columns[np.lexsort(np.stack([usual, tokens if np.isfinite(tokens).all() else cost]))]
 
 
