@@ -6,7 +6,7 @@ import contextlib
 import os
 from pathlib import Path
 
-_MODE = 0o600
+OWNER_ONLY = 0o600  # their mode: conversations, keys and traces are nobody else's
 
 
 def make_owner_only(file: Path) -> None:
@@ -21,4 +21,4 @@ def make_owner_only(file: Path) -> None:
     """
     with contextlib.suppress(FileExistsError):
         target = os.path.realpath(file)  # of a link, which else would be there
-        os.close(os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL, _MODE))
+        os.close(os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL, OWNER_ONLY))

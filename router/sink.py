@@ -13,10 +13,11 @@ from typing import Protocol, runtime_checkable
 
 import orjson
 
+from .owner_only import OWNER_ONLY
+
 logger = logging.getLogger(__name__)
 
 _OPEN_FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-_OWNER_ONLY = 0o600  # traces hold what users asked
 
 
 @runtime_checkable
@@ -144,7 +145,7 @@ class JsonlSink:
 
     def _open(self) -> int:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        file = os.open(self.path, _OPEN_FLAGS, _OWNER_ONLY)
+        file = os.open(self.path, _OPEN_FLAGS, OWNER_ONLY)
         try:
             self._is_torn = _ends_within_line(file)
         except OSError:
@@ -198,7 +199,7 @@ class JsonlSink:
         while True:
             target = self.path.with_name(f"{self.path.stem}-{number:06}.jsonl")
             try:
-                os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _OWNER_ONLY))
+                os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, OWNER_ONLY))
             except FileExistsError:
                 number += 1
             else:
