@@ -8,6 +8,7 @@ from typing import TypedDict
 
 import numpy as np
 
+from ..backends import Completion
 from ..classifiers import ConfidenceModel, Escalation, fit_confidence, fit_escalation, read_signals, signal_names
 from ..classifiers.confidence import N_TREES
 from ..classifiers.early import EarlyConfidence
@@ -50,9 +51,8 @@ class RecordedPhrases:
         return len(self.rows)
 
     def __getitem__(self, place: int, /) -> KeyArray:
-        completion = self.dataset.completion(self.rows[place], self.columns[place])
-        assert completion is not None  # or it was no call
-        return phrase_keys(self.dataset.queries[self.rows[place]], completion)
+        row, column = self.rows[place], self.columns[place]
+        return phrase_keys(self.dataset.queries[row], _answer(self.dataset, row, column))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,8 +120,7 @@ def _fit_confidence(
         return None, confidences, (), "all graded answers have the same score"
     values = np.empty((len(cells), len(signal_names())))
     for place, (row, column) in enumerate(cells):
-        if (completion := dataset.completion(row, column)) is not None:
-            values[place] = read_signals(dataset.queries[row], completion, run_code=run_code)
+        values[place] = read_signals(dataset.queries[row], _answer(dataset, row, column), run_code=run_code)
     answers: GradedAnswers = {
         "values": values,
         "estimates": estimates[rows, columns],
@@ -133,6 +132,13 @@ def _fit_confidence(
     }
     model, confidences[rows, columns] = fit_confidence(**answers, n_trees=N_TREES)
     return model, confidences, signal_worth(**answers), ""
+
+
+def _answer(dataset: Dataset, row: int, column: int) -> Completion:
+    """Returns the answer of a cell that has one."""
+    completion = dataset.completion(row, column)
+    assert completion is not None  # or it was no call
+    return completion
 
 
 def final_answers(dataset: Dataset) -> IntArray:
