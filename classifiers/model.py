@@ -13,7 +13,7 @@ from .contributions import Contribution, ablations
 from .cost import CostModel
 from .difficulty import difficulty_of, difficulty_of_one
 from .errors import ArtefactError
-from .estimates import Estimates
+from .estimates import Estimates, Once
 from .features import Featurizer, QueryFeatures
 from .fused import Fused, fuse
 from .heads import Predictor
@@ -99,7 +99,7 @@ class QueryModel:
             source="trained",
             mean_quality=self.mean_quality,
             tails=self._tails,
-            how_familiar=partial(self._familiarity, query.dense[: query.embedding_dim]),
+            how_familiar=Once(partial(self._familiarity, query.dense[: query.embedding_dim])),
         )
 
     def estimate_all(self, texts: Sequence[str]) -> list[Estimates]:

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..classifiers import Estimates
+from ..classifiers.estimates import Once
 from .outlook import FloatArray
 
 N_CUT = 12  # words at an end that may be anything
@@ -54,5 +55,5 @@ def median_estimates(estimates: Sequence[Estimates]) -> Estimates:
         latency_s=median(lambda each: each.latency_s),
         difficulty=float(median(lambda each: each.difficulty)),
         input_tokens=int(median(lambda each: each.input_tokens)),
-        how_familiar=lambda: float(median(lambda each: each.familiarity)),
+        how_familiar=Once(lambda: float(median(lambda each: each.familiarity))),
     )

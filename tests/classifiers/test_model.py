@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from penstock.classifiers import HEADS, ArtefactError, QueryModel
+from penstock.classifiers.estimates import UNFAMILIAR
 
 from .planted import model_of
 
@@ -52,6 +53,21 @@ def test_no_queries_have_no_estimates(model: QueryModel) -> None:
 
 def test_all_tokens_of_a_long_query_are_counted(model: QueryModel) -> None:
     assert model.estimate(LONG).input_tokens == pytest.approx(6 * 2000, rel=0.02)
+
+
+def test_training_queries_are_looked_at_once_for_all_that_ask_how_familiar_a_query_is(model: QueryModel) -> None:
+    looks = []
+
+    class Counted:
+        def familiarity(self, embeddings: np.ndarray) -> np.ndarray:
+            looks.append(embeddings)
+            return model.neighbours.familiarity(embeddings)
+
+    estimates = replace(model, neighbours=Counted()).estimate(EASY)
+    assert not looks
+    assert estimates.familiarity == estimates.familiarity == model.estimate(EASY).familiarity
+    assert estimates.is_unfamiliar == (estimates.familiarity < UNFAMILIAR)
+    assert len(looks) == 1
 
 
 def test_estimating_twice_gives_the_same(model: QueryModel) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -38,6 +40,18 @@ def test_one_view_out_of_three_cannot_move_an_estimate_past_the_others() -> None
             low, high = getattr(honest[0], name), getattr(honest[1], name)
             assert (getattr(found, name) >= low).all()
             assert (getattr(found, name) <= high).all()
+
+
+def test_the_views_are_looked_at_once_for_all_that_ask_how_familiar_the_query_is() -> None:
+    looks = []
+
+    def how_familiar() -> float:
+        looks.append(None)
+        return 0.5
+
+    found = median_estimates([replace(estimates([0.3], [0.1]), how_familiar=how_familiar) for _ in range(3)])
+    assert found.familiarity == found.familiarity == 0.5
+    assert len(looks) == 3
 
 
 def test_a_single_view_is_its_own_median() -> None:
