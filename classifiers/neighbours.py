@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .families import numbers_of
 from .knn import References
 from .ridge import FloatArray
 from .sparse import Float32Array, IntArray
@@ -73,13 +74,11 @@ def keep_neighbours(
     texts: Sequence[str],
     quality: FloatArray,
     embeddings: Float32Array,
-    families: Sequence[object] | None = None,
+    families: Sequence[str] | None = None,
 ) -> Neighbours:
     """Returns what is kept of the reference queries; queries of one family, by default of one text, are twins."""
     kept = [beginning(texts[row]) for row in references.rows]
-    named = [(families or texts)[row] for row in references.rows]
-    places = {family: place for place, family in enumerate(dict.fromkeys(named))}
-    family_of = np.array([places[family] for family in named], dtype=np.int64)
+    family_of = numbers_of([(families or texts)[row] for row in references.rows])
     return Neighbours(
         references=references,
         quality=quality[references.rows].astype(np.float32),

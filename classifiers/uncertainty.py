@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .families import numbers_of
 from .neighbours import Neighbours
 from .ridge import FloatArray
 from .sparse import Float32Array, IntArray
@@ -42,7 +43,7 @@ def fit_uncertainty(
     estimates: FloatArray,
     quality: FloatArray,
     folds: IntArray,
-    families: Sequence[object],
+    families: Sequence[str],
 ) -> Uncertainty:
     """Returns how sure estimates are, by how wrong they were out of fold where queries are alike.
 
@@ -61,7 +62,7 @@ def fit_uncertainty(
     embeddings, estimates, folds = embeddings[rows], estimates[rows], folds[rows]
     residuals = np.nan_to_num(quality[rows] - estimates)
     is_labelled = np.isfinite(quality[rows]).astype(float)
-    family_of = np.unique([str(families[row]) for row in rows], return_inverse=True)[1]
+    family_of = numbers_of([families[row] for row in rows])
 
     width = max(_REACH * float(np.median(1 - neighbours.closeness)), 1e-6)
     similarity = neighbours.similarity(embeddings)

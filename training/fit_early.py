@@ -8,6 +8,7 @@ import numpy as np
 
 from ..classifiers import fit_confidence, read_signals
 from ..classifiers.early import CHECKPOINTS, EarlyConfidence, beginning
+from ..classifiers.families import numbers_of
 from ..classifiers.sample import sample
 from ..classifiers.signals import EARLY
 from .dataset import Dataset
@@ -91,7 +92,7 @@ class _ByFamily:
     """Calls that belong together: queries that are twins, and answers to one query, are no independent evidence."""
 
     def __init__(self, families: Sequence[str]) -> None:
-        _, self._numbers = np.unique(np.array(families), return_inverse=True)
+        self._numbers = numbers_of(families)
         self._sizes = np.bincount(self._numbers)
 
     def mean(self, losses: FloatArray) -> FloatArray:

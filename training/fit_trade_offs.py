@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..classifiers import Trained
+from ..classifiers.families import numbers_of
 from ..classifiers.sample import sample
 from ..classifiers.trade_offs import TradeOffs
 from ..router import Policy, Pool
@@ -59,7 +60,7 @@ def _error_of_mean(apart: FloatArray, families: Sequence[str]) -> FloatArray:
 
     What queries of one family have in common does not even out (clusters: Liang and Zeger 1986, Biometrika 73).
     """
-    _, family_of = np.unique(np.array(families), return_inverse=True)
+    family_of = numbers_of(families)
     together = np.stack([np.bincount(family_of, weights=each) for each in apart])
     error: FloatArray = np.sqrt((together**2).sum(axis=1)) / len(families)
     return error
