@@ -69,6 +69,7 @@ class Gathering:
     n_skipped: int = 0
     skipped: list[str] = field(default_factory=list)  # what was wrong with the first few
     _places: dict[Key, tuple[int, Place]] = field(default_factory=dict)  # index in `rows`, where it came from
+    _unanswered: set[tuple[str, str, int | None]] = field(default_factory=set)  # calls without an answer, by their step
     _queries: dict[str, _Query] = field(default_factory=dict)
     _names: dict[str, str] = field(default_factory=dict)  # one object for all equal names
     _sides: list[Placed[Place]] = field(default_factory=list)  # of preferences
@@ -187,7 +188,10 @@ class Gathering:
 
     def _take_verdict(self, values: Values, place: Place) -> None:
         if values.get("verdict") is None and values.get("final") is not None:
-            return  # of a log: the judge failed, or said neither yes nor no, or was not listened to
+            # Of a log: the judge failed, or said neither yes nor no, or was not listened to, and was paid all the same.
+            if not self.is_for_texts:
+                self._take_without_content({**values, "given_up": True}, place)
+            return
         key = (parse_name(values, "query_id"), parse_name(values, "judged"), parse_count(values, "draw") or 0)
         verdict = parse_verdict(values)
         self._verdicts.setdefault(key, {})[verdict.judge] = (verdict, place)
@@ -216,6 +220,9 @@ class Gathering:
 
     def _add(self, trace: Trace, place: Place) -> None:
         trace = self._shared(trace, self._agree(trace, place))
+        if trace.final is not None and not trace.is_answer:
+            self._add_unanswered(trace)
+            return
         key = (trace.query_id, trace.backend, trace.draw)
         index, earlier = self._places.setdefault(key, (len(self.rows), place))
         if index == len(self.rows):
@@ -233,6 +240,15 @@ class Gathering:
                 f"backend {shown(trace.backend)} and draw {trace.draw}; expected one row each, "
                 f"or repeated samples numbered in column draw"
             )
+
+    def _add_unanswered(self, trace: Trace) -> None:
+        """Adds a call of a log that no answer came of; the same backend may have answered in another call."""
+        key = (trace.query_id, trace.backend, trace.step)
+        if key in self._unanswered:
+            self._n_duplicates += 1
+        else:
+            self._unanswered.add(key)
+            self.rows.append(trace)
 
     def _grade(self, key: Key, score: float) -> None:
         index, _ = self._places.get(key, (None, None))

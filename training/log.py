@@ -41,7 +41,7 @@ class LoggedRequest:
     def find(self, backend: str) -> Trace | None:
         """Returns the call that this backend answered with a known chance, if there is one."""
         for call in self.calls:
-            if call.backend == backend and call.error is None and call.propensity is not None:
+            if call.backend == backend and call.is_answer and call.propensity is not None:
                 return call
         return None
 

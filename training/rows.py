@@ -40,6 +40,7 @@ COLUMNS = (
     "final",
     "propensity",
     "error",
+    "given_up",
 )
 VERDICT_COLUMNS = ("judged", "verdict")  # of a row that says what a judge thinks of the answer in another row
 NUMBERS = frozenset(
@@ -56,6 +57,7 @@ NUMBERS = frozenset(
         "step",
         "final",
         "propensity",
+        "given_up",
         "verdict",
     }
 )  # of these, text holds the decimal form
@@ -106,7 +108,13 @@ class Trace:
     final: bool | None = None  # whether its answer was returned; None: not of a log
     propensity: float | None = None  # the chance with which the call was made
     error: str | None = None  # the kind of error where it failed
+    given_up: bool = False  # it was broken off, or said nothing: it was paid for, and is no answer
     verdicts: tuple[Verdict, ...] = ()  # of judges, from rows of their own
+
+    @property
+    def is_answer(self) -> bool:
+        """Whether an answer came of it; of a log, calls are recorded of which none did."""
+        return self.error is None and not self.given_up
 
 
 def shown(value: object) -> str:
@@ -148,6 +156,7 @@ def parse_trace(values: Values) -> Trace:
         final=_parse_flag(values, "final"),
         propensity=_parse_propensity(values),
         error=parse_text(values, "error"),
+        given_up=_parse_flag(values, "given_up") or False,
     )
 
 

@@ -173,7 +173,7 @@ def _graded_share(requests: Sequence[LoggedRequest]) -> dict[tuple[str, bool], f
     Feedback comes for a part of the answers only. Within each of these groups it is taken to come as it may, whatever
     the answer was worth; then the chance that an answer is there and graded is the propensity times this share.
     """
-    calls = [call for request in requests for call in request.calls if call.error is None]
+    calls = [call for request in requests for call in request.calls if call.is_answer]
     answered, graded = Counter(map(_group, calls)), Counter(_group(call) for call in calls if call.score is not None)
     return {group: graded[group] / n for group, n in answered.items()}
 

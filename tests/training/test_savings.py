@@ -221,6 +221,25 @@ def test_the_log_of_a_router_with_shadow_calls_is_read_as_it_is(tmp_path: Path) 
     assert {choice.cost_usd.evidence for choice in others} == {40.0}
 
 
+def test_calls_that_came_to_no_answer_are_paid_for_and_tell_nothing_of_a_backend(tmp_path: Path) -> None:
+    call = {"policy": "auto", "propensity": 1.0, "error": None, "query_id": "t"}
+    said = {"messages": [{"role": "user", "content": "Why?"}], "final": False}
+    broken_off = {"backend": "lrm", "cost_usd": 0.0625, "given_up": True}
+    lines: list[dict[str, Any]] = [
+        call | said | broken_off | {"step": 0},  # held back, and given up
+        call | said | {"backend": "small", "step": 1, "final": True, "cost_usd": 0.5, "response": "So."},
+        call | said | {"backend": "small", "step": 2, "cost_usd": 0.25, "given_up": True},  # hedged
+        call | {"backend": "lrm", "step": 3, "final": False, "cost_usd": 0.125, "judged": "small", "verdict": None},
+        call | {"backend": "lrm", "step": 4, "final": False, "cost_usd": 1.0, "judged": "small", "verdict": 0.5},
+    ]
+    (tmp_path / "traces.jsonl").write_bytes(b"".join(orjson.dumps(line) + b"\n" for line in lines))
+    log = read_log([tmp_path])
+    [request] = log.requests
+    assert request.cost_usd == 0.0625 + 0.5 + 0.25 + 0.125 + 1.0
+    assert request.find("lrm") is None
+    assert {choice.name for choice in savings(log, pool_of(tmp_path)).choices} == {"served", "always small"}
+
+
 def test_a_log_without_an_answered_request_is_refused(tmp_path: Path) -> None:
     (tmp_path / "traces.jsonl").write_text('{"query_id": "q", "query": "Why?", "backend": "small", "score": 1}\n')
     with pytest.raises(TraceError, match="no answered request; expected the log of a running router"):

@@ -131,3 +131,27 @@ def test_a_log_without_any_content_says_what_to_change(tmp_path: Path) -> None:
     log = write_log(tmp_path / "log", call("t1", "small", None), {"query_id": "t1", "backend": "small", "score": 1})
     with pytest.raises(TraceError, match=r"all 1 rows are of a trace log without content; .*`traces: {content: on}`"):
         read_traces([log])
+
+
+def test_a_call_that_came_to_no_answer_stands_beside_the_answer_of_the_same_backend(tmp_path: Path) -> None:
+    lost = {"step": 1, "final": False, "response": None, "cost_usd": 0.2}
+    log = write_log(
+        tmp_path / "log",
+        call("t1", "small", given_up=True, **lost | {"step": 0}),
+        call("t1", "small", step=1),
+        call("t2", "small"),
+        call("t2", "small", given_up=True, **lost),
+        call("t3", "small"),
+        call("t3", "small", error="ServerFailed", **lost),
+        {"query_id": "t1", "backend": "small", "score": 1.0},
+        call("t3", "small", error="ServerFailed", **lost),
+    )
+    rows = read_traces([log]).rows
+    assert [(row.query_id, row.is_answer, row.score) for row in rows] == [
+        ("t1", False, None),
+        ("t1", True, 1.0),
+        ("t2", True, None),
+        ("t2", False, None),
+        ("t3", True, None),
+        ("t3", False, None),
+    ]
