@@ -73,7 +73,8 @@ def worth_judging(outlook: Outlook, policy: Policy, tried: tuple[Tried, ...]) ->
         return None
     value = -policy.lam * judge.cost_usd - MIN_GAIN - _value(outlook, policy, tried)
     for chance, odds in judge.outcomes(together[number]):
-        value += chance * _value(outlook, policy, with_verdict(tried, number, odds=odds))
+        then = with_verdict(tried, number, odds=odds, cost_usd=judge.cost_usd)  # which the budget lacks afterwards
+        value += chance * _value(outlook, policy, then)
     return number if value > 0 else None
 
 

@@ -65,6 +65,11 @@ def test_no_verdict_is_asked_for_that_the_budget_does_not_allow() -> None:
     assert worth_judging(seen(judge(), budget_usd=0.0005), POLICY, tried()) is None
 
 
+def test_no_verdict_is_asked_for_that_would_leave_nothing_to_go_on_with() -> None:
+    assert worth_judging(seen(judge(), budget_usd=0.0156), POLICY, tried()) == 0
+    assert worth_judging(seen(judge(), budget_usd=0.01555), POLICY, tried()) is None
+
+
 def test_the_outcomes_of_a_verdict_leave_the_chance_as_it_was_on_average() -> None:
     for chance in (0.05, 0.5, 0.9):
         outcomes = judge().outcomes(chance)
