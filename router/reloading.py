@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ..backends import ConfigError
 from ..classifiers import ArtefactError
@@ -114,9 +114,17 @@ def stamp_of(config: Config) -> Stamp:
     return found
 
 
-async def watch(stamp: Callable[[], Stamp], reload: Callable[[], Awaitable[None]], *, every_s: float) -> None:
-    """Calls `reload` whenever a stamp has changed and come to rest, until it is cancelled."""
-    loaded = before = await asyncio.to_thread(stamp)
+def watch(
+    stamp: Callable[[], Stamp], reload: Callable[[], Awaitable[None]], *, every_s: float
+) -> Coroutine[Any, Any, None]:
+    """Returns what calls `reload` whenever the stamp, other than it is now, has come to rest, until it is cancelled."""
+    return _watch(stamp(), stamp, reload, every_s)
+
+
+async def _watch(
+    loaded: Stamp, stamp: Callable[[], Stamp], reload: Callable[[], Awaitable[None]], every_s: float
+) -> None:
+    before = loaded
     while True:
         await asyncio.sleep(every_s)
         now = await asyncio.to_thread(stamp)

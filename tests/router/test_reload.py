@@ -227,8 +227,8 @@ def test_a_watch_waits_until_the_files_have_come_to_rest() -> None:
         def stamp() -> Stamp:
             nonlocal at
             at += 1
-            if at == len(stamps) - 1:
-                loop.call_soon_threadsafe(loop.call_later, 0.05, ended.set)
+            if at == len(stamps):  # one more look, by when it has reloaded after the last
+                loop.call_soon_threadsafe(ended.set)
             return told(stamps[min(at, len(stamps) - 1)])
 
         async def reload() -> None:
@@ -244,3 +244,22 @@ def test_a_watch_waits_until_the_files_have_come_to_rest() -> None:
 
     asyncio.run(scene())
     assert seen == [2, 3]
+
+
+def test_what_changes_as_soon_as_a_watch_is_made_is_seen() -> None:
+    stamps = [0]
+
+    async def scene() -> None:
+        ended = asyncio.Event()
+
+        async def reload() -> None:
+            ended.set()
+
+        watching = watch(lambda: {Path("models.yaml"): (stamps[-1], 0, 0)}, reload, every_s=0.001)
+        stamps.append(1)
+        task = asyncio.create_task(watching)
+        async with asyncio.timeout(PATIENCE_S):
+            await ended.wait()
+        task.cancel()
+
+    asyncio.run(scene())
