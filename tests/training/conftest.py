@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,7 @@ class Trained:
     """What most tests start from."""
 
     traces: Path
+    grades: Path  # the same without the answers, which take the longest to learn from
     dataset: Dataset
     split: Split
     fitted: Fitted
@@ -35,11 +36,14 @@ class Trained:
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """A router trained on 260 generated queries with answers."""
     rows = generate_traces(n_queries=260, seed=3)
-    path = tmp_path_factory.mktemp("traces") / "demo.jsonl"
-    write_traces(rows, path)
+    folder = tmp_path_factory.mktemp("traces")
+    traces, grades = folder / "demo.jsonl", folder / "grades.jsonl"
+    write_traces(rows, traces)
+    write_traces([replace(row, response=None) for row in rows], grades)
     dataset = build_dataset(rows)
     split = split_queries(dataset, seed=0)
-    return Trained(traces=path, dataset=dataset, split=split, fitted=fit(dataset, split, seed=0))
+    fitted = fit(dataset, split, seed=0)
+    return Trained(traces=traces, grades=grades, dataset=dataset, split=split, fitted=fitted)
 
 
 @pytest.fixture(scope="session")

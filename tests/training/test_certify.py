@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ import pytest
 from penstock.classifiers import FitError, load_artefact
 from penstock.router import Policy, Pool
 from penstock.router.cli import main
-from penstock.training import Dataset, evaluate, read_traces, write_traces
+from penstock.training import Dataset, evaluate
 from penstock.training.certify import certify, choose_slacks
 from penstock.training.risk import p_value, reject_in_turn
 
@@ -87,13 +86,13 @@ def test_a_certificate_travels_from_traces_to_the_policy(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    folder = tmp_path / "artefact"
-    words = ["train", str(demo.traces), "--out", str(folder), "--classifier", "linear", "--no-report", "--quiet"]
+    folder, traces = tmp_path / "artefact", str(demo.grades)
+    words = ["train", traces, "--out", str(folder), "--classifier", "linear", "--no-report", "--quiet"]
     assert main(words) == 0
     before, _ = load_artefact(folder)
     capsys.readouterr()
     for _ in range(2):  # the second replaces the first
-        assert main(["certify", str(folder), str(demo.traces), "--margin", "0.3", "--quiet", "--json"]) == 0
+        assert main(["certify", str(folder), traces, "--margin", "0.3", "--quiet", "--json"]) == 0
     printed = json.loads(capsys.readouterr().out.split("\n}\n")[0] + "}")
     trained, manifest = load_artefact(folder)
     [certificate] = trained.certificates
@@ -108,7 +107,7 @@ def test_a_certificate_travels_from_traces_to_the_policy(
     )
     assert main(["route", "2 + 2?", "--models", str(models)]) == 1
     assert "certified for other backends or prices" in capsys.readouterr().err
-    assert main(["certify", str(folder), str(demo.traces), "--models", str(models), "--margin", "0.3", "--quiet"]) == 0
+    assert main(["certify", str(folder), traces, "--models", str(models), "--margin", "0.3", "--quiet"]) == 0
     assert main(["route", "2 + 2?", "--models", str(models)]) == 0
     assert "certified: at most 0.3 below always asking lrm@high, on average, at risk 0.05" in capsys.readouterr().out
 
@@ -127,10 +126,8 @@ def test_traces_that_were_trained_on_are_refused_but_for_their_test_part(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    rows = [replace(row, response=None) for row in read_traces([demo.traces]).rows]
-    write_traces(rows, tmp_path / "traces.jsonl")
     folder = tmp_path / "artefact"
-    words = [str(tmp_path / "traces.jsonl"), "--quiet"]
+    words = [str(demo.grades), "--quiet"]
     assert main(["train", *words, "--out", str(folder), "--classifier", "mean", "--no-report"]) == 0
     assert main(["certify", str(folder), *words, "--split", "all"]) == 1
     assert "these traces were trained on; expected test, or other traces" in capsys.readouterr().err

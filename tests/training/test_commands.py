@@ -222,7 +222,7 @@ def test_a_trained_router_keeps_what_the_traces_say_of_cost(demo, artefact: Path
 
 def test_real_traces_train_evaluate_and_beat_the_mean_score_router(shared_data: Path, tmp_path: Path) -> None:
     traces, figures = str(shared_data / "routellm_gsm8k.parquet"), tmp_path / "figures.json"
-    assert main(["train", traces, "--out", str(tmp_path / "artefact"), "--quiet"]) == 0
+    assert main(["train", traces, "--out", str(tmp_path / "artefact"), "--no-report", "--quiet"]) == 0
     assert main(["evaluate", str(tmp_path / "artefact"), traces, "--json", str(figures), "--quiet"]) == 0
     curves = json.loads(figures.read_text())["curves"]
     assert curves["router"]["gain_over_hull"]["low"] > 0
@@ -254,10 +254,11 @@ def test_a_negative_seed_is_wrong_use(command: str, capsys: pytest.CaptureFixtur
 
 
 def test_evaluate_draws_the_split_that_training_drew(demo, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    folder, figures = tmp_path / "artefact", tmp_path / "figures.json"
-    assert main(["train", str(demo.traces), "--out", str(folder), "--seed", "7", "--no-report", "--quiet"]) == 0
-    assert main(["evaluate", str(folder), str(demo.traces), "--json", str(figures), "--quiet"]) == 0
-    assert main(["predict", str(folder), str(demo.traces), "--out", str(tmp_path / "p.csv"), "--quiet"]) == 0
+    folder, figures, traces = tmp_path / "artefact", tmp_path / "figures.json", str(demo.grades)
+    words = ["--seed", "7", "--classifier", "mean", "--no-report", "--quiet"]
+    assert main(["train", traces, "--out", str(folder), *words]) == 0
+    assert main(["evaluate", str(folder), traces, "--json", str(figures), "--quiet"]) == 0
+    assert main(["predict", str(folder), traces, "--out", str(tmp_path / "p.csv"), "--quiet"]) == 0
     drawn = split_queries(demo.dataset, seed=7).test
     score = np.mean(demo.dataset.quality[drawn, demo.dataset.backends.index("small")])
     assert json.loads(figures.read_text())["always_cheapest"]["score"] == pytest.approx(score)
@@ -268,7 +269,7 @@ def test_without_a_test_split_there_is_no_report_and_it_is_said(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],  # type: ignore[no-untyped-def]
 ) -> None:
-    rows = [replace(row, split="train") for row in read_traces([demo.traces]).rows][:400]
+    rows = [replace(row, split="train") for row in read_traces([demo.grades]).rows][:400]
     write_traces(rows, tmp_path / "traces.jsonl")
     assert main(["train", str(tmp_path / "traces.jsonl"), "--out", str(tmp_path / "a"), "--quiet"]) == 0
     assert "No report" in capsys.readouterr().out
@@ -302,7 +303,7 @@ def test_a_budget_that_is_no_time_is_wrong_use(demo, tmp_path: Path, text: str, 
 
 
 def test_train_takes_a_budget(demo, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:  # type: ignore[no-untyped-def]
-    assert main(["train", str(demo.traces), "--out", str(tmp_path / "x"), "--budget", "0s", "--no-report"]) == 0
+    assert main(["train", str(demo.grades), "--out", str(tmp_path / "x"), "--budget", "0s", "--no-report"]) == 0
     said = capsys.readouterr().out
     assert "The budget of 0 s left no time to try prior, knn, linear" in said
     assert "No classifier beats" not in said  # none was tried

@@ -80,7 +80,7 @@ def test_what_the_budget_leaves_no_time_for_is_named() -> None:
 
 def test_the_command_puts_it_into_json_and_report_and_needs_a_test_split(demo, tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]
     folder, figures, report = tmp_path / "artefact", tmp_path / "figures.json", tmp_path / "report.html"
-    words = [str(demo.traces), "--quiet"]
+    words = [str(demo.grades), "--quiet"]
     assert main(["train", *words, "--out", str(folder), "--classifier", "mean", "--no-report"]) == 0
     assert main(["evaluate", str(folder), *words, "--split", "all", "--shift"]) == 1
     assert "--shift: with --split all" in capsys.readouterr().err
