@@ -10,6 +10,7 @@ import orjson
 
 from ...backends import Completion, Query
 from ..json_schema import check_schema, is_valid, unfenced
+from ..loose_schema import loosened
 
 _MAX_CHARACTERS = 100_000
 
@@ -38,13 +39,12 @@ class JsonVerifier:
 
 
 def is_allowed(value: object, schema: object) -> float:
-    """Returns 1 or 0; NaN for a schema that is not understood, or has patterns, which may take forever."""
+    """Returns 1 or 0; NaN where nothing that is followed forbids the value, but not all of the schema is."""
     try:
-        if b'"pattern":' in orjson.dumps(schema):
-            return math.nan
-        check_schema(schema)
-        return float(is_valid(value, schema))
-    except (ValueError, TypeError, RecursionError):  # orjson's errors are among these
+        followed = loosened(schema)
+        check_schema(followed)
+        return 0.0 if not is_valid(value, followed) else 1.0 if followed is schema else math.nan
+    except (ValueError, RecursionError):
         return math.nan
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from penstock.classifiers.json_schema import check_schema, is_valid, unfenced
+from penstock.classifiers.loose_schema import loosened
 
 
 @pytest.mark.parametrize(
@@ -31,6 +32,21 @@ from penstock.classifiers.json_schema import check_schema, is_valid, unfenced
         ({"properties": {"a": False}}, {"b": 1}, {"a": 1}),
         ({"additionalProperties": {"type": "integer"}}, {"a": 1}, {"a": "1"}),
         ({"anyOf": [{"type": "string"}, {"minimum": 3, "type": "integer"}]}, 3, 2),
+        ({"oneOf": [{"type": "string"}, {"minLength": 3}]}, "ab", "abc"),
+        ({"allOf": [{"minimum": 1}, {"maximum": 2}]}, 2, 3),
+        ({"not": {"type": "string"}}, 1, "1"),
+        ({"multipleOf": 0.01}, 19.99, 19.995),
+        ({"uniqueItems": True}, [1, True, "1", [1], {"a": 1}], [{"a": 1}, {"a": 1.0}]),
+        ({"minProperties": 1, "maxProperties": 2}, {"a": 1}, {}),
+        ({"prefixItems": [{"type": "string"}], "items": {"type": "integer"}}, ["a", 1, 2], ["a", "b"]),
+        ({"$ref": "#/$defs/n", "$defs": {"n": {"minimum": 1}}}, 1, 0),
+        ({"items": {"$ref": "#/definitions/a~1b"}, "definitions": {"a/b": {"minimum": 1}}}, [1], [0]),
+        ({"properties": {"a": {"minimum": 1}, "b": {"$ref": "#/properties/a"}}}, {"b": 1}, {"b": 0}),
+        (
+            {"properties": {"next": {"$ref": "#"}}, "required": ["n"]},
+            {"n": 1, "next": {"n": 2}},
+            {"n": 1, "next": {"next": {}}},
+        ),
         (True, 1, None),
     ],
 )
@@ -56,8 +72,14 @@ def test_keywords_say_nothing_of_values_of_another_type() -> None:
 @pytest.mark.parametrize(
     ("schema", "said"),
     [
-        ({"oneOf": []}, "oneOf: not supported; expected some of type, enum"),
-        ({"properties": {"a": {"$ref": "#/b"}}}, r"properties.a.\$ref: not supported"),
+        ({"if": {}}, "if: not supported; expected some of type, enum"),
+        ({"oneOf": []}, r"oneOf: \[\]; expected a list of schemas"),
+        ({"properties": {"a": {"$ref": "#/b"}}}, r"properties.a.\$ref: '#/b'; expected a place that is there"),
+        ({"$ref": "https://example.org/s"}, r"\$ref: .*; expected a place in the same schema"),
+        ({"$ref": "#/title", "title": "text"}, r"\$ref is 'text'"),
+        ({"$defs": {"a": {"type": "text"}}}, r"\$defs.a.type: "),
+        ({"multipleOf": 0}, "multipleOf: 0; expected a number above 0"),
+        ({"uniqueItems": "yes"}, "uniqueItems: 'yes'; expected true or false"),
         ({"type": "text"}, "type: 'text'; expected null, boolean"),
         ({"type": []}, "type: "),
         ({"required": "a"}, "required: 'a'; expected a list of names"),
@@ -72,6 +94,48 @@ def test_keywords_say_nothing_of_values_of_another_type() -> None:
 def test_a_schema_that_is_not_understood_is_refused(schema: Any, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         check_schema(schema)
+
+
+def _in_circles() -> dict[str, Any]:
+    return {"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}}
+
+
+def _doubling() -> dict[str, Any]:
+    """Returns a short schema that asks for 2**40 looks at a value."""
+    parts = {f"d{n}": {"allOf": [{"$ref": f"#/$defs/d{n + 1}"}] * 2} for n in range(40)}
+    return {"$ref": "#/$defs/d0", "$defs": {**parts, "d40": True}}
+
+
+@pytest.mark.parametrize("schema", [_in_circles(), _doubling()], ids=["circles", "doubling"])
+def test_references_without_end_are_followed_for_a_while_only(schema: Any) -> None:
+    check_schema(schema)
+    with pytest.raises(ValueError, match="to follow"):
+        is_valid(1, schema)
+
+
+ADDRESS = {"type": "object", "properties": {"zip": {"type": "string", "pattern": "^[0-9]+$"}}, "required": ["zip"]}
+
+
+@pytest.mark.parametrize(
+    ("schema", "loose"),
+    [
+        (ADDRESS, {**ADDRESS, "properties": {"zip": {"type": "string"}}}),
+        ({"if": {}, "minimum": 3}, {"minimum": 3}),
+        ({"patternProperties": {"^x": {}}, "additionalProperties": False, "required": ["a"]}, {"required": ["a"]}),
+        ({"not": {"pattern": "a"}, "type": "string"}, {"type": "string"}),
+        (
+            {"oneOf": [{"pattern": "a"}, {"type": "null"}], "allOf": [{"minimum": 1}]},
+            {"allOf": [{"anyOf": [{}, {"type": "null"}]}, {"minimum": 1}]},
+        ),
+    ],
+)
+def test_what_cannot_be_followed_is_left_out_so_that_nothing_more_is_forbidden(schema: Any, loose: Any) -> None:
+    assert loosened(schema) == loose
+
+
+def test_a_schema_that_can_be_followed_stays_as_it_is() -> None:
+    schema = {"oneOf": [{"$ref": "#/$defs/pattern"}], "$defs": {"pattern": {"not": {"const": {"pattern": "a"}}}}}
+    assert loosened(schema) is schema
 
 
 @pytest.mark.parametrize("text", ['{"a": 1}', ' {"a": 1}\n', '```json\n{"a": 1}\n```', '```\n{"a": 1}```'])

@@ -56,6 +56,11 @@ def test_a_schema_that_may_not_be_followed_says_nothing(schema: Any) -> None:
     assert seen("json", '"aaaa"', response_format=wanted) == same([1, NAN])
 
 
+def test_what_the_rest_of_a_schema_forbids_is_wrong() -> None:
+    wanted = {"type": "json_schema", "json_schema": {"schema": {"type": "string", "pattern": "(a+)+$"}}}
+    assert seen("json", "3", response_format=wanted) == same([1, 0])
+
+
 def test_a_schema_nested_without_end_says_nothing() -> None:
     schema: Any = {}
     for _ in range(5000):
@@ -81,6 +86,50 @@ def call(name: str, arguments: str) -> dict[str, Any]:
 )
 def test_calls_are_held_against_the_tools_offered(calls: list[dict[str, Any]], expected: list[float]) -> None:
     assert read("tool_calls", Completion(text="", tool_calls=tuple(calls)), **TOOLS) == same(expected)
+
+
+# As pydantic describes an order with an address and a list of items, with a pattern and an `if` in it.
+ORDER = {
+    "$defs": {
+        "Address": {
+            "type": "object",
+            "properties": {"zip": {"type": "string", "pattern": "^[0-9]+$"}},
+            "required": ["zip"],
+        },
+        "Item": {
+            "type": "object",
+            "properties": {"sku": {"type": "string"}, "n": {"type": "integer", "minimum": 1}},
+            "required": ["sku"],
+            "additionalProperties": False,
+        },
+    },
+    "type": "object",
+    "properties": {
+        "to": {"$ref": "#/$defs/Address"},
+        "items": {"type": "array", "items": {"$ref": "#/$defs/Item"}},
+        "note": {"anyOf": [{"type": "string"}, {"type": "null"}], "default": None},
+    },
+    "required": ["to", "items"],
+    "if": {"required": ["note"]},
+}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "is_good"),
+    [
+        ('{"to": {"zip": "12345"}, "items": [{"sku": "a", "n": 2}]}', 1),
+        ('{"to": {"zip": 12345}, "items": []}', 0),
+        ('{"to": {}, "items": []}', 0),
+        ('{"to": {"zip": "1"}, "items": [{"sku": "a"}, {"sku": "b", "n": 0}]}', 0),
+        ('{"to": {"zip": "1"}, "items": [{"sku": "a", "colour": "red"}]}', 0),
+        ('{"to": {"zip": "1"}, "items": [], "note": 3}', 0),
+        ('{"items": []}', 0),
+    ],
+)
+def test_arguments_are_held_against_all_of_a_nested_schema_that_can_be_followed(arguments: str, is_good: int) -> None:
+    tools = [{"type": "function", "function": {"name": "order", "parameters": ORDER}}]
+    completion = Completion(text="", tool_calls=(call("order", arguments),))
+    assert read("tool_calls", completion, tools=tools)[2] == is_good
 
 
 @pytest.mark.parametrize("tools", [None, "add", [], ["add"], [{"function": None}]])

@@ -37,7 +37,6 @@ class JsonSchemaGrader:
     async def grade(self, prompt: Prompt, completion: Completion) -> float:
         """Returns 1 or 0."""
         try:
-            value = orjson.loads(unfenced(completion.text))
-        except orjson.JSONDecodeError:
+            return float(is_valid(orjson.loads(unfenced(completion.text)), prompt.schema))
+        except ValueError:  # no JSON, or nested so deep that it cannot be told
             return 0.0
-        return float(is_valid(value, prompt.schema))
