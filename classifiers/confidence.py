@@ -20,6 +20,7 @@ from .ridge import FloatArray
 from .sample import sample
 from .signals import EARLY, SIGNALS, signal_names
 from .sparse import Float32Array, IntArray
+from .telling import counting
 
 N_TREES = 100
 _GROWTH = Growth(depth=3, rate=0.1, input_share=0.3)
@@ -131,7 +132,7 @@ def fit_confidence(
         """Returns log-odds out of fold, (n_calls,), from what is seen in these calls where the fold of this place is
         left out."""
         logits = np.empty(len(labels))
-        for place, fold in enumerate(np.unique(folds)):
+        for place, fold in enumerate(counting(np.unique(folds), "confidence, fold")):
             inside, outside = read[folds[read] != fold], np.flatnonzero(folds == fold)
             if not len(inside):
                 inside = outside

@@ -11,6 +11,7 @@ from .features import Features, QueryFeatures
 from .heads import check_folds, fill_missing
 from .ridge import FloatArray, LinearMap, concatenate_maps, term_ridge_path
 from .sparse import IntArray
+from .telling import counting
 
 QUANTITIES = ("cost_usd", "output_tokens", "latency_s")
 _PENALTY = 5.0
@@ -125,7 +126,7 @@ def fit_cost(features: Features, quantities: FloatArray, folds: IntArray) -> tup
             targets[:, block] = fill_missing(logs[:, block])
 
     predicted = np.empty_like(targets)
-    for fold in np.unique(folds):
+    for fold in counting(np.unique(folds), "fold"):
         inside, outside = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
         fitted = term_ridge_path(features.take(inside), targets[inside], [_PENALTY], with_dense=True)[0]
         predicted[outside] = fitted.predict(features.take(outside))

@@ -16,6 +16,7 @@ from .heads import check_folds, check_quality
 from .logistic import LogisticMap, sigmoid
 from .ridge import FloatArray, LinearMap
 from .sparse import IntArray
+from .telling import counting
 
 _N_ROUNDS = 30
 _LOADING_PENALTY = 1.0
@@ -43,7 +44,7 @@ class FactorHead:
         check_quality(features, quality)
         check_folds(features, folds)
         path = np.empty((len(self.penalties), *quality.shape))
-        for fold in np.unique(folds):
+        for fold in counting(np.unique(folds), "fold"):
             inside, outside = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
             held_out = features.take(outside)
             for place, fitted in enumerate(self._fit_path(features.take(inside), quality[inside], self.penalties)):

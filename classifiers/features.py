@@ -17,6 +17,7 @@ from .frame import FrameReader, common_words, load_frame_reader
 from .meaning import InWords, read_words
 from .sparse import CsrMatrix, Float32Array, IntArray
 from .surface import SURFACE_NAMES, SURFACE_SCALE, SurfaceReader, load_reader, standardize
+from .telling import counting
 from .terms import KeyArray, TermVocabulary, query_keys
 
 
@@ -195,7 +196,7 @@ class Featurizer:
         surface = np.empty((len(texts), len(SURFACE_NAMES)), dtype=np.float32)
         if self._encoder is not self._tokenizer and texts:
             embedding[:] = self._encoder.encode(list(short))
-        for row, tokens in enumerate(tokenized):
+        for row, tokens in enumerate(counting(tokenized, "query")):
             if self._encoder is self._tokenizer:
                 embedding[row] = self._tokenizer.encode_tokens(tokens)
             surface[row] = self._surface.read(short[row].encode(), tokens, len(texts[row]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -42,7 +42,6 @@ class FinetuneHead:
         self.folder = folder
         self.rate_times_width = rate_times_width
         self.seed = seed
-        self.tell: Callable[[str], None] = lambda said: None  # is told how far a fit has come
         self.out_of_fold_: FloatArray | None = None
 
     def fit(self, features: Features, quality: FloatArray, folds: IntArray) -> Self:
@@ -114,5 +113,4 @@ class FinetuneHead:
             batch=_BATCH,
             warm_up=_WARM_UP,
             patience=2,
-            tell=self.tell,
         )

@@ -11,6 +11,7 @@ import numpy as np
 from .errors import FitError
 from .ridge import FloatArray
 from .sparse import IntArray
+from .telling import tell
 
 if TYPE_CHECKING:
     import torch
@@ -43,13 +44,12 @@ def descend(
     batch: int = 64,
     warm_up: float | None = None,
     patience: int = _PATIENCE,
-    tell: Callable[[str], None] = lambda said: None,
 ) -> None:
     """Fits the module in place by AdamW, and leaves it as it was in its best epoch.
 
     A tenth of the rows is held out; the best epoch is the one with the least loss on them. `loss_of` is given rows.
     With `warm_up` the rate rises over that share of all steps and falls to 0 over the rest, else it stays the same.
-    `tell` is told how far the fit has come. The same seed gives the same weights on the same machine.
+    The same seed gives the same weights on the same machine.
     """
     import torch
 

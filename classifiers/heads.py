@@ -13,6 +13,7 @@ from .errors import FitError
 from .features import Features, QueryFeatures
 from .ridge import FloatArray
 from .sparse import IntArray
+from .telling import counting
 
 HEADS = {
     "mean": "penstock.classifiers.mean:MeanHead",
@@ -101,7 +102,7 @@ def predict_across(
     """Returns the scores of each fold's queries, (n_queries, n_backends), by what is learned from all other folds."""
     scores = np.empty_like(quality)
     means = np.nanmean(quality, axis=0)
-    for fold in np.unique(folds):
+    for fold in counting(np.unique(folds), "fold"):
         inside, outside = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
         known = quality[inside]
         is_unseen = ~np.isfinite(known).any(axis=0)  # a backend with few scores may have them all in one fold

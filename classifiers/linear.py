@@ -10,6 +10,7 @@ from .features import Features
 from .heads import check_folds, check_quality, fill_missing
 from .ridge import FloatArray, LinearMap, term_ridge_path
 from .sparse import IntArray
+from .telling import counting
 
 
 class LinearHead:
@@ -31,7 +32,7 @@ class LinearHead:
         features = features.frameless()  # one penalty for both kinds of terms would suit neither
         targets = fill_missing(quality)
         path = np.empty((len(self.penalties), *targets.shape))
-        for fold in np.unique(folds):
+        for fold in counting(np.unique(folds), "fold"):
             inside, outside = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
             maps = term_ridge_path(features.take(inside), targets[inside], self.penalties, with_dense=True)
             held_out = features.take(outside)

@@ -18,6 +18,7 @@ from .ridge import FloatArray, term_ridge_path
 from .sample import sample
 from .signals.numbers import kept_numbers
 from .sparse import CsrMatrix, Float32Array, IntArray
+from .telling import counting
 from .terms import KeyArray, TermVocabulary, term_keys
 
 _MAX_CHARACTERS = 6_000  # of the end of an answer; its working is there, and requests wait
@@ -119,7 +120,7 @@ def fit_phrasing(answers: Phrases, labels: FloatArray, backend_of: IntArray, fol
     if n_folds < _MIN_FOLDS:
         return None
     read = sample(len(answers), _MOST_ANSWERS)
-    said = [answers[row] for row in read.tolist()]
+    said = [answers[row] for row in counting(read.tolist(), "wording of answer")]
     vocabulary = TermVocabulary.learn(said, min_queries=_MIN_ANSWERS)
     terms = vocabulary.matrix(said)
     n_backends = int(backend_of.max()) + 1
@@ -134,7 +135,7 @@ def fit_phrasing(answers: Phrases, labels: FloatArray, backend_of: IntArray, fol
         return fitted.term_weights, float(fitted.intercept[0])
 
     pairs = [*combinations(range(n_folds), 1), *combinations(range(n_folds), 2)]
-    fitted = {left_out: fit(left_out) for left_out in pairs}
+    fitted = {left_out: fit(left_out) for left_out in counting(pairs, "wording, fit")}
     scores = np.empty((n_folds, len(labels)))
 
     def score(rows: IntArray, terms: CsrMatrix) -> None:
@@ -145,7 +146,7 @@ def fit_phrasing(answers: Phrases, labels: FloatArray, backend_of: IntArray, fol
 
     score(read, terms)
     others = np.setdiff1d(np.arange(len(labels)), read)
-    for start in range(0, len(others), _AT_ONCE):
+    for start in counting(range(0, len(others), _AT_ONCE), "wording of the other answers, part"):
         rows = others[start : start + _AT_ONCE]
         score(rows, vocabulary.matrix([answers[row] for row in rows.tolist()]))
     weights, intercept = fit(())

@@ -17,6 +17,7 @@ from .heads import check_folds, check_quality, fill_missing
 from .knn import MAX_REFERENCES, N_SKETCH, KnnTable, choose_references
 from .ridge import FloatArray, LinearMap, dense_ridge_path, term_ridge_path
 from .sparse import IntArray
+from .telling import counting
 
 _WEIGHT_PENALTY = 0.1  # of the stacking weights, relative to the mean power of the stacked predictions
 _PLAIN, _WORDS = 0, 1  # the two neighbourhoods: by the embedding, or by words as well
@@ -81,7 +82,7 @@ class StackHead:
         linear = np.empty((n_linear, *targets.shape))
         local = np.empty((2, 1, *targets.shape))
         bases = np.empty_like(filled)  # what is known of a query's quality without it: the means of the other folds
-        for fold in np.unique(folds):
+        for fold in counting(np.unique(folds), "fold"):
             inside, outside = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
             part, held_out = features.take(inside), features.take(outside)
             known = fill_missing(quality[inside])

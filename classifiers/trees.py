@@ -14,6 +14,7 @@ from .heads import check_folds, check_quality, fill_missing
 from .knn import N_SKETCH, References, choose_references
 from .ridge import FloatArray
 from .sparse import Float32Array, IntArray
+from .telling import counting
 
 _N_AXES = 16
 _PATIENCE = 20  # trees without progress out of fold, until growing stops
@@ -88,7 +89,7 @@ class TreeHead:
             growing.append((trees, tree_inputs(references, features.take(outside), self._told(outside)), outside))
         self.out_of_fold_ = scores.copy()
         self.n_trees_, least = 0, np.nanmean((scores - quality) ** 2)
-        for n_trees in range(1, self.n_trees + 1):
+        for n_trees in counting(range(1, self.n_trees + 1), "tree"):
             for trees, inputs, outside in growing:
                 scores[outside] += next(trees).predict(inputs)
             error = np.nanmean((scores - quality) ** 2)

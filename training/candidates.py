@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from ..classifiers import Features, Head, create_head, fit_with_out_of_fold
 from ..classifiers.blend import PARTS, BlendHead
 from ..classifiers.calibration import Calibration, fit_calibration
-from ..classifiers.finetune import FinetuneHead
 from ..classifiers.paired import paired_gap
 from ..classifiers.prior_head import PriorHead
 from ..classifiers.sparse import IntArray
@@ -82,8 +81,6 @@ def fit_candidates(
             head = prior
         else:
             head = create_head(name)
-        if isinstance(head, FinetuneHead):  # the one that takes minutes
-            head.tell = progress.note
         candidates[name] = _fit_candidate(name, head, features, quality, folds, timer)
     return candidates, left_out
 

@@ -24,6 +24,7 @@ from ..classifiers.handover import MIN_SEEN
 from ..classifiers.knn import choose_references
 from ..classifiers.neighbours import keep_neighbours
 from ..classifiers.prior_head import PriorHead
+from ..classifiers.telling import telling
 from ..classifiers.uncertainty import fit_uncertainty
 from .candidates import AUTO, FEW, Timer, choose, fit_candidates
 from .dataset import Dataset
@@ -86,7 +87,8 @@ def fit(
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it ships no types
 
     # One thread: sums come out the same on any machine, and many small products are not slowed by waiting for threads.
-    with threadpool_limits(limits=1, user_api="blas"):
+    progress = progress or Silent()
+    with threadpool_limits(limits=1, user_api="blas"), telling(progress.note):
         return _fit(
             dataset,
             split,
@@ -95,7 +97,7 @@ def fit(
             seed,
             lambda: Timer(budget_s, clock),
             run_code,
-            progress or Silent(),
+            progress,
         )
 
 

@@ -15,6 +15,7 @@ from ..classifiers.early import EarlyConfidence
 from ..classifiers.escalation import NO_ANSWER
 from ..classifiers.final_answer import FinalAnswer, final_answer
 from ..classifiers.phrasing import Phrases, phrase_keys
+from ..classifiers.telling import counting
 from ..classifiers.terms import KeyArray
 from ..classifiers.workable import right_answer
 from .dataset import Dataset
@@ -119,7 +120,7 @@ def _fit_confidence(
     if np.ptp(labels) < 1e-9:
         return None, confidences, (), "all graded answers have the same score"
     values = np.empty((len(cells), len(signal_names())))
-    for place, (row, column) in enumerate(cells):
+    for place, (row, column) in enumerate(counting(cells, "signals of answer")):
         values[place] = read_signals(dataset.queries[row], _answer(dataset, row, column), run_code=run_code)
     answers: GradedAnswers = {
         "values": values,
@@ -144,7 +145,7 @@ def _answer(dataset: Dataset, row: int, column: int) -> Completion:
 def final_answers(dataset: Dataset) -> IntArray:
     """Returns equal numbers in a row for equal final answers, (n_queries, n_backends)."""
     answers = np.full(dataset.quality.shape, NO_ANSWER, dtype=np.int64)
-    for row in range(dataset.n_queries):
+    for row in counting(range(dataset.n_queries), "final answers to query"):
         numbers: dict[FinalAnswer, int] = {}
         for column in range(dataset.n_backends):
             completion = dataset.completion(row, column)

@@ -11,6 +11,7 @@ from ..classifiers.early import CHECKPOINTS, EarlyConfidence, beginning
 from ..classifiers.families import numbers_of
 from ..classifiers.sample import sample
 from ..classifiers.signals import EARLY
+from ..classifiers.telling import counting
 from .dataset import Dataset
 from .evaluation import FloatArray, IntArray
 from .risk import reject_in_turn
@@ -42,7 +43,7 @@ def fit_early(
     rows, columns = cells[:, 0], cells[:, 1]
     scores = np.array([dataset.completion_score(row, column) for row, column in cells.tolist()])
     lengths, models, told = [], [], []
-    for length in CHECKPOINTS:
+    for length in counting(CHECKPOINTS, "beginnings of length"):
         reach = np.flatnonzero(n_signs > length)
         if len(reach) < _MIN_BEGINNINGS or np.ptp(scores[reach]) < 1e-9:
             continue

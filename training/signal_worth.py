@@ -7,6 +7,7 @@ import numpy as np
 from ..classifiers import ConfidenceModel, fit_confidence, signal_names
 from ..classifiers.phrasing import Phrases
 from ..classifiers.sample import sample
+from ..classifiers.telling import counting
 from .evaluation import FloatArray, IntArray, SignalWorth
 from .probability_metrics import auroc
 
@@ -50,7 +51,7 @@ def signal_worth(
     owners = np.array([name.partition(".")[0] for name in signal_names()])
     _, with_all = fit(values)
     found = []
-    for name in dict.fromkeys(owners.tolist()):
+    for name in counting(dict.fromkeys(owners.tolist()), "worth of signal"):
         is_own = owners == name
         share = float(np.isfinite(values[:, is_own]).any(axis=1).mean())
         if share > 0:

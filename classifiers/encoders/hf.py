@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from ...backends import ConfigError
 from ...backends.loading import loading
 from ..sparse import Float32Array
+from ..telling import counting
 from .static import shorten
 
 _BATCH = 32
@@ -33,7 +34,7 @@ class HfEncoder:
         import torch
 
         out = np.empty((len(texts), self.dim), dtype=np.float32)
-        for rows in batches_by_length(texts):
+        for rows in counting(batches_by_length(texts), "encoding batch"):
             batch = self._tokenizer(
                 [shorten(texts[i]) for i in rows],
                 padding=True,
@@ -89,11 +90,10 @@ def most_tokens(tokenizer: Any, model: Any) -> int:
     return int(min(_MAX_TOKENS, tokenizer.model_max_length, places))
 
 
-def batches_by_length(texts: Sequence[str]) -> Iterator[list[int]]:
-    """Yields the places of the texts in batches of like length, so that little is padded."""
+def batches_by_length(texts: Sequence[str]) -> list[list[int]]:
+    """Returns the places of the texts in batches of like length, so that little is padded."""
     by_length = sorted(range(len(texts)), key=lambda i: len(texts[i]))
-    for start in range(0, len(texts), _BATCH):
-        yield by_length[start : start + _BATCH]
+    return [by_length[start : start + _BATCH] for start in range(0, len(texts), _BATCH)]
 
 
 def mean_pool(hidden: Any, mask: Any) -> Any:

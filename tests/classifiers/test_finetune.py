@@ -21,6 +21,7 @@ from penstock.classifiers import (
 )
 from penstock.classifiers.persist import Arrays, dump, load
 from penstock.classifiers.ridge import FloatArray
+from penstock.classifiers.telling import telling
 
 from .planted import features_of, plant, query_of
 
@@ -117,11 +118,10 @@ def test_out_of_fold_scores_never_see_their_own_query(tiny_bert: Path) -> None:
 
 def test_tells_how_far_it_is(tiny_bert: Path) -> None:
     planted = plant(20)
-    head = create_head(f"finetune:{tiny_bert}")
     said: list[str] = []
-    head.tell = said.append  # type: ignore[attr-defined] # heads that take no time do not tell
-    head.fit(planted.features, planted.quality, planted.folds)
-    assert said[0].startswith("epoch 1 of at most 20")
+    with telling(said.append):
+        create_head(f"finetune:{tiny_bert}").fit(planted.features, planted.quality, planted.folds)
+    assert said[1].startswith("fold 1 of 3: epoch 1 of at most 20")
 
 
 def test_long_and_strange_texts_have_scores(few: Predictor) -> None:

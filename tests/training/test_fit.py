@@ -215,6 +215,23 @@ def test_a_budget_leaves_out_what_there_is_no_time_for_and_says_so(graded: Datas
     assert any("budget of 4.5 s left no time to try knn, linear, irt, stack, blend" in note for note in fitted.notes)
 
 
+class _Noted(Silent):
+    """Keeps the notes."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+def test_long_fits_tell_how_far_they_have_come(demo) -> None:  # type: ignore[no-untyped-def]
+    few, noted = demo.dataset.take(np.arange(60)), _Noted()
+    fit(few, split_queries(few, seed=0), progress=noted)
+    first = {"query 1 of", "fold 1 of 5", "tree 1 of", "signals of answer 1 of", "confidence, fold 1 of"}
+    assert all(any(note.startswith(each) for note in noted.notes) for each in first)
+
+
 class _Slow(Silent):
     """Lets the time pass as soon as the blend is begun."""
 
