@@ -55,7 +55,7 @@ class AnthropicReader(ReplyReader):
 
     def read_event(self, event: Event) -> Chunk | None:
         """Returns the chunk that an event brings."""
-        body = orjson.loads(event.data)
+        body = self.loaded(event.data)
         kind = body.get("type") or event.name
         if kind == "content_block_delta":
             return self._read_delta(body["index"], body["delta"])

@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from .lenient import Halves, whole
 from .logprobs import TokenLogprob, align, alternatives_of
 from .thinking import ThinkSplitter
 from .types import Chunk, Completion, Query, Usage, make_chunk, make_completion
@@ -25,6 +26,7 @@ class Assembly:
 
     def __init__(self, splitter: ThinkSplitter | None = None) -> None:
         self._splitter = splitter
+        self._halves: tuple[Halves, Halves] | None = None  # of the text and of the reasoning
         self._text: list[str] = []
         self._reasoning: list[str] = []
         self._calls: dict[int, _Call] = {}
@@ -41,8 +43,25 @@ class Assembly:
         """Whether thinking was taken out of the text, which then is not what the provider sent."""
         return self._splitter is not None and self._splitter.has_split
 
+    @property
+    def is_mended(self) -> bool:
+        """Whether there may be halves of characters in what comes."""
+        return self._halves is not None
+
+    def mend(self) -> None:
+        """Notes that from now on there may be halves of characters in texts."""
+        self._halves = self._halves or (Halves(), Halves())
+
     def add(self, text: str = "", reasoning: str = "", tool_calls: Sequence[Mapping[str, Any]] = ()) -> Chunk | None:
-        """Takes what one event brought and returns the chunk for it; None where nothing is certain yet."""
+        """Takes what one event brought and returns the chunk for it; None where nothing is certain yet.
+
+        Raises:
+            TypeError: it is no text.
+        """
+        if not (isinstance(text, str) and isinstance(reasoning, str)):
+            raise TypeError("text of another type")
+        if self._halves is not None:
+            text, reasoning = self._halves[0].feed(text), self._halves[1].feed(reasoning)
         if text and self._splitter is not None:
             thought, text = self._splitter.feed(text)
             reasoning += thought
@@ -58,9 +77,13 @@ class Assembly:
 
     def end(self) -> Chunk | None:
         """Returns the chunk for what was held back."""
-        if self._splitter is None:
+        if self._splitter is None and self._halves is None:
             return None
-        reasoning, text = self._splitter.close()
+        text, reasoning = ("", "") if self._halves is None else (self._halves[0].close(), self._halves[1].close())
+        if self._splitter is not None:
+            thought, answer = self._splitter.feed(text) if text else ("", "")
+            thought_last, answer_last = self._splitter.close()
+            reasoning, text = reasoning + thought + thought_last, answer + answer_last
         return self._chunk(text, reasoning, ())
 
     def completion(
@@ -120,12 +143,16 @@ class Assembly:
     def _add_call(self, delta: Mapping[str, Any]) -> Mapping[str, Any]:
         """Takes one delta of a tool call and returns it in the OpenAI form, with the index it belongs to."""
         function = delta.get("function") or {}
-        name, id = function.get("name") or "", delta.get("id") or ""
+        name, id = function.get("name") or "", str(delta.get("id") or "")
+        if not isinstance(name, str):
+            raise TypeError("a tool's name of another type")
         arguments = function.get("arguments")
         if arguments is None:
             arguments = ""
         elif not isinstance(arguments, str):  # some servers send the object itself
             arguments = orjson.dumps(arguments).decode()
+        elif self._halves is not None:
+            arguments = whole(arguments)
         index = self._index_of(delta.get("index"), id, name)
         call = self._calls.get(index)
         if call is not None:

@@ -75,12 +75,15 @@ class EventStream:
                 n_read += 1
                 if chunk is not None:
                     chunks.append(chunk)
+                if reader.is_over:  # whatever follows
+                    break
         except UNREADABLE as error:
             self._failure, self._is_over = self._unreadable(error, events[n_read].data), True
             self._failure.__cause__ = error
             events = events[:n_read]
         else:
             self._is_over = self._is_over or reader.is_over
+            events = events[:n_read]
             if self._is_over and reader.is_complete:
                 last = reader.assembly.end()
                 if last is not None:

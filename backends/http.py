@@ -75,13 +75,13 @@ class Reply:
         self._connections = connections
         self._clock = clock
         self._size = 0
-        coding = wire.header(b"content-encoding")
+        coding = wire.header(b"content-encoding").lower()
         self._inflate = _inflater(coding, connections.backend) if coding else None
 
     @property
     def is_event_stream(self) -> bool:
         """Whether the body is a stream of events, as opposed to one JSON value."""
-        return self._wire.header(b"content-type").startswith("text/event-stream")
+        return self._wire.header(b"content-type").lower().startswith("text/event-stream")
 
     def expect_whole(self) -> None:
         """Notes that no first token will come ahead of the rest."""

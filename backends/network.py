@@ -171,7 +171,7 @@ class NetworkBackend(ABC):
 
     def _read_whole(self, reader: ReplyReader, received: bytes) -> Chunk | None:
         try:
-            body = orjson.loads(received)
+            body = reader.loaded(received)
             if not isinstance(body, dict):
                 raise TypeError("not an object")
             reader.body = body

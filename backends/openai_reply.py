@@ -34,6 +34,7 @@ class OpenAIReader(ReplyReader):
     # What stood around the text of an event that brought nothing else: the events of a stream mostly differ in their
     # text alone, and all the rest need not be read again.
     _head = _tail = b""
+    _others: frozenset[int] = frozenset()  # further choices that have begun and not ended
     _n_looks = 3  # at most, for those who put something else into every event
 
     def read_whole(self, body: Mapping[str, Any]) -> Chunk | None:
@@ -74,12 +75,15 @@ class OpenAIReader(ReplyReader):
         if event.data == b"[DONE]":
             self.is_over = self.is_complete = True
             return None
-        body = orjson.loads(event.data)
+        body = self.loaded(event.data)
         if event.name == "error":
             raise ReportedFailure(body)
         _check(body)
         self._read_frame(body)
-        choice = _first(body.get("choices") or ())  # the last event may bring the usage alone
+        choices = body.get("choices") or ()  # the last event may bring the usage alone
+        choice = _first(choices)
+        if choice is None or len(choices) > 1:
+            self._see_others(choices)
         if choice is None:
             return None
         delta = choice.get("delta") or {}
@@ -94,12 +98,19 @@ class OpenAIReader(ReplyReader):
         text = delta.get("content")
         brings_more = any(value for name, value in delta.items() if name not in ("content", "role"))
         ends = any(choice.get(name) for name in ("finish_reason", "logprobs", "error", "usage")) or body.get("usage")
-        if not text or not isinstance(text, str) or brings_more or ends:
+        if not text or not isinstance(text, str) or brings_more or ends or self.assembly.is_mended:
             return
         self._n_looks -= 1
         head, found, tail = data.partition(b'"content":%b' % orjson.dumps(text))
         if found and b'"content":' not in head + tail:
             self._head, self._tail = head + b'"content":"', b'"' + tail
+
+    def _see_others(self, choices: Sequence[Mapping[str, Any]]) -> None:
+        """Notes which further choices have begun, for a reply is not complete before they are."""
+        for choice in choices:
+            if index := choice.get("index"):
+                self._others = self._others - {index} if choice.get("finish_reason") else self._others | {index}
+        self.is_complete = self.assembly.finish_reason is not None and not self._others
 
     def _read_frame(self, body: Mapping[str, Any]) -> None:
         """Takes what stands around the choices."""
@@ -124,7 +135,7 @@ class OpenAIReader(ReplyReader):
             if reason in FAILED_REASONS:
                 raise ReportedFailure({"message": f"the provider gave up: {reason}", "type": "server_error"})
             assembly.finish_reason = FINISH_REASONS.get(str(reason).lower(), "stop")
-            self.is_complete = True
+            self.is_complete = not self._others
         if choice.get("logprobs") is not None:
             self._read_logprobs(choice["logprobs"])
         text, reasoning = _content(message.get("content"))

@@ -11,6 +11,7 @@ import orjson
 
 from .assembly import Assembly
 from .failures import refusal_of
+from .lenient import has_halves, read_json
 from .sse import Event
 from .types import Chunk
 
@@ -40,6 +41,16 @@ class ReplyReader(ABC):
 
     def __init__(self, assembly: Assembly) -> None:
         self.assembly = assembly
+
+    def loaded(self, data: bytes) -> Any:
+        """Returns the JSON value of an event or of a whole reply."""
+        try:
+            return orjson.loads(data)
+        except orjson.JSONDecodeError:
+            value = read_json(data)
+            if has_halves(value):
+                self.assembly.mend()
+            return value
 
     @abstractmethod
     def read_whole(self, body: Mapping[str, Any]) -> Chunk | None:

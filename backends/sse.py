@@ -36,7 +36,9 @@ class EventParser:
         """Returns the events that `piece` completes."""
         if self._is_between and piece.startswith(b"data: ") and piece.endswith(b"\n\n") and b"\r" not in piece:
             found = piece[6:-2].split(b"\n\ndata: ")
-            if piece.count(b"\n") == 2 * len(found):  # whole events of one line each, as most servers send them
+            if (
+                piece.count(b"\n") == 2 * len(found) and b"" not in found
+            ):  # whole events of one line each, as most servers send them
                 self._is_first = False
                 return [tuple.__new__(Event, ("message", data)) for data in found]  # what `Event` comes to in the end
         if b"\n" not in piece and b"\r" not in piece and not (self._pieces and self._pieces[-1].endswith(b"\r")):
@@ -71,9 +73,9 @@ class EventParser:
             self._is_first = False
         for line in lines:
             if not line:
-                if self._data:
+                if any(self._data):  # without data, it is a sign of life
                     events.append(Event(self._name or "message", b"\n".join(self._data)))
-                    self._data = []
+                self._data = []
                 self._name = ""
                 continue
             field, _, value = line.partition(b":")

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import orjson
-
 from ...backends import Completion, Usage
+from ...backends.lenient import read_json
 from ...backends.sse import Event
 from ..answer import Answer, AnswerChunk
 from ..http_error import HttpError
-from .events import COMMENT, encode_event
+from .events import COMMENT, encode_event, encode_told
 from .format import Reading, Request, make_reading
 from .request import object_in
 from .schemas import ANYTHING, COUNT, FLAG, SHARE, TEXT, WARMTH, Schema, either, fields, listed, one_of
@@ -133,7 +132,7 @@ class ChatWriter:
         self._is_first = False
         if renamed := self._renamed((event,), backend):
             return renamed
-        body = self._as_told(orjson.loads(event.data))
+        body = self._as_told(read_json(event.data))
         self._model, self._backend = _named(body.get("model")), backend
         self._renames = _named(backend)
         choices = body.get("choices")
@@ -142,7 +141,7 @@ class ChatWriter:
         sent, self._held = self._held, []
         is_end = not choices or any(choice.get("finish_reason") for choice in choices)
         (self._held if is_end else sent).append(body)
-        return b"".join(encode_event(one | {"model": backend}) for one in sent)
+        return b"".join(encode_event(encode_told(one | {"model": backend})) for one in sent)
 
     def _renamed(self, events: Sequence[Event], backend: str) -> bytes:
         """Returns events with nothing but the model's name changed, without reading them; empty where that is not all.
@@ -252,7 +251,7 @@ def _finish_of(completion: Completion) -> str:
 
 def _named(model: Any) -> bytes:
     """Returns how a chunk names its model."""
-    return b'"model":' + orjson.dumps(model)
+    return b'"model":' + encode_told(model)
 
 
 def wants_usage(params: Mapping[str, Any]) -> bool:

@@ -8,10 +8,11 @@ from typing import Any
 import orjson
 
 from ...backends import Completion, MalformedReply, Usage
+from ...backends.lenient import read_json
 from ..answer import Answer, AnswerChunk
 from ..http_error import HttpError
 from .blocks import Blocks
-from .events import encode_event
+from .events import encode_event, encode_told
 from .format import Reading, Request
 from .messages_request import read_messages
 from .schemas import ANYTHING, COUNT, SHARE, TEXT, Schema, either, fields, listed, one_of
@@ -119,11 +120,10 @@ class MessagesWriter:
         sent: list[bytes] = []
         for event in chunk.events:
             data = event.data
-            name = event.name if event.name != "message" else str(orjson.loads(data).get("type"))
+            name = event.name if event.name != "message" else str(read_json(data).get("type"))
             if name == "message_start":
-                body = orjson.loads(data)
-                body["message"]["model"] = chunk.backend
-                data = orjson.dumps(body)
+                body = read_json(data)
+                data = encode_told(body | {"message": {**(body.get("message") or {}), "model": chunk.backend}})
             if name in ("message_delta", "message_stop"):
                 self._held.append((name, data))
             else:
@@ -139,7 +139,7 @@ class MessagesWriter:
             if held[-1][0] != "message_stop":  # cut off after all that matters
                 held.append(("message_stop", b'{"type":"message_stop"}'))
             return b"".join(
-                encode_event(orjson.loads(data) | {"penstock": told} if name == "message_delta" else data, name)
+                encode_event(read_json(data) | {"penstock": told} if name == "message_delta" else data, name)
                 for name, data in held
             )
         completion = answer.completion

@@ -210,6 +210,37 @@ def test_no_reply_raises_anything_but_a_backend_error(content: Any, type: str) -
     assert outcome(answer, use, type=type) == 2
 
 
+@pytest.mark.parametrize("text", [True, 7, ["a"], {"a": 1}])
+@pytest.mark.parametrize("kind", ["text", "thinking"])
+def test_a_piece_of_text_of_another_type_is_malformed(kind: str, text: Any) -> None:
+    delta = data({"type": "content_block_delta", "index": 0, "delta": {"type": f"{kind}_delta", kind: text}})
+    block = data({"type": "content_block_start", "index": 0, "content_block": {"type": kind, kind: text}})
+    for event in (delta, block):
+        assert type(error_of(event_reply(event, *ANTHROPIC.events), "stream", type="anthropic")) is MalformedReply
+
+
+@BOTH
+@pytest.mark.parametrize("after", [b"data: [DONE]\n\n", b"data: bye\n\n", b"event: close\ndata: x\n\n"])
+def test_what_follows_the_end_of_a_stream_is_not_held_against_it(shape: Shape, after: bytes) -> None:
+    reply = event_reply(b"".join(shape.events) + after)
+    assert outcome(reply, lambda backend, server: ask(backend, "stream"), type=shape.type).text == shape.text
+
+
+def test_stream_of_several_choices_that_is_cut_before_the_last_one_ends_is_malformed() -> None:
+    def choice(index: int, finish: str | None = None) -> bytes:
+        return data({"choices": [{"index": index, "delta": {"content": "a"}, "finish_reason": finish}]})
+
+    begun = (choice(0), choice(1), choice(0, "stop"))
+    assert type(error_of(event_reply(*begun), "stream")) is MalformedReply
+    whole = outcome(event_reply(*begun, choice(1, "stop")), lambda backend, server: ask(backend, "stream"))
+    assert whole.text == "aa"
+
+
+def test_the_kind_of_a_reply_is_known_in_capitals_too() -> None:
+    reply = Canned(body=OPENAI.events, content_type="Text/Event-Stream; charset=UTF-8")
+    assert outcome(reply, lambda backend, server: ask(backend, "stream")).text == OPENAI.text
+
+
 @BOTH
 def test_stream_that_is_cut_before_its_end_is_malformed(shape: Shape) -> None:
     events = shape.events[:3]

@@ -63,3 +63,7 @@ def test_neither_cuts_nor_line_ends_matter(lines: list[bytes], ends: bytes, cuts
     bounds = [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]
     pieces = [text[start:end] for start, end in pairwise(bounds)]
     assert parse(*pieces) == parse(b"".join(line + b"\n" for line in lines))
+
+
+def test_an_event_of_empty_data_is_a_sign_of_life() -> None:
+    assert parse(b"data: \n\n", b"data:\n\n", b"event: ping\ndata:\n\ndata: a\n\n") == [Event("message", b"a")]

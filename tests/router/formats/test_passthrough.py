@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -408,3 +409,23 @@ def test_a_choice_of_tools_that_is_null_is_none_to_a_backend_with_an_effort(tmp_
             return got.status_code, told.asked("claude").json["thinking"]["type"]
 
     assert asyncio.run(run()) == (200, "enabled")
+
+
+def test_halves_of_a_character_in_two_events_reach_the_client_as_they_came(talk: Talk) -> None:
+    # The second text of servers in Python, which put spaces in, is read and written anew; the first of others is not.
+    texts = ["a ", "b ", "\ud83d", "\ude00", " c"]
+
+    async def what(sidecar: Between) -> str:
+        stream = await sidecar.openai.chat.completions.create(
+            model="gpt", messages=[{"role": "user", "content": "x"}], stream=True
+        )
+        return "".join([choice.delta.content or "" async for chunk in stream for choice in chunk.choices])
+
+    for separators in ((", ", ": "), (",", ":")):
+        bodies = [
+            {"model": "m", "choices": [{"index": 0, "delta": {"content": text}, "finish_reason": None}]}
+            for text in texts
+        ]
+        said = [f"data: {json.dumps(body, separators=separators)}\n\n".encode() for body in bodies]
+        got = talk(what, gpt=event_reply(*said, *chat_events()))
+        assert got.encode("utf-16", "surrogatepass").decode("utf-16") == "a b 😀 c"
