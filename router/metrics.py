@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from .circuit import CIRCUIT_STATES
 from .exchange import Exchange, MadeCall
+from .figures import Figures, Rows
 from .gate import GateState
 
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
@@ -23,14 +24,18 @@ class Counter:
 
     def __init__(self, name: str, meaning: str, *labels: str) -> None:
         self._head = _head(name, meaning, "counter")
-        self._name, self._labels = name, labels
+        self.name, self._labels = name, labels
         self.totals: dict[tuple[str, ...], float] = defaultdict(float)  # by values of the labels in their order
 
-    def lines(self) -> Iterator[str]:
-        """Yields the lines that tell it."""
+    def rows(self) -> dict[tuple[str, ...], list[float]]:
+        """Returns the total for each combination of labels."""
+        return {values: [total] for values, total in self.totals.items()}
+
+    def lines(self, rows: Rows) -> Iterator[str]:
+        """Yields the lines that tell such rows."""
         yield from self._head
-        for values, total in self.totals.items():
-            yield f"{self._name}{_shown(self._labels, values)} {total!r}"
+        for values, (total,) in rows.items():
+            yield f"{self.name}{_shown(self._labels, values)} {total!r}"
 
 
 class Histogram:
@@ -38,41 +43,53 @@ class Histogram:
 
     def __init__(self, name: str, meaning: str, *labels: str, bounds: Sequence[float] = _SECONDS) -> None:
         self._head = _head(name, meaning, "histogram")
-        self._name, self._labels, self._bounds = name, labels, bounds
-        self._counts: dict[tuple[str, ...], list[int]] = defaultdict(lambda: [0] * (len(bounds) + 1))
-        self._sums: dict[tuple[str, ...], float] = defaultdict(float)
+        self.name, self._labels, self._bounds = name, labels, bounds
+        # How many times fell below each bound and above the one before it, how many above all, and the times' sum.
+        self._rows: dict[tuple[str, ...], list[float]] = defaultdict(lambda: [0] * (len(bounds) + 2))
 
     def see(self, seconds: float, *values: str) -> None:
         """Counts a time."""
-        self._counts[values][bisect.bisect_left(self._bounds, seconds)] += 1
-        self._sums[values] += seconds
+        row = self._rows[values]
+        row[bisect.bisect_left(self._bounds, seconds)] += 1
+        row[-1] += seconds
 
-    def lines(self) -> Iterator[str]:
-        """Yields the lines that tell it."""
+    def rows(self) -> dict[tuple[str, ...], list[float]]:
+        """Returns the counts, and then the sum, for each combination of labels."""
+        return {values: [*row] for values, row in self._rows.items()}
+
+    def lines(self, rows: Rows) -> Iterator[str]:
+        """Yields the lines that tell such rows."""
         yield from self._head
-        for values, counts in self._counts.items():
-            total = 0
+        for values, (*counts, seconds) in rows.items():
+            total: float = 0
             for bound, count in zip((*map(str, self._bounds), "+Inf"), counts, strict=True):
                 total += count
-                yield f"{self._name}_bucket{_shown((*self._labels, 'le'), (*values, bound))} {total}"
-            yield f"{self._name}_sum{_shown(self._labels, values)} {self._sums[values]!r}"
-            yield f"{self._name}_count{_shown(self._labels, values)} {total}"
+                yield f"{self.name}_bucket{_shown((*self._labels, 'le'), (*values, bound))} {total!r}"
+            yield f"{self.name}_sum{_shown(self._labels, values)} {seconds!r}"
+            yield f"{self.name}_count{_shown(self._labels, values)} {total!r}"
 
 
 class Gauge:
-    """What is so at the moment it is looked at: `read` gives the value for each combination of labels."""
+    """What is so at the moment it is looked at: `read` gives the value for each combination of labels.
+
+    Where several processes serve, theirs are added up, so that it has to be something that there can be more of.
+    """
 
     def __init__(
         self, name: str, meaning: str, *labels: str, read: Callable[[], Mapping[tuple[str, ...], float]]
     ) -> None:
         self._head = _head(name, meaning, "gauge")
-        self._name, self._labels, self._read = name, labels, read
+        self.name, self._labels, self._read = name, labels, read
 
-    def lines(self) -> Iterator[str]:
-        """Yields the lines that tell it."""
+    def rows(self) -> dict[tuple[str, ...], list[float]]:
+        """Returns the value now for each combination of labels."""
+        return {values: [value] for values, value in self._read().items()}
+
+    def lines(self, rows: Rows) -> Iterator[str]:
+        """Yields the lines that tell such rows."""
         yield from self._head
-        for values, value in self._read().items():
-            yield f"{self._name}{_shown(self._labels, values)} {value!r}"
+        for values, (value,) in rows.items():
+            yield f"{self.name}{_shown(self._labels, values)} {value!r}"
 
 
 class Metrics:
@@ -115,7 +132,7 @@ class Metrics:
         )
         self.circuit = Gauge(
             "penstock_backend_circuit",
-            "1 for the state that a backend's circuit breaker is in.",
+            "Workers by the state that their circuit breaker of a backend is in.",
             "backend",
             "state",
             read=lambda: {
@@ -123,12 +140,13 @@ class Metrics:
             },
         )
 
+        self.workers = Gauge("penstock_workers", "Processes that serve.", read=lambda: {(): 1})
         self.reloads = Counter("penstock_reloads_total", "Readings anew of models.yaml: ok or failed.", "result")
         for result in ("ok", "failed"):
             self.reloads.totals[(result,)] = 0  # so that the first one shows as a rise
         self.config = Gauge(
             "penstock_config_info",
-            "1 for the SHA-256 of models.yaml, and of the artefact's manifest, that are in use.",
+            "Workers by the SHA-256 of models.yaml, and of the artefact's manifest, that they use.",
             "models_yaml",
             "artefact",
             read=lambda: {digests(): 1},
@@ -171,10 +189,24 @@ class Metrics:
         if usage.reasoning_tokens:
             tokens[backend, "reasoning"] += usage.reasoning_tokens
 
-    def text(self) -> bytes:
-        """Returns everything, as `GET /metrics` replies."""
-        families = [value for value in vars(self).values() if isinstance(value, Counter | Histogram | Gauge)]
-        return "".join(f"{line}\n" for family in families for line in family.lines()).encode()
+    def figures(self) -> Figures:
+        """Returns everything as it is now, to be added to that of other processes."""
+        sums: dict[tuple[str, ...], list[float]] = {}
+        states: dict[tuple[str, ...], list[float]] = {}
+        for family in self._families():
+            kind = states if isinstance(family, Gauge) else sums
+            kind.update({(family.name, *values): row for values, row in family.rows().items()})
+        return Figures(sums=sums, states=states)
+
+    def text(self, figures: Figures) -> bytes:
+        """Returns such figures as `GET /metrics` replies."""
+        rows: defaultdict[str, dict[tuple[str, ...], Sequence[float]]] = defaultdict(dict)
+        for (name, *values), row in (*figures.sums.items(), *figures.states.items()):
+            rows[name][tuple(values)] = row
+        return "".join(f"{line}\n" for family in self._families() for line in family.lines(rows[family.name])).encode()
+
+    def _families(self) -> list[Counter | Histogram | Gauge]:
+        return [value for value in vars(self).values() if isinstance(value, Counter | Histogram | Gauge)]
 
 
 def _head(name: str, meaning: str, kind: str) -> tuple[str, str]:

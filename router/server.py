@@ -7,7 +7,7 @@ import logging
 import os
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, nullcontext
 from typing import Any
 
 from ..backends import PenstockError
@@ -38,6 +38,7 @@ from .keys import (
     permitted,
     refuse_cross_site,
 )
+from .ledger import Teller
 from .loopback import is_local
 from .metrics import CONTENT_TYPE, Metrics
 from .model_list import model_list
@@ -67,9 +68,9 @@ class Sidecar:
     """An ASGI application over one router, which lives and is closed with it.
 
     Where models.yaml names a file of keys, requests need one. `keys` is a store in its place, and is closed with the
-    application too. `observers` are told of every request when it has ended. While an answer is held back, a stream
-    shows a sign of life every `keep_alive_s`. `clock` gives the `created` of replies, in seconds since 1970, and the
-    windows of keys' limits.
+    application too. `observers` are told of every request when it has ended. `teller` pools the figures of several
+    processes. While an answer is held back, a stream shows a sign of life every `keep_alive_s`. `clock` gives the
+    `created` of replies, in seconds since 1970, and the windows of keys' limits.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class Sidecar:
         keys: Store | None = None,
         max_body_bytes: int = MAX_BODY_BYTES,
         observers: Sequence[Observer] = (),
+        teller: Teller | None = None,
         keep_alive_s: float = KEEP_ALIVE_S,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -87,6 +89,7 @@ class Sidecar:
             keys = open_store(router.config.keys)
         self._guard = Guard(keys, clock=clock)
         self._seen = Metrics(router.gates, lambda: (router.config.sha256, router.pool.artefact_sha256))
+        self._teller = teller
         self._page = page.Page(router, is_for_all=not self._guard.has_keys, clock=clock)
         self._observers: tuple[Observer, ...] = (self._seen, self._page.recent, *observers)
         self._max_body_bytes = max_body_bytes
@@ -344,7 +347,13 @@ class Sidecar:
             raise HttpError(
                 403, "this key may not see the figures of all; make one with --sees-all", code="figures_not_allowed"
             )
-        await reply.text(self._seen.text(), content_type=CONTENT_TYPE)
+        figures = self._seen.figures()
+        if self._teller is not None:
+            try:
+                figures = await self._teller.total(figures)
+            except TimeoutError as error:  # a failed scrape is a gap; less than was told before would be taken for news
+                raise HttpError(503, "the figures of the other workers cannot be had just now") from error
+        await reply.text(self._seen.text(figures), content_type=CONTENT_TYPE)
 
     async def _openapi(self, scope: Scope, receive: Receive, reply: Reply, key: Key) -> None:
         routes = ((path, method) for path, (method, _) in self._routes.items())
@@ -359,10 +368,11 @@ class Sidecar:
         except PenstockError as error:
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return
-        self.is_ready = True
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-        self.is_ready = False
+        async with self._teller.telling(self._seen.figures) if self._teller is not None else nullcontext():
+            self.is_ready = True
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+            self.is_ready = False
         await self._router.aclose()
         self._guard.close()
         await send({"type": "lifespan.shutdown.complete"})

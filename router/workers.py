@@ -14,6 +14,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection, wait
 
 from ..backends import PenstockError
+from .ledger import Ledger, Teller
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +22,8 @@ _TOO_SOON_S = 5.0  # a worker that dies before it has served for so long would o
 
 RELOAD = b"reload"  # what a worker is told through its pipe
 
-Work = Callable[[socket.socket, Callable[[], None]], None]  # serves on a socket; calls back once it does
+# Serves on a socket; calls back once it does; has a teller to pool its figures with those of the others.
+Work = Callable[[socket.socket, Callable[[], None], Teller], None]
 
 
 def run_workers(work: Work, listener: socket.socket, *, n: int, on_ready: Callable[[], None]) -> None:
@@ -35,6 +37,7 @@ def run_workers(work: Work, listener: socket.socket, *, n: int, on_ready: Callab
     if os.name != "posix":
         raise PenstockError("--workers: several are possible on Linux and macOS only")
     workers: list[_Worker] = []
+    ledger = Ledger()
     is_stopping = is_starting = False
 
     def stop(*_: object) -> None:
@@ -53,7 +56,7 @@ def run_workers(work: Work, listener: socket.socket, *, n: int, on_ready: Callab
         nonlocal is_starting
         is_starting = True
         if not is_stopping:
-            workers.append(_Worker(work, listener))
+            workers.append(_Worker(work, listener, ledger))
         is_starting = False
         if is_stopping:  # since it began to start, when `stop` did not know of it
             stop()
@@ -86,13 +89,13 @@ def run_workers(work: Work, listener: socket.socket, *, n: int, on_ready: Callab
 class _Worker:
     """One process. It ends with the one that started it, however that ends."""
 
-    def __init__(self, work: Work, listener: socket.socket) -> None:
+    def __init__(self, work: Work, listener: socket.socket, ledger: Ledger) -> None:
         context = multiprocessing.get_context("spawn")  # forks inherit threads' locks, and connections to SQLite
         self._here, there = context.Pipe()
-        self._process = context.Process(target=_live, args=(work, listener, there))
         self._serves_since: float | None = None
-        self._process.start()
-        there.close()
+        with there, ledger.connect() as to_ledger:
+            self._process = context.Process(target=_live, args=(work, listener, there, to_ledger))
+            self._process.start()
 
     @property
     def sentinel(self) -> int:
@@ -135,7 +138,7 @@ class _Worker:
         self._process.join()
 
 
-def _live(work: Work, listener: socket.socket, parent: Connection) -> None:
+def _live(work: Work, listener: socket.socket, parent: Connection, to_ledger: socket.socket) -> None:
     def listen_to_parent() -> None:
         with contextlib.suppress(EOFError, OSError):
             while parent.recv_bytes() == RELOAD:
@@ -146,5 +149,5 @@ def _live(work: Work, listener: socket.socket, parent: Connection) -> None:
         parent.send_bytes(str(time.monotonic()).encode())  # one clock for all processes
         threading.Thread(target=listen_to_parent, daemon=True).start()
 
-    with listener:
-        work(listener, tell)
+    with listener, to_ledger:
+        work(listener, tell, Teller(to_ledger))

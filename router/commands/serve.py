@@ -24,6 +24,7 @@ from ..config import Config
 from ..connection import Connection
 from ..exchange import Observer
 from ..keys import Store, open_store
+from ..ledger import Teller
 from ..loopback import is_loopback
 from ..reloading import stamp_of, watch
 from ..router import Router
@@ -133,11 +134,11 @@ class _Setup:
         return router, stack.enter_context(contextlib.closing(open_store(router.config.keys))), observers
 
 
-def _work(setup: _Setup, listener: socket.socket, on_ready: Callable[[], None]) -> None:
+def _work(setup: _Setup, listener: socket.socket, on_ready: Callable[[], None], teller: Teller) -> None:
     """Serves as one of several."""
     with contextlib.ExitStack() as stack:
         router, keys, observers = setup.open(stack)
-        sidecar = Sidecar(router, keys=keys, observers=observers)
+        sidecar = Sidecar(router, keys=keys, observers=observers, teller=teller)
         _Server(sidecar, on_ready, is_watched=setup.is_watched).run(sockets=[listener])
 
 

@@ -176,7 +176,7 @@ def test_buckets_add_up_to_the_count() -> None:
     times = Histogram("t", "T.", bounds=(0.1, 1.0))
     for seconds in (0.05, 0.1, 0.5, 7.0):
         times.see(seconds)
-    assert list(times.lines()) == [
+    assert list(times.lines(times.rows())) == [
         "# HELP t T.",
         "# TYPE t histogram",
         't_bucket{le="0.1"} 2',
@@ -190,4 +190,4 @@ def test_buckets_add_up_to_the_count() -> None:
 def test_signs_that_would_end_a_label_are_escaped() -> None:
     counter = Counter("c", "C.", "name")
     counter.totals[('a"b\\c\nd',)] += 1
-    assert list(counter.lines())[2] == r'c{name="a\"b\\c\nd"} 1.0'
+    assert list(counter.lines(counter.rows()))[2] == r'c{name="a\"b\\c\nd"} 1.0'

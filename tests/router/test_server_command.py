@@ -14,7 +14,7 @@ import sys
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,13 +37,14 @@ def command_of(folder: Path, *options: str) -> list[str]:
 @contextlib.contextmanager
 def started(folder: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Yields the process once it listens, and the line it prints then."""
-    process = subprocess.Popen(
-        command_of(folder, "--port", "0", *options),
-        env=ENVIRONMENT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    with started_by(command_of(folder, "--port", "0", *options)) as (process, line):
+        yield process, line
+
+
+@contextlib.contextmanager
+def started_by(command: Sequence[str]) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Yields what a command starts once it prints a line, and the line."""
+    process = subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     with process:
         assert process.stdout is not None
         try:

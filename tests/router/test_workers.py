@@ -19,7 +19,7 @@ import pytest
 from penstock.router.cli import main
 
 from .serving import HELLO, MODELS, PATIENCE_S, write_models
-from .test_server_command import ask, started, url_in
+from .test_server_command import ask, started, started_by, url_in
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="it finds the workers in /proc")
 
@@ -92,6 +92,53 @@ def test_workers_share_the_port_and_a_key_s_limits_and_let_requests_end(
     wait_until_gone(pids)
 
 
+def test_a_scrape_tells_the_sum_of_all_workers_also_of_one_that_was_killed(tmp_path: Path) -> None:
+    models = write_models(tmp_path)
+    script = tmp_path / "script.py"
+    script.write_text(f"""
+from penstock.router import workers
+from penstock.router.cli import main
+
+workers._TOO_SOON_S = 0.0  # one that is killed at once is replaced too
+
+if __name__ == "__main__":
+    raise SystemExit(main(["serve", "--models", {str(models)!r}, "--port", "0", "--workers", "2"]))
+""")
+    answers = 'penstock_answers_total{policy="auto",backend="small"}'
+    seconds = 'penstock_request_seconds_count{path="/v1/chat/completions"}'
+    with started_by([sys.executable, str(script)]) as (process, line), ThreadPoolExecutor(4) as pool:
+        url = url_in(line)
+
+        def load(n: int) -> None:
+            list(pool.map(lambda _: ask(url, "/v1/chat/completions", {"messages": HELLO}), range(n)))
+
+        def scrape() -> tuple[float, float, float]:
+            """Returns what whichever worker accepts says of answers, requests and workers."""
+            with urllib.request.urlopen(f"{url}/metrics", timeout=PATIENCE_S) as reply:
+                told = dict(row.rsplit(" ", 1) for row in reply.read().decode().splitlines() if row[0] != "#")
+            return float(told.get(answers, 0)), float(told.get(seconds, 0)), float(told["penstock_workers"])
+
+        told = [(0.0, 0.0, 0.0)]
+
+        def settle(n: int, *, workers: int) -> None:
+            """Waits until the sums of so many workers are so many."""
+            end = time.monotonic() + PATIENCE_S
+            while told[-1] != (n, n, workers):
+                assert time.monotonic() < end, told[-1]
+                told.append(scrape())
+
+        load(40)
+        settle(40, workers=2)
+        os.kill(workers_of(process.pid)[0], signal.SIGKILL)
+        settle(40, workers=1)
+        settle(40, workers=2)
+        load(40)
+        settle(80, workers=2)
+        assert {scrape() for _ in range(20)} == {(80, 80, 2)}  # whichever answers
+        sums = [one[:2] for one in told]
+        assert sums == sorted(sums)  # never less than before
+
+
 def test_who_connects_while_the_last_requests_end_is_refused_and_does_not_wait(tmp_path: Path) -> None:
     write_models(tmp_path, MODELS.replace('answer: "It is 391."', 'answer: "It is 391.", latency_s: 3'))
     with started(tmp_path, "--workers", "2") as (process, line), ThreadPoolExecutor(1) as pool:
@@ -121,7 +168,7 @@ class Work:
         os.kill(os.getpid(), signal.SIGTERM)
         return Work, ()
 
-    def __call__(self, listener, tell):
+    def __call__(self, listener, tell, teller):
         tell()
         time.sleep(60)
 
@@ -142,7 +189,7 @@ from penstock.router import workers
 
 workers._TOO_SOON_S = 0.5
 
-def work(listener, tell):
+def work(listener, tell, teller):
     time.sleep(0.6)
     tell()
 
