@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from .offline import QUESTIONS, Toured, run_in_process
+
 
 @pytest.fixture(scope="session")
 def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -26,3 +28,12 @@ def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
     transformers.BertModel(config).save_pretrained(folder)
     transformers.BertTokenizerFast(str(folder / "vocab.txt")).save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def toured(tmp_path_factory: pytest.TempPathFactory) -> Toured:
+    """The demo, run once for all tests that look at what it writes and says."""
+    folder = tmp_path_factory.mktemp("demo") / "demo-out"
+    done = run_in_process(["demo", "--out", str(folder), *QUESTIONS, "--quiet"])
+    assert done.returncode == 0, done.stderr
+    return Toured(folder=folder, printed=done.stdout)

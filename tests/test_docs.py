@@ -17,12 +17,10 @@ import asyncio
 import importlib
 import inspect
 import json
-import os
 import re
 import runpy
 import shlex
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -54,6 +52,8 @@ from penstock.training.preferences import PREFERENCE_COLUMNS
 from penstock.training.rows import COLUMNS
 from penstock.training.split import PART_OF_MARK
 
+from .offline import Toured, run_in_process
+
 # pygal, which draws the reports, leaves a finder of an old kind behind, of which every later import warns.
 pytestmark = pytest.mark.filterwarnings("ignore:PluginImportFixer:ImportWarning")
 
@@ -62,8 +62,6 @@ PAGES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *s
 REFERENCE = ROOT / "docs" / "reference"
 DEMO = ["penstock", "demo", "--out", "demo-out"]
 OFFLINE = ("demo", "train", "evaluate", "predict", "replay")
-# On a busy machine the threads of numpy's linear algebra wait for each other many times longer than they work.
-ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 _FENCE = re.compile(r"^```(?P<language>[\w-]+)[ ]*(?P<note>[^\n]*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)", re.DOTALL)
@@ -106,28 +104,10 @@ def name_of(page: Path) -> str:
     return page.relative_to(ROOT).as_posix()
 
 
-@pytest.fixture(scope="session")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Returns the folder that the demo command of the pages writes, run once."""
-    folder = tmp_path_factory.mktemp("demo") / "demo-out"
-    done = run_in_process(["demo", "--out", str(folder), "--n", "160", "--n-test", "60", "--quiet"])
-    assert done.returncode == 0, done.stderr
-    (folder.parent / "printed.txt").write_text(done.stdout, encoding="utf-8")
-    return folder
-
-
-def run_in_process(words: list[str]) -> subprocess.CompletedProcess[str]:
-    """Returns how `penstock` ended in a process of its own, which finds modules of this folder too."""
-    path = os.pathsep.join([str(ROOT / ".src"), str(Path.cwd())])
-    return subprocess.run(
-        [sys.executable, "-m", "penstock", *words],
-        env=os.environ | ONE_THREAD | {"PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        timeout=100,
-        check=False,
-    )
+@pytest.fixture
+def demo(toured: Toured) -> Path:
+    """Returns the folder that the demo command of the pages writes."""
+    return toured.folder
 
 
 @pytest.fixture
@@ -457,13 +437,14 @@ def test_reference_names_every_figure_of_merit() -> None:
     assert not missing(public, text_of("figures.md"))
 
 
-def test_what_the_demo_prints_looks_as_the_tutorial_shows(demo: Path) -> None:
+def test_what_the_demo_prints_looks_as_the_tutorial_shows(toured: Toured) -> None:
     tutorial = ROOT / "docs" / "tutorial" / "first-router.md"
     shown = next(block.code for block in blocks_of(tutorial) if "difficulty" in block.code)
-    printed = (demo.parent / "printed.txt").read_text(encoding="utf-8")
     # The tests ask fewer questions, so others are shown, right or wrong; the form is the same.
-    assert {unnumbered(line) for line in shown.splitlines()[1:3]} <= {unnumbered(line) for line in printed.splitlines()}
-    assert re.search(r"^    right: .+$", printed, re.MULTILINE)
+    assert {unnumbered(line) for line in shown.splitlines()[1:3]} <= {
+        unnumbered(line) for line in toured.printed.splitlines()
+    }
+    assert re.search(r"^    right: .+$", toured.printed, re.MULTILINE)
 
 
 def unnumbered(line: str) -> str:

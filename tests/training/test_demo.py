@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,44 +11,26 @@ import pytest
 from penstock.router.cli import main
 from penstock.training.commands import demo
 
+from ..offline import N_QUESTIONS, N_TEST, QUESTIONS, Toured
+
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
-
-QUESTIONS = ["--n", "110", "--n-test", "44"]
-
-
-@pytest.fixture(scope="module")
-def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Returns the folder of a finished demo, with what it printed in printed.txt."""
-    return tmp_path_factory.mktemp("demo") / "demo-out"
-
-
-@pytest.fixture(scope="module")
-def printed(out: Path) -> str:
-    """Returns what the demo printed."""
-    import contextlib
-    import io
-
-    text = io.StringIO()
-    with contextlib.redirect_stdout(text):
-        assert main(["demo", "--out", str(out), *QUESTIONS, "--quiet"]) == 0
-    return text.getvalue()
 
 
 def rows(path: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def test_every_backend_was_asked_every_question(out: Path, printed: str) -> None:
-    traces = rows(out / "traces.jsonl")
-    assert len(traces) == 5 * (110 + 44)
+def test_every_backend_was_asked_every_question(toured: Toured) -> None:
+    traces = rows(toured.folder / "traces.jsonl")
+    assert len(traces) == 5 * (N_QUESTIONS + N_TEST)
     assert {row["backend"] for row in traces} == {"small", "mid", "lrm@low", "lrm@medium", "lrm@high"}
     assert all(row["score"] in (0, 1) and row["logprobs"] is not None for row in traces)
     assert all(len(row["entropies"]) == len(row["margins"]) == len(row["logprobs"]) for row in traces)
 
 
-def test_the_tiers_differ_as_real_ones_do(out: Path, printed: str) -> None:
-    traces = rows(out / "traces.jsonl")
+def test_the_tiers_differ_as_real_ones_do(toured: Toured) -> None:
+    traces = rows(toured.folder / "traces.jsonl")
 
     def mean(backend: str, column: str) -> float:
         values = [float(str(row[column])) for row in traces if row["backend"] == backend]
@@ -60,24 +43,24 @@ def test_the_tiers_differ_as_real_ones_do(out: Path, printed: str) -> None:
     assert mean("lrm@high", "cost_usd") > 10 * mean("small", "cost_usd")
 
 
-def test_it_names_its_report_and_how_to_go_on(out: Path, printed: str) -> None:
-    assert f"report: {out / 'report.html'}" in printed
-    assert "<svg" in (out / "report.html").read_text(encoding="utf-8")
-    ending = printed[printed.index("Go on with:") :]
+def test_it_names_its_report_and_how_to_go_on(toured: Toured) -> None:
+    assert f"report: {toured.folder / 'report.html'}" in toured.printed
+    assert "<svg" in (toured.folder / "report.html").read_text(encoding="utf-8")
+    ending = toured.printed[toured.printed.index("Go on with:") :]
     assert all(f"penstock {command}" in ending for command in ("check", "serve", "train"))
 
 
-def test_it_answers_unseen_questions_and_sums_up(out: Path, printed: str) -> None:
-    tested = {str(row["query"]) for row in rows(out / "questions.jsonl") if row["split"] == "test"}
-    shown = printed[: printed.index("44 unseen questions:")]
+def test_it_answers_unseen_questions_and_sums_up(toured: Toured) -> None:
+    tested = {str(row["query"]) for row in rows(toured.folder / "questions.jsonl") if row["split"] == "test"}
+    shown = toured.printed[: toured.printed.index(f"{N_TEST} unseen questions:")]
     assert sum(query[:110] in shown for query in tested) >= 6
     assert shown.count("path ") == shown.count("confidence ") == 6
     for name in ("always small", "always lrm@high", "routed (auto)"):
-        assert f"  {name} " in printed
+        assert f"  {name} " in toured.printed
 
 
-def test_its_models_yaml_serves_what_it_trained(out: Path, printed: str, capsys: pytest.CaptureFixture[str]) -> None:
-    models = str(out / "models.yaml")
+def test_its_models_yaml_serves_what_it_trained(toured: Toured, capsys: pytest.CaptureFixture[str]) -> None:
+    models = str(toured.folder / "models.yaml")
     assert main(["check", models]) == 0
     assert main(["ask", "What is 49 * 2?", "--models", models, "--json"]) == 0
     lines = capsys.readouterr().out
@@ -85,9 +68,8 @@ def test_its_models_yaml_serves_what_it_trained(out: Path, printed: str, capsys:
     assert answer["text"] == "98"
 
 
-def test_run_again_it_asks_nothing_twice(
-    out: Path, printed: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_run_again_it_asks_nothing_twice(toured: Toured, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    out = shutil.copytree(toured.folder, tmp_path / "demo-out")
     before = (out / "traces.jsonl").read_bytes()
     stopped = KeyboardInterrupt()
 
