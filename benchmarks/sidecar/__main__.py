@@ -28,7 +28,7 @@ from .measure import Asker, Figures, Round, measure, table
 from .process import Server, unwind_at_sigterm
 
 _N_QUESTIONS = 2000
-_N_STARTS = 3  # of which the median counts
+_N_STARTS = 3  # of which the median counts; one of a quick run
 
 
 def main() -> int:
@@ -44,24 +44,25 @@ def main() -> int:
     unwind_at_sigterm()
     if options.quick:
         options.rounds, options.seconds = 1, 0.5
+    n_starts = 1 if options.quick else _N_STARTS
     with ExitStack() as stack:
         folder = options.work or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         folder.mkdir(parents=True, exist_ok=True)
-        router = trained_router(folder, n_traces=300 if options.quick else 3000)
+        router = trained_router(folder, n_traces=100 if options.quick else 3000)
         questions = write_questions(folder, _N_QUESTIONS)
         direct = upstream(questions)
         ours = sidecars(folder, direct.port, router, questions)
         asker = Asker(stack.enter_context(get_context("spawn").Pool(1)))
-        bare, _ = _started(direct, folder, stack)
+        bare, _ = _started(direct, folder, stack, n_starts)
         if options.growth:
             for contender in ours:
-                server, _ = _started(contender, folder, stack)
+                server, _ = _started(contender, folder, stack, n_starts)
                 print_growth(asker, contender, server, n_requests=options.growth)
             return 0
         running = [(direct, bare, 0.0)]
         for contender in (*ours, *_peers(folder, direct.port, options.peers)):
             try:
-                running.append((contender, *_started(contender, folder, stack)))
+                running.append((contender, *_started(contender, folder, stack, n_starts)))
             except RuntimeError as error:
                 print(f"{contender.name}: left out: {error}", file=sys.stderr)
         _compare(asker, running, n_rounds=options.rounds, seconds=options.seconds)
@@ -77,14 +78,14 @@ def _peers(folder: Path, port: int, places: Path | None) -> Iterator[Contender]:
             print(f"{name}: left out: {error}", file=sys.stderr)
 
 
-def _started(contender: Contender, folder: Path, stack: ExitStack) -> tuple[Server, float]:
+def _started(contender: Contender, folder: Path, stack: ExitStack, n_starts: int) -> tuple[Server, float]:
     """Returns the server, which ends with the stack, and the median time from its start to its first answer."""
     times = []
-    for number in range(_N_STARTS):
+    for number in range(n_starts):
         server = contender.start(folder)
         stack.callback(server.stop)
         times.append(server.wait(contender.requests()[0]))
-        if number < _N_STARTS - 1:
+        if number < n_starts - 1:
             server.stop()
     return server, statistics.median(times)
 
