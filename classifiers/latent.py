@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from .sample import sample
+
 if TYPE_CHECKING:
     from .ridge import FloatArray
     from .sparse import IntArray
@@ -115,8 +117,8 @@ def shared_evidence(n_answers: int, overlap: float) -> float:
 
 def fit_overlap(quality: FloatArray, estimates: FloatArray, confidences: FloatArray, loading: FloatArray) -> float:
     """Returns the overlap under which the confidences in all answers together tell best who was right."""
-    step = max(-(-len(quality) // _MAX_QUERIES), 1)
-    quality, estimates, confidences = quality[::step], estimates[::step], confidences[::step]
+    rows = sample(len(quality), _MAX_QUERIES)
+    quality, estimates, confidences = quality[rows], estimates[rows], confidences[rows]
     seen = np.isfinite(quality) & np.isfinite(estimates) & np.isfinite(confidences)
     n_seen = seen.sum(axis=1)
     if not (n_seen > 1).any():
@@ -141,8 +143,8 @@ def fit_latent(quality: FloatArray, estimates: FloatArray, answers: IntArray) ->
     Of who was right and which wrong answers were the same; matrices as `fit_escalation` takes them. One number after
     the other, each on a grid, which is robust and gives the same on every machine.
     """
-    step = max(-(-len(quality) // _MAX_QUERIES), 1)
-    quality, estimates, answers = quality[::step], estimates[::step], answers[::step]
+    rows = sample(len(quality), _MAX_QUERIES)
+    quality, estimates, answers = quality[rows], estimates[rows], answers[rows]
     known = np.isfinite(quality) & np.isfinite(estimates)
     is_right = quality >= 0.5
     n_wrong, n_distinct = _count_wrong(known & ~is_right, answers)

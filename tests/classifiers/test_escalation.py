@@ -151,3 +151,13 @@ def test_few_workable_queries_are_not_told_apart() -> None:
     found = fit_escalation(scores, estimates, scores, is_workable=np.arange(400) < 5)
     assert found.power_workable is None
     assert found.if_workable() is found
+
+
+def test_queries_that_come_in_turns_are_learned_from_alike() -> None:
+    alone, together = world(0.0, (-1.0, 0.0), n=2000)[0], world(2.5, (-1.0, 0.0), n=2000)[0]
+    estimates = np.tile((0.5, 0.6, 0.7, 0.8), (4000, 1))
+    unknown = np.full(estimates.shape, UNKNOWN)
+    in_turns = fit_escalation(np.stack([alone, together], axis=1).reshape(4000, 4), estimates, unknown).loading
+    one_by_one = fit_escalation(np.concatenate([alone, together]), estimates, unknown).loading
+    assert in_turns.mean() > 0.5
+    assert in_turns == pytest.approx(one_by_one, abs=0.5)

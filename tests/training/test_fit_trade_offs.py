@@ -80,6 +80,17 @@ def test_twins_are_no_further_evidence(demo) -> None:  # type: ignore[no-untyped
     assert beside.lag_error == pytest.approx(alone.lag_error)
 
 
+def test_whoever_always_asks_the_best_backend_loses_nothing_where_there_are_several_draws(demo) -> None:  # type: ignore[no-untyped-def]
+    once = demo.test
+    scores = np.random.default_rng(0).random(once.quality.shape) * 0.5 + 0.5 * (np.arange(once.n_backends) == 0)
+    drawn = replace(once, quality=scores, n_draws=np.full(once.quality.shape, 2))
+    assert not np.allclose(drawn.as_answered().quality, drawn.quality)
+    sure = np.broadcast_to(np.where(np.arange(once.n_backends) == 0, 0.99, 0.01), scores.shape)
+    found = found_for(demo.fitted.trained, drawn, told(drawn, sure, sure))
+    assert found.best == once.backends[0]
+    assert (found.lag[0], found.lag_error[0], found.cost[0]) == pytest.approx((0.0, 0.0, 1.0))
+
+
 def test_an_artefact_keeps_its_trade_offs(demo, tmp_path) -> None:  # type: ignore[no-untyped-def]
     trained = demo.fitted.trained
     save_artefact(trained, tmp_path / "a", training_data_sha256="", seed=0, metrics={})
