@@ -24,9 +24,10 @@ from penstock.classifiers.efforts import models_of
 from penstock.classifiers.prior_head import PriorHead
 from penstock.training import Dataset, build_dataset, read_traces, split_queries
 from penstock.training.candidates import Timer, fit_candidates
-from penstock.training.fit import N_FOLDS, families_of
+from penstock.training.fit import N_FOLDS
 from penstock.training.fit_efforts import fit_efforts
 from penstock.training.progress import Silent
+from penstock.training.split import families_of
 
 SETS = ("bullshit_bench",)
 CLASSIFIERS = ("prior", "irt", "stack")

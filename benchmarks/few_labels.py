@@ -27,8 +27,9 @@ from penstock.classifiers.public_prior import PublicPrior
 from penstock.training import Dataset, build_dataset, read_traces, split_queries
 from penstock.training.bootstrap import Interval, paired_bootstrap
 from penstock.training.candidates import AUTO, Candidate, Timer, choose, fit_candidates
-from penstock.training.fit import N_FOLDS, families_of
+from penstock.training.fit import N_FOLDS
 from penstock.training.progress import Silent
+from penstock.training.split import families_of
 from penstock.training.trials import Area, area_statistic, trial_curve
 
 SETS = ("math_l5", "farel_bench", "routellm_gsm8k", "mixed_9_open_models")

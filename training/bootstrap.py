@@ -1,6 +1,8 @@
 """Intervals by resampling queries, the same resamples for everything compared, so that differences are paired.
 
-Reference: Efron and Tibshirani 1993, "An Introduction to the Bootstrap", percentile intervals.
+Reference: Efron and Tibshirani 1993, "An Introduction to the Bootstrap", percentile intervals. Twins are no independent
+evidence: `families`, (n_queries,) numbers, equal ones for twins, are resampled as a whole (the cluster bootstrap: Field
+and Welsh 2007, "Bootstrapping clustered data", JRSS B 69). None: no query is a twin of another.
 """
 
 from __future__ import annotations
@@ -69,7 +71,13 @@ class ProbabilityFigures:
 
 
 def paired_bootstrap(
-    statistic: Statistic, n_queries: int, *, n_resamples: int = N_RESAMPLES, seed: int = 0, width: int = 0
+    statistic: Statistic,
+    n_queries: int,
+    *,
+    families: IntArray | None = None,
+    n_resamples: int = N_RESAMPLES,
+    seed: int = 0,
+    width: int = 0,
 ) -> Interval:
     """Returns the value of `statistic` with its interval over resampled queries.
 
@@ -82,19 +90,24 @@ def paired_bootstrap(
     0.75
     """
     value = float(statistic(np.ones((1, n_queries)))[0])
-    blocks = resampled_weights(n_queries, n_resamples=n_resamples, seed=seed, width=width)
+    blocks = resampled_weights(n_queries, n_resamples=n_resamples, seed=seed, families=families, width=width)
     return interval(value, np.concatenate([statistic(weights) for weights in blocks]))
 
 
-def resampled_weights(n_queries: int, *, n_resamples: int, seed: int, width: int = 0) -> Iterator[FloatArray]:
+def resampled_weights(
+    n_queries: int, *, n_resamples: int, seed: int, families: IntArray | None = None, width: int = 0
+) -> Iterator[FloatArray]:
     """Yields blocks of resampling counts, (block, n_queries); `width` is the widest array computed from a row."""
     rng = np.random.default_rng(seed)
+    members = np.arange(n_queries) if families is None else np.unique(families, return_inverse=True)[1]
+    n_drawn = int(members.max(initial=-1)) + 1
     block = max(1, CELLS_PER_BLOCK // max(n_queries, width, 1))
     for start in range(0, n_resamples, block):
         size = min(block, n_resamples - start)
-        drawn = rng.integers(n_queries, size=(size, n_queries))
-        flat = drawn + n_queries * np.arange(size)[:, np.newaxis]
-        yield np.bincount(flat.ravel(), minlength=size * n_queries).reshape(size, n_queries).astype(np.float64)
+        drawn = rng.integers(n_drawn, size=(size, n_drawn))
+        flat = drawn + n_drawn * np.arange(size)[:, np.newaxis]
+        counts = np.bincount(flat.ravel(), minlength=size * n_drawn).reshape(size, n_drawn).astype(np.float64)
+        yield counts if n_drawn == n_queries else counts[:, members]
 
 
 def interval(value: float, draws: FloatArray) -> Interval:
@@ -112,6 +125,7 @@ def probability_intervals(
     query: IntArray,
     n_queries: int,
     *,
+    families: IntArray | None = None,
     n_resamples: int = 400,
     seed: int = 0,
 ) -> ProbabilityFigures:
@@ -134,22 +148,30 @@ def probability_intervals(
         )
 
     values = figures(np.ones((1, len(probability))))[0]
-    blocks = resampled_weights(n_queries, n_resamples=n_resamples, seed=seed, width=len(probability))
+    blocks = resampled_weights(n_queries, n_resamples=n_resamples, seed=seed, families=families, width=len(probability))
     draws = np.vstack([figures(weights[:, query]) for weights in blocks])
     intervals = [interval(float(value), draws[:, column]) for column, value in enumerate(values)]
     return ProbabilityFigures(brier=intervals[0], ece=intervals[1], auroc=intervals[2], aurc=intervals[3])
 
 
-def mean_interval(values: FloatArray, *, n_resamples: int = N_RESAMPLES, seed: int = 0) -> Interval:
+def mean_interval(
+    values: FloatArray, *, families: IntArray | None = None, n_resamples: int = N_RESAMPLES, seed: int = 0
+) -> Interval:
     """Returns the mean of the observed values, (n_queries,), with its interval; also of paired differences."""
     return paired_bootstrap(
-        lambda weights: weighted_mean(values, weights), len(values), n_resamples=n_resamples, seed=seed
+        lambda weights: weighted_mean(values, weights),
+        len(values),
+        families=families,
+        n_resamples=n_resamples,
+        seed=seed,
     )
 
 
-def point_bounds(values: FloatArray, *, n_resamples: int = N_RESAMPLES, seed: int = 0) -> tuple[FloatArray, FloatArray]:
+def point_bounds(
+    values: FloatArray, *, families: IntArray | None = None, n_resamples: int = N_RESAMPLES, seed: int = 0
+) -> tuple[FloatArray, FloatArray]:
     """Returns lower and upper bounds of the mean of each row of `values`, (n_points, n_queries), NaN = not observed."""
-    blocks = resampled_weights(values.shape[1], n_resamples=n_resamples, seed=seed)
+    blocks = resampled_weights(values.shape[1], n_resamples=n_resamples, seed=seed, families=families)
     means = np.vstack([weighted_mean(values, weights) for weights in blocks])
     bounds = np.full((2, len(values)), np.nan)
     known = ~np.isnan(means).all(axis=0)
@@ -162,6 +184,7 @@ def curve_figures(
     quality: FloatArray,
     cost_usd: FloatArray,
     *,
+    families: IntArray | None = None,
     n_resamples: int = N_RESAMPLES,
     seed: int = 0,
 ) -> tuple[CurveFigures, ...]:
@@ -174,12 +197,8 @@ def curve_figures(
     single = single_backends(quality, cost_usd)
     steps = oracle_steps(quality, cost_usd)
     values = _figures(np.ones((1, n_queries)), curves, quality, cost_usd, single, steps)[0]
-    draws = np.vstack(
-        [
-            _figures(weights, curves, quality, cost_usd, single, steps)
-            for weights in resampled_weights(n_queries, n_resamples=n_resamples, seed=seed, width=len(steps.query))
-        ]
-    )
+    blocks = resampled_weights(n_queries, n_resamples=n_resamples, seed=seed, families=families, width=len(steps.query))
+    draws = np.vstack([_figures(weights, curves, quality, cost_usd, single, steps) for weights in blocks])
     return tuple(
         CurveFigures(
             name=curve.name,
@@ -193,14 +212,21 @@ def curve_figures(
 
 
 def reference_figures(
-    quality: FloatArray, cost_usd: FloatArray, *, n_resamples: int = N_RESAMPLES, seed: int = 0
+    quality: FloatArray,
+    cost_usd: FloatArray,
+    *,
+    families: IntArray | None = None,
+    n_resamples: int = N_RESAMPLES,
+    seed: int = 0,
 ) -> tuple[Interval, Interval]:
     """Returns the AIQ of mixing single backends and of the oracle, each with its interval."""
     single = single_backends(quality, cost_usd)
     steps = oracle_steps(quality, cost_usd)
     ones = np.ones((1, len(quality)))
     values = _references(ones, quality, cost_usd, single, steps)[0]
-    blocks = resampled_weights(len(quality), n_resamples=n_resamples, seed=seed, width=len(steps.query))
+    blocks = resampled_weights(
+        len(quality), n_resamples=n_resamples, seed=seed, families=families, width=len(steps.query)
+    )
     draws = np.vstack([_references(weights, quality, cost_usd, single, steps) for weights in blocks])
     return interval(float(values[0]), draws[:, 0]), interval(float(values[1]), draws[:, 1])
 

@@ -15,6 +15,7 @@ from .bootstrap import paired_bootstrap
 from .dataset import Dataset
 from .evaluation import FloatArray, Trial
 from .progress import Progress
+from .split import numbered_families
 from .trials import area_statistic, lag_of_best, paired_errors, squared_errors, trial_curve
 
 AUTO = ("mean", "prior", "knn", "linear", "irt", "stack", "blend")  # what `auto` fits, the quick ones first
@@ -118,18 +119,20 @@ def choose(
     }
     areas = {name: area_statistic(curve, dataset.quality, dataset.cost_usd) for name, curve in curves.items()}
     errors = {name: squared_errors(c.quality, dataset.quality) for name, c in candidates.items()}
+    families = numbered_families(dataset)
     is_few = dataset.n_queries < FEW and "prior" in candidates
-    standing = "prior" if is_few else _standing(errors)
+    standing = "prior" if is_few else _standing(errors, families)
     chosen = asked_for or standing
     for name in () if asked_for or is_few else [name for name in _CHALLENGERS if name in candidates]:
-        lead = paired_errors(areas[name], areas[chosen], dataset.n_queries, seed)
-        predicts_better = lead >= 0 and paired_gap(errors[chosen], errors[name]) > _EVIDENCE
+        lead = paired_errors(areas[name], areas[chosen], families, seed)
+        predicts_better = lead >= 0 and paired_gap(errors[chosen], errors[name], families) > _EVIDENCE
         is_better = lead > _EVIDENCE or (chosen == standing and predicts_better)
-        if is_better and lag_of_best(curves[name], dataset.quality, dataset.cost_usd) < _EVIDENCE:
+        lag = lag_of_best(curves[name], dataset.quality, dataset.cost_usd, families)
+        if is_better and lag < _EVIDENCE:
             chosen = name
     trials = []
     for name, candidate in candidates.items():
-        figure = paired_bootstrap(areas[name], dataset.n_queries, n_resamples=200, seed=seed)
+        figure = paired_bootstrap(areas[name], dataset.n_queries, families=families, n_resamples=200, seed=seed)
         trials.append(
             Trial(
                 name=name,
@@ -144,6 +147,6 @@ def choose(
     return trials, candidates[chosen]
 
 
-def _standing(errors: Mapping[str, FloatArray]) -> str:
+def _standing(errors: Mapping[str, FloatArray], families: IntArray) -> str:
     """Returns which candidate the others have to beat."""
-    return "prior" if "prior" in errors and paired_gap(errors["mean"], errors["prior"]) > 0 else "mean"
+    return "prior" if "prior" in errors and paired_gap(errors["mean"], errors["prior"], families) > 0 else "mean"

@@ -13,6 +13,7 @@ from .dataset import Dataset
 from .evaluation import Curve, EffortCurve, Evaluation, SignalWorth, Trial
 from .progress import Progress, Silent
 from .replay import Replayer, estimate_matrices
+from .split import numbered_families
 
 N_POINTS = 40
 _UNASKED = (
@@ -77,5 +78,6 @@ def evaluate(
         trials=tuple(trials),
         signals=tuple(signals),
         efforts=tuple(efforts),
+        families=numbered_families(dataset),
         notes=(*notes, *((_UNASKED,) if np.isnan(dataset.quality).any() else ()), *broken.values()),
     )

@@ -112,6 +112,7 @@ class Evaluation:
     confidences: Confidences | None
     trials: tuple[Trial, ...]
     notes: tuple[str, ...]  # sentences: what was estimated, skipped, or could not be learned
+    families: IntArray | None = None  # (n_queries,) equal numbers for twins, see `bootstrap`
     signals: tuple[SignalWorth, ...] = ()  # where the router was trained just now, as the next
     efforts: tuple[EffortCurve, ...] = ()
     shift: tuple[ShiftedSlice, ...] = ()  # where it was asked for

@@ -16,7 +16,7 @@ from .bootstrap import (
     reference_figures,
 )
 from .curves import ALWAYS_BEST, ALWAYS_CHEAPEST, ORACLE, RANDOM_MIX
-from .evaluation import Confidences, Curve, Evaluation, FloatArray
+from .evaluation import Curve, Evaluation, FloatArray, IntArray
 from .metrics import SingleBackends, hull_indices, mean_cost_usd, oracle_points, single_backends
 from .weighted import TOLERANCE, weighted_mean
 
@@ -61,12 +61,13 @@ def findings(evaluation: Evaluation) -> Findings:
     quality, cost_usd = evaluation.quality, evaluation.cost_usd
     single = single_backends(quality, cost_usd)
     swept = tuple(curve for curve in evaluation.curves if curve.name not in RECOMPUTED and len(curve.labels))
-    figures = curve_figures(swept, quality, cost_usd)
-    hull_aiq, oracle_aiq = reference_figures(quality, cost_usd)
+    families = evaluation.families
+    figures = curve_figures(swept, quality, cost_usd, families=families)
+    hull_aiq, oracle_aiq = reference_figures(quality, cost_usd, families=families)
     mixed = hull_indices(single.mean_cost_usd, single.mean_score)
     oracle = oracle_points(quality, cost_usd)
     rows = [
-        _swept_strategy(curve, figure, single, is_router=number == 0)
+        _swept_strategy(curve, figure, single, families, is_router=number == 0)
         for number, (curve, figure) in enumerate(zip(swept, figures, strict=True))
     ]
     rows += _reference_strategies(evaluation, single, hull_aiq, oracle_aiq, oracle)
@@ -80,7 +81,7 @@ def findings(evaluation: Evaluation) -> Findings:
         figures=figures,
         strategies=tuple(rows),
         estimates=_estimate_figures(evaluation),
-        confidences=_confidence_figures(evaluation.confidences, len(quality)),
+        confidences=_confidence_figures(evaluation),
     )
 
 
@@ -90,7 +91,9 @@ def curve_means(curve: Curve) -> tuple[FloatArray, FloatArray]:
     return weighted_mean(curve.cost_usd, ones)[0], weighted_mean(curve.score, ones)[0]
 
 
-def _swept_strategy(curve: Curve, figures: CurveFigures, single: SingleBackends, *, is_router: bool) -> Strategy:
+def _swept_strategy(
+    curve: Curve, figures: CurveFigures, single: SingleBackends, families: IntArray | None, *, is_router: bool
+) -> Strategy:
     """Returns the row of a swept strategy; where none of its points is affordable, its cheapest point stands."""
     costs, scores = curve_means(curve)
     affordable = np.flatnonzero(costs <= single.high_usd * (1 + TOLERANCE))
@@ -100,7 +103,7 @@ def _swept_strategy(curve: Curve, figures: CurveFigures, single: SingleBackends,
     )
     return Strategy(
         name=curve.name,
-        score=mean_interval(curve.score[best]),
+        score=mean_interval(curve.score[best], families=families),
         cost_usd=float(costs[best]),
         aiq=figures.aiq,
         gap_closed=figures.gap_closed,
@@ -113,12 +116,13 @@ def _reference_strategies(
     evaluation: Evaluation, single: SingleBackends, hull_aiq: Interval, oracle_aiq: Interval, oracle: FloatArray
 ) -> list[Strategy]:
     """Returns the rows that need no router: random mix, always-cheapest, always-best, oracle."""
-    best = mean_interval(evaluation.quality[:, single.best])
+    families = evaluation.families
+    best = mean_interval(evaluation.quality[:, single.best], families=families)
     zero, one = (Interval(value=value, low=float("nan"), high=float("nan")) for value in (0.0, 1.0))  # by definition
     has_gap = oracle_aiq.value - hull_aiq.value > TOLERANCE
     highest = np.where(np.isnan(evaluation.quality), -np.inf, evaluation.quality).max(axis=1)
     reached = oracle[np.searchsorted(oracle[:, 0], single.high_usd * (1 + TOLERANCE), side="right") - 1]
-    oracle_score = mean_interval(np.where(np.isinf(highest), np.nan, highest))
+    oracle_score = mean_interval(np.where(np.isinf(highest), np.nan, highest), families=families)
     if reached[1] < oracle_score.value - TOLERANCE:  # hindsight too has a budget
         oracle_score = Interval(value=float(reached[1]), low=float("nan"), high=float("nan"))
     saved = 1 - float(np.interp(single.best_score, oracle[:, 1], oracle[:, 0])) / (single.high_usd or 1.0)
@@ -133,7 +137,7 @@ def _reference_strategies(
         ),
         Strategy(
             name=f"{ALWAYS_CHEAPEST} ({evaluation.backends[single.cheapest]})",
-            score=mean_interval(evaluation.quality[:, single.cheapest]),
+            score=mean_interval(evaluation.quality[:, single.cheapest], families=families),
             cost_usd=single.low_usd,
         ),
         Strategy(
@@ -159,21 +163,23 @@ def _estimate_figures(evaluation: Evaluation) -> ProbabilityFigures | None:
     if not known.any():
         return None
     query = np.broadcast_to(np.arange(len(known))[:, np.newaxis], known.shape)[known]
-    return probability_intervals(evaluation.estimated_quality[known], evaluation.quality[known], query, len(known))
+    probability, score = evaluation.estimated_quality[known], evaluation.quality[known]
+    return probability_intervals(probability, score, query, len(known), families=evaluation.families)
 
 
-def _confidence_figures(confidences: Confidences | None, n_queries: int) -> ProbabilityFigures | None:
+def _confidence_figures(evaluation: Evaluation) -> ProbabilityFigures | None:
     """Returns how true the confidences after a call are."""
+    confidences = evaluation.confidences
     if confidences is None:
         return None
     known = ~(np.isnan(confidences.confidence) | np.isnan(confidences.score))
     if not known.any():
         return None
+    probability, score = confidences.confidence[known], confidences.score[known]
     if confidences.query is None:
-        query, n_groups = np.arange(int(known.sum())), int(known.sum())
-    else:
-        query, n_groups = confidences.query[known], n_queries
-    return probability_intervals(confidences.confidence[known], confidences.score[known], query, n_groups)
+        return probability_intervals(probability, score, np.arange(len(score)), len(score))
+    query, n_queries = confidences.query[known], len(evaluation.quality)
+    return probability_intervals(probability, score, query, n_queries, families=evaluation.families)
 
 
 def relative_cost(cost_usd: FloatArray, single: SingleBackends) -> float:

@@ -36,7 +36,7 @@ from .fit_trade_offs import fit_trade_offs
 from .held_out import HeldOut
 from .probability_metrics import auroc, brier, ece
 from .progress import Progress, Silent
-from .split import Split, find_families
+from .split import Split, families_of
 
 N_FOLDS = 5
 
@@ -206,15 +206,6 @@ def _fit(
         metrics=metrics,
         notes=tuple(notes),
     )
-
-
-def families_of(dataset: Dataset) -> Sequence[str]:
-    """Returns what keeps twins in one fold: the family of each query, as the split knows it."""
-    family_of = [""] * dataset.n_queries
-    for family, members in find_families(dataset.texts, dataset.groups).items():
-        for row in members:
-            family_of[row] = family
-    return family_of
 
 
 def _metrics(

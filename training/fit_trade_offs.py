@@ -9,11 +9,11 @@ import numpy as np
 
 from ..classifiers import Trained
 from ..classifiers.families import numbers_of
+from ..classifiers.paired import error_of_mean
 from ..classifiers.sample import sample
 from ..classifiers.trade_offs import TradeOffs
 from ..router import Policy, Pool
 from .dataset import Dataset
-from .evaluation import FloatArray
 from .held_out import HeldOut
 from .metrics import single_backends
 from .progress import Progress
@@ -51,17 +51,6 @@ def fit_trade_offs(
         best=best,
         lams=lams,
         lag=lag,
-        lag_error=_error_of_mean(lost - lag[:, None], [families[row] for row in rows.tolist()]),
+        lag_error=error_of_mean(lost - lag[:, None], numbers_of([families[row] for row in rows.tolist()])),
         cost=curve.cost_usd.mean(axis=1) / np.mean(dataset.cost_usd[:, single.best]),
     )
-
-
-def _error_of_mean(apart: FloatArray, families: Sequence[str]) -> FloatArray:
-    """Returns one standard error of means, (n_means,), from how far from them each query is, (n_means, n_queries).
-
-    What queries of one family have in common does not even out (clusters: Liang and Zeger 1986, Biometrika 73).
-    """
-    family_of = numbers_of(families)
-    together = np.stack([np.bincount(family_of, weights=each) for each in apart])
-    error: FloatArray = np.sqrt((together**2).sum(axis=1)) / len(families)
-    return error

@@ -136,12 +136,13 @@ def _verdict(gain: Interval) -> str:
 def _policy_sentence(evaluation: Evaluation, found: Findings, best: str) -> Markup:
     """Returns what the default policy scores and costs against always-best."""
     policy = evaluation.policies[0]
-    difference = mean_interval(policy.score - evaluation.quality[:, found.single.best])
+    scored = mean_interval(policy.score, families=evaluation.families)
+    difference = mean_interval(policy.score - evaluation.quality[:, found.single.best], families=evaluation.families)
     share = relative_cost(policy.cost_usd, found.single)
     cost = f"{usd_per_1k(mean_cost_usd(policy.cost_usd))} USD a thousand queries"
     against = "" if np.isnan(share) else f", {per_cent(share)} of what {escaped(best)} costs"
     return Markup(
-        f"Policy {escaped(policy.policy)} scores {with_interval(mean_interval(policy.score))} for {cost}{against}; "
+        f"Policy {escaped(policy.policy)} scores {with_interval(scored)} for {cost}{against}; "
         f"its score differs from that of {escaped(best)} by {with_interval(difference)}."
     )
 

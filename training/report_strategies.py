@@ -66,16 +66,19 @@ def pair_table(evaluation: Evaluation, found: Findings) -> Markup:
     win = evaluation.estimated_quality[known, strong] - evaluation.estimated_quality[known, 1 - strong]
     if not known.any() or np.isnan(win).any():
         return Markup("")
+    families = None if evaluation.families is None else evaluation.families[known]
     rows = [
-        _ranking_row("estimates, before any call", win, low, high),
-        _ranking_row("no query (all tied)", np.zeros(len(win)), low, high),
+        _ranking_row("estimates, before any call", win, low, high, families),
+        _ranking_row("no query (all tied)", np.zeros(len(win)), low, high, families),
     ]
     intro = f"Calls sent to {evaluation.backends[strong]}, in order of its estimated lead over the other backend."
     headers = ("ranking", "APGR", "CPT(50), % of calls", "CPT(80), % of calls")
     return Markup(f"<h3>Two backends</h3><p>{escaped(intro)}</p>{table(headers, rows)}")
 
 
-def _ranking_row(name: str, ranking: FloatArray, weak: FloatArray, strong: FloatArray) -> tuple[str, ...]:
+def _ranking_row(
+    name: str, ranking: FloatArray, weak: FloatArray, strong: FloatArray, families: IntArray | None
+) -> tuple[str, ...]:
     """Returns APGR, CPT(50) and CPT(80) of sending queries to the strong backend in the order of a ranking."""
 
     def recovered(weights: FloatArray) -> FloatArray:
@@ -87,7 +90,9 @@ def _ranking_row(name: str, ranking: FloatArray, weak: FloatArray, strong: Float
     def most(weights: FloatArray) -> FloatArray:
         return weighted_cpt(ranking, weak, strong, 80, weights)
 
-    area, fifty, eighty = (paired_bootstrap(statistic, len(ranking)) for statistic in (recovered, half, most))
+    area, fifty, eighty = (
+        paired_bootstrap(statistic, len(ranking), families=families) for statistic in (recovered, half, most)
+    )
     return name, with_interval(area), with_interval(fifty, 1), with_interval(eighty, 1)
 
 
@@ -113,7 +118,7 @@ def cost_quality_figure(evaluation: Evaluation, found: Findings) -> Markup:
         points = np.column_stack([costs[order], scores[order]])
         color = "var(--router)" if position == 0 else _color(curve.name, position)
         if position == 0 and len(order) > 1:
-            low, high = point_bounds(curve.score)
+            low, high = point_bounds(curve.score, families=evaluation.families)
             all_scores += [low, high]
             series.append(_band(costs[order], low[order], high[order], x, is_log=is_log))
         all_scores.append(scores)
@@ -170,8 +175,8 @@ def policies_table(evaluation: Evaluation, found: Findings) -> Markup:
         (
             policy.policy,
             _most_used(policy),
-            with_interval(mean_interval(policy.score)),
-            with_interval(mean_interval(policy.score - best)),
+            with_interval(mean_interval(policy.score, families=evaluation.families)),
+            with_interval(mean_interval(policy.score - best, families=evaluation.families)),
             usd_per_1k(mean_cost_usd(policy.cost_usd)),
             per_cent(relative_cost(policy.cost_usd, found.single)),
             *_calls(policy.n_calls),
@@ -246,7 +251,7 @@ def _backend_series(evaluation: Evaluation, found: Findings, x: Axis, *, is_log:
     ]
     series = []
     if len(order) <= MAX_BACKENDS_WITH_BOUNDS:
-        low, high = point_bounds(evaluation.quality[:, order].T)
+        low, high = point_bounds(evaluation.quality[:, order].T, families=evaluation.families)
         bars: list[Point | None] = []
         for (across, _), bottom, top in zip(points, low.tolist(), high.tolist(), strict=True):
             bars += [(across, bottom), (across, top), None]

@@ -21,9 +21,9 @@ from .bootstrap import Interval, curve_figures, paired_bootstrap
 from .candidates import Timer
 from .dataset import Dataset
 from .evaluation import FloatArray
-from .fit import N_FOLDS, families_of
+from .fit import N_FOLDS
 from .progress import Progress, Silent
-from .split import Split
+from .split import Split, families_of
 from .trials import area_statistic, trial_curve
 
 CLASSIFIER = "linear"  # quick, and on what was seen little worse than the blend

@@ -134,6 +134,23 @@ def find_families(texts: Sequence[str], groups: Sequence[str]) -> dict[str, list
     return families
 
 
+def families_of(dataset: Dataset) -> Sequence[str]:
+    """Returns what keeps twins together: the family of each query."""
+    family_of = [""] * dataset.n_queries
+    for family, members in find_families(dataset.texts, dataset.groups).items():
+        for row in members:
+            family_of[row] = family
+    return family_of
+
+
+def numbered_families(dataset: Dataset) -> IntArray:
+    """Returns the number of each query's family, (n_queries,), in the order of their first queries."""
+    numbers = np.empty(dataset.n_queries, dtype=np.int64)
+    for number, members in enumerate(find_families(dataset.texts, dataset.groups).values()):
+        numbers[members] = number
+    return numbers
+
+
 def _draw(families: Iterable[str], *, share: float, n_left: int, salt: str) -> list[str]:
     """Returns about that share of the families, at least one, leaving at least `n_left` undrawn."""
     lots = sorted((_lot(f"{salt} {family}"), family) for family in families)

@@ -93,9 +93,11 @@ def area_statistic(curve: Curve, quality: FloatArray, cost_usd: FloatArray) -> A
     return area
 
 
-def paired_errors(better: Area, worse: Area, n_queries: int, seed: int) -> float:
-    """Returns by how many paired standard errors one area exceeds another."""
-    figure = paired_bootstrap(lambda weights: better(weights) - worse(weights), n_queries, n_resamples=200, seed=seed)
+def paired_errors(better: Area, worse: Area, families: IntArray, seed: int) -> float:
+    """Returns by how many paired standard errors one area exceeds another; `families` as `bootstrap` takes them."""
+    figure = paired_bootstrap(
+        lambda weights: better(weights) - worse(weights), len(families), families=families, n_resamples=200, seed=seed
+    )
     standard_error = (figure.high - figure.low) / (2 * 1.96)
     return figure.value / standard_error if standard_error > 0 else 0.0
 
@@ -108,6 +110,6 @@ def squared_errors(estimates: FloatArray, quality: FloatArray) -> FloatArray:
     return errors
 
 
-def lag_of_best(curve: Curve, quality: FloatArray, cost_usd: FloatArray) -> float:
+def lag_of_best(curve: Curve, quality: FloatArray, cost_usd: FloatArray, families: IntArray | None = None) -> float:
     """Returns by how many paired standard errors the curve's end of greatest quality lies below the best backend."""
-    return paired_gap(quality[:, single_backends(quality, cost_usd).best], curve.score[0])
+    return paired_gap(quality[:, single_backends(quality, cost_usd).best], curve.score[0], families)

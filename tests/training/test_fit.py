@@ -16,9 +16,9 @@ from penstock.classifiers.calibration import fit_calibration
 from penstock.training import Dataset, Fitted, Trace, build_dataset, fit, read_traces, split_queries
 from penstock.training.candidates import AUTO, Candidate, choose
 from penstock.training.evaluation import Curve, FloatArray
-from penstock.training.fit import families_of
 from penstock.training.probability_metrics import auroc
 from penstock.training.progress import Silent
+from penstock.training.split import families_of
 from penstock.training.trials import lag_of_best
 
 
@@ -321,3 +321,14 @@ def test_of_two_that_route_alike_the_one_that_clearly_predicts_better_is_chosen(
     for irt, chosen in ((told, "irt"), (guessed, "mean")):
         tried = {name: _tried(name, each, dataset) for name, each in (("mean", means), ("irt", irt))}
         assert choose(tried, dataset, dataset.cost_usd, seed=0, asked_for=None)[1].name == chosen
+
+
+def test_twins_are_no_further_evidence_for_a_classifier() -> None:
+    rows = _noise(80)
+    dataset = build_dataset(rows)
+    doubled = build_dataset([*rows, *(replace(row, query_id=f"{row.query_id} again") for row in rows)])
+    guessed = np.random.default_rng(0).uniform(0.3, 0.7, (80, 2))
+    [alone], _ = choose({"mean": _tried("mean", guessed, dataset)}, dataset, dataset.cost_usd, seed=0, asked_for=None)
+    tried = {"mean": _tried("mean", np.tile(guessed, (2, 1)), doubled)}
+    [beside], _ = choose(tried, doubled, doubled.cost_usd, seed=0, asked_for=None)
+    assert (beside.low, beside.value, beside.high) == pytest.approx((alone.low, alone.value, alone.high))

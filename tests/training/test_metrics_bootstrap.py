@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.training.bootstrap import (
+    Interval,
     curve_figures,
     mean_interval,
     paired_bootstrap,
@@ -180,3 +181,42 @@ def test_probability_intervals_are_wider_when_rows_of_a_query_go_together() -> N
 def test_weighted_mean_of_points_matches_numpy() -> None:
     quality, _ = made(9)
     assert weighted_mean(quality.T, np.ones((1, len(quality))))[0] == pytest.approx(quality.mean(axis=0))
+
+
+def twice(values: FloatArray) -> FloatArray:
+    """Returns every row, and behind it its twin."""
+    return np.repeat(values, 2, axis=0)
+
+
+def test_twins_make_no_interval_narrower() -> None:
+    (quality, cost), twins = made(4), np.repeat(np.arange(60), 2)
+    once = baseline_curves(*made(5), quality, cost)[3]
+    both = Curve(name="both", labels=once.labels, cost_usd=twice(once.cost_usd.T).T, score=twice(once.score.T).T)
+    doubled = curve_figures([both], twice(quality), twice(cost), families=twins)[0]
+    alone = curve_figures([once], quality, cost)[0]
+    assert _bounds(doubled.aiq) == pytest.approx(_bounds(alone.aiq))
+    assert _bounds(doubled.gap_closed) == pytest.approx(_bounds(alone.gap_closed))
+    references = zip(
+        reference_figures(twice(quality), twice(cost), families=twins), reference_figures(quality, cost), strict=True
+    )
+    for beside, by_itself in references:
+        assert _bounds(beside) == pytest.approx(_bounds(by_itself))
+    mean = mean_interval(quality[:, 0])
+    assert _bounds(mean_interval(twice(quality)[:, 0], families=twins)) == pytest.approx(_bounds(mean))
+    assert mean_interval(twice(quality)[:, 0]).high < mean.high
+    low, high = point_bounds(twice(quality).T, families=twins)
+    assert (low[0], high[0]) == pytest.approx((mean.low, mean.high))
+    estimate = np.full(60, 0.5)
+    rows = np.arange(60)
+    told = probability_intervals(twice(estimate), twice(quality[:, 0]), np.arange(120), 120, families=twins).brier
+    assert _bounds(told) == pytest.approx(_bounds(probability_intervals(estimate, quality[:, 0], rows, 60).brier))
+
+
+def test_queries_without_twins_are_drawn_as_if_nothing_were_said_of_twins() -> None:
+    values = np.random.default_rng(0).random(50)
+    assert mean_interval(values, families=np.arange(50)) == mean_interval(values)
+    assert mean_interval(values, families=3 * np.arange(50)) == mean_interval(values)
+
+
+def _bounds(figure: Interval) -> tuple[float, float, float]:
+    return figure.low, figure.value, figure.high

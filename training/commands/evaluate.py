@@ -131,11 +131,12 @@ def figures_of(evaluation: Evaluation) -> dict[str, Any]:
     """Returns the figures of merit as plain JSON values."""
     quality, cost = evaluation.quality, evaluation.cost_usd
     single = single_backends(quality, cost)
-    curves = curve_figures(evaluation.curves, quality, cost)
+    families = evaluation.families
+    curves = curve_figures(evaluation.curves, quality, cost, families=families)
     seen = np.isfinite(quality)
     rows = np.broadcast_to(np.arange(len(quality))[:, None], quality.shape)[seen]
     probabilities = probability_intervals(
-        evaluation.estimated_quality[seen], quality[seen], rows, n_queries=len(quality)
+        evaluation.estimated_quality[seen], quality[seen], rows, n_queries=len(quality), families=families
     )
     figures: dict[str, Any] = {
         "title": evaluation.title,
@@ -154,8 +155,8 @@ def figures_of(evaluation: Evaluation) -> dict[str, Any]:
         },
         "policies": {
             outcome.policy: {
-                "score": mean_interval(outcome.score).as_dict(),
-                "cost_usd": mean_interval(outcome.cost_usd).as_dict(),
+                "score": mean_interval(outcome.score, families=families).as_dict(),
+                "cost_usd": mean_interval(outcome.cost_usd, families=families).as_dict(),
                 "calls": float(outcome.n_calls[outcome.n_calls > 0].mean()) if outcome.n_calls.any() else 0.0,
                 "refused": int((outcome.n_calls == 0).sum()),
             }
@@ -170,6 +171,7 @@ def figures_of(evaluation: Evaluation) -> dict[str, Any]:
             seen_calls.score,
             seen_calls.query if seen_calls.query is not None else np.arange(len(seen_calls.score)),
             n_queries=len(quality),
+            families=families,
         )
         figures["confidences"] = {name: getattr(judged, name).as_dict() for name in ("brier", "ece", "auroc")}
     return figures
