@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..backends import BackendSpec, Completion, ConfigError, Query, cost_usd
 from ..classifiers import Escalation, Estimates, no_escalation, question_of
-from ..classifiers.final_answer import final_answer
+from ..classifiers.choices import settled_answer
 from ..classifiers.workable import right_answer
 from .by_name import ByName
 from .cascade import Assess, Call, Flow, Read, Said, cascade
@@ -181,11 +181,11 @@ class Pool:
         return cascade(decision, assess=assess or judge, charge=self.charge, read=read or said)
 
     def read(self, query: Query, completion: Completion) -> Said:
-        """Returns what an answer comes to: its final answer, else what it says in words; None where neither is worth
-        holding against other answers.
+        """Returns what an answer comes to: its final answer, or of several choices the one it settles on, else what it
+        says in words; None where neither is worth holding against other answers.
         """
         known = self.escalation
-        answer = final_answer(completion) if known.comparable > 0 else None
+        answer = settled_answer(query.text, completion) if known.comparable > 0 else None
         if answer is not None or known.meaning is None or self._trained is None:
             return answer
         return self._trained.model.read_words(question_of(query), completion.text)

@@ -10,10 +10,11 @@ import numpy as np
 
 from ..backends import Completion
 from ..classifiers import ConfidenceModel, Escalation, fit_confidence, fit_escalation, read_signals, signal_names
+from ..classifiers.choices import settled_answer
 from ..classifiers.confidence import N_TREES
 from ..classifiers.early import EarlyConfidence
 from ..classifiers.escalation import NO_ANSWER
-from ..classifiers.final_answer import FinalAnswer, final_answer
+from ..classifiers.final_answer import FinalAnswer
 from ..classifiers.phrasing import Phrases, phrase_keys
 from ..classifiers.telling import counting
 from ..classifiers.terms import KeyArray
@@ -146,10 +147,11 @@ def final_answers(dataset: Dataset) -> IntArray:
     """Returns equal numbers in a row for equal final answers, (n_queries, n_backends)."""
     answers = np.full(dataset.quality.shape, NO_ANSWER, dtype=np.int64)
     for row in counting(range(dataset.n_queries), "final answers to query"):
+        query = dataset.queries[row]
         numbers: dict[FinalAnswer, int] = {}
         for column in range(dataset.n_backends):
             completion = dataset.completion(row, column)
-            answer = final_answer(completion) if completion is not None else None
+            answer = settled_answer(query.text, completion) if completion is not None else None
             if answer is not None:
                 answers[row, column] = numbers.setdefault(answer, len(numbers))
     return answers

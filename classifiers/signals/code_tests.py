@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterator
 
 from ...backends import Completion, Query
+from ..code_blocks import python_blocks
 from ..sandbox import Verdict, run_python
-from .code import python_blocks
 
 _MAX_CHARACTERS = 20_000
 _MAX_TESTS = 20

@@ -13,6 +13,8 @@ from ..final_answer import answer_span
 
 _TAIL = 8
 _WINDOW = 8
+_WINDOWS = 32  # in a long text, of which a few tokens tell nothing; the paper takes 1,024 to 2,048 of some 30,000
+_WIDEST = 2048
 _LEAST = -20.0
 
 
@@ -66,9 +68,12 @@ def share_unsure(values: NDArray[np.float64]) -> float:
 
 
 def lowest_window(values: NDArray[np.float64]) -> float:
-    """Returns the lowest mean of a few values in a row; of fewer than that, their mean."""
+    """Returns the lowest mean of some values in a row; of fewer than that, their mean.
+
+    Any long reasoning has a few unsure tokens in a row somewhere, so that the window grows with the length.
+    """
     sums = np.concatenate([[0.0], np.cumsum(values)])
-    width = min(_WINDOW, len(values))
+    width = min(max(_WINDOW, len(values) // _WINDOWS), _WIDEST, len(values))
     return float((sums[width:] - sums[:-width]).min() / width)
 
 

@@ -43,11 +43,29 @@ def same(values: list[float]) -> Any:
         ('```json\n{"n": 3}\n```', AS_JSON, [1, 1]),
         ('{"n": "3"}', AS_JSON, [1, 0]),
         ('{"n": 3', {}, [0, NAN]),
+        ('Here it is: {"n": 3}', {}, [NAN, NAN]),
+        ('Here it is: {"n": 3}', AS_JSON, [0, 0]),
         ("[" * 50_000, {}, [0, NAN]),
     ],
 )
 def test_json_is_held_against_the_request(text: str, params: dict[str, Any], expected: list[float]) -> None:
     assert seen("json", text, **params) == same(expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "is_json"),
+    [
+        ('{"name": "Ada"}', 1),
+        ('Here it is:\n```json\n{"name": "Ada"}\n```\nAnything else?', 1),
+        ('Sure! {"name": "Ada"} is it.', 1),
+        ('Here it is:\n```json\n{"name": }\n```', 0),
+        ('{"name": "Ada"', 0),
+        ("Her name is Ada.", 0),
+    ],
+)
+def test_json_asked_for_in_words_is_found_among_words(text: str, is_json: int) -> None:
+    assert seen("json", text, "Return the result as JSON with the key name.") == same([is_json, NAN])
+    assert seen("json", "It is a format.", "What is a JSON schema?") == same([NAN, NAN])
 
 
 @pytest.mark.parametrize("schema", [{"pattern": "(a+)+$"}, {"oneOf": []}, 3, {"$ref": "#"}, {1: 2}])
@@ -146,14 +164,21 @@ def test_without_tools_nothing_is_said_of_calls(tools: Any) -> None:
         ("```python\nx = 1\n```\n```py\ndef f(:\n```", "Well?", [0.5, math.log(3), 1]),
         ("```\nx = 1\n```", "Write it in Python.", [1, math.log(2), 1]),
         ("```\nx = 1\n```", "Write it.", [NAN, NAN, NAN]),
-        ("```rust\nlet x = 1;\n```", "Write it in Python.", [NAN, NAN, NAN]),
+        ("```rust\nlet x = (1;\n```", "Write it in Python.", [0, math.log(2), 1]),
+        ("```cobol\nDISPLAY (.\n```", "Write it in Python.", [NAN, NAN, NAN]),
+        ('So:\n```json\n{"a": 1,}\n```\n```toml\na = 1\n```', "Well?", [0.5, math.log(3), 1]),
+        ('```json\n{"a": 1}\n```', "Well?", [NAN, NAN, NAN]),
+        ("```python\n>>> f(2)\n4\n```", "Well?", [NAN, NAN, NAN]),
+        ("def f(x):\n    return x", "Complete this: def f(x):", [1, math.log(2), 1]),
+        ("def f(x):\n    return (x", "Write it in Python.", [0, math.log(2), 1]),
+        ("from there on it rains", "Will it rain?", [NAN, NAN, NAN]),
         ("```python\nx = (1,\n", "Well?", [0, math.log(2), 0]),
         ("```python\nx = '\\d'\n```", "Well?", [1, math.log(2), 1]),
         ("```python\n" + "-" * 15_000 + "1\n```", "Well?", [0, math.log(2), 1]),
         ("```python\n" + "(" * 15_000 + "\n```", "Well?", [0, math.log(2), 1]),
     ],
 )
-def test_python_is_parsed(text: str, query: str, expected: list[float]) -> None:
+def test_code_is_parsed(text: str, query: str, expected: list[float]) -> None:
     assert seen("code", text, query) == same(expected)
 
 
@@ -178,12 +203,41 @@ def test_a_letter_is_one_of_those_offered_or_not(text: str, query: str, expected
         ('It says "The river, runs NORTH".', [1, math.log(2)]),
         ('It says "the river runs south".', [0, math.log(2)]),
         ("It says “the river runs north” and “nobody ever swims there”.", [0.5, math.log(3)]),
+        ("It says 'the river's bed runs north', so north.", [0, math.log(2)]),
+        ("It says 'the river runs north', so it's north.", [1, math.log(2)]),
+        ("Es heißt „the river runs north“.", [1, math.log(2)]),
+        ('It says "behind the hill ... the river runs north".', [1, math.log(2)]),
+        ('It says "behind the hill ... the river runs dry".', [0, math.log(2)]),
+        ("> Behind the hill\n> the river runs\n\nSo north.", [1, math.log(2)]),
+        ('"North" is where it runs, and not "south".', [NAN, NAN]),
+        ('```\nprint("nobody ever swims there")\n```', [NAN, NAN]),
+        ('{"reasoning": "nobody ever swims there", "answer": "north"}', [NAN, NAN]),
         ('It is "north".', [NAN, NAN]),
         ("North.", [NAN, NAN]),
     ],
 )
 def test_quotes_are_looked_up_in_the_question(text: str, expected: list[float]) -> None:
     assert seen("quotes", text, "Behind the hill the river runs north. Where does it run?") == same(expected)
+
+
+SOURCES = """[1] The tower is 330 metres tall. [2] It was finished in 1889.
+Section 4: Tickets are sold at https://example.org/tickets."""
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("It is 330 metres tall [1] and old [1, 2].", [1, math.log(3)]),
+        ("It is 330 metres tall [1], and pink [7].", [0.5, math.log(3)]),
+        ("See sections 4 and, for more, section 9.", [0.5, math.log(3)]),
+        ("Buy them at https://example.org/tickets.", [1, math.log(2)]),
+        ("Buy them at [the shop](https://example.com/shop).", [0, math.log(2)]),
+        ("As document 3 says.", [NAN, NAN]),
+        ("Use `a[7]` here.", [NAN, NAN]),
+    ],
+)
+def test_citations_are_looked_up_in_the_question(text: str, expected: list[float]) -> None:
+    assert seen("quotes", text, SOURCES) == same(expected)
 
 
 @pytest.mark.parametrize(
@@ -198,6 +252,27 @@ def test_quotes_are_looked_up_in_the_question(text: str, expected: list[float]) 
         ("one two three", "Say it in at most 3 words.", 1),
         ("one two three four", "Say it in at most 3 words.", 0),
         ("Paris", "The capital of France?", NAN),
+        ("Berlin is the capital, and it is large.", "Answer in German: what is the capital?", 0),
+        ("Berlin ist die Hauptstadt, und es ist groß.", "Answer in German: what is the capital?", 1),
+        ("El tiempo es agradable hoy.", "Translate to Spanish: The weather is nice today.", 1),
+        ("今日は天気がいいので散歩に行きましょう。", "Say that we go for a walk, in Japanese.", 1),
+        ("Let us go for a walk in the nice weather.", "Say that we go for a walk, in Japanese.", 0),
+        ("- air\n- shade\n- wood", "Give me exactly three bullet points on trees.", 1),
+        ("- air\n- shade", "Give me exactly three bullet points on trees.", 0),
+        ("1. fig\n2. pear\n3. plum", "List three fruits.", 1),
+        ("1. fig\n2. pear", "List three fruits.", 0),
+        ("Fig, pear and plum.", "List three fruits.", NAN),
+        ("Light scatters. Blue does so most, e.g. at noon.", "Explain in two sentences why the sky is blue.", 1),
+        ("Light scatters. Blue most. So it is.", "Explain in two sentences why the sky is blue.", 0),
+        ("One.\n\nTwo.", "Explain it in one paragraph.", 0),
+        ("| name | age |\n|---|---|\n| Ada | 36 |", "Respond with a table, as a markdown table.", 1),
+        ("Ada is 36.", "Show the ages as a table.", 0),
+        ("Rain is wet.", "Write at least 100 words on rain.", 0),
+        ("THE SKY IS BLUE.", "Answer in all caps: what is the sky?", 1),
+        ("So it is 4.", "Put your final answer in \\boxed{}. 2 + 2?", 0),
+        ("<answer>4</answer>", "Put it inside <answer> tags. 2 + 2?", 1),
+        ("4", "Put it within <answer></answer> tags. 2 + 2?", 0),
+        ("Dear Ada, all is well.", 'Start your letter with "Dear".', 1),
     ],
 )
 def test_wishes_for_a_form_are_kept_or_not(text: str, query: str, kept: float) -> None:
@@ -251,3 +326,16 @@ def test_the_lowest_window_is_the_weakest_link() -> None:
     )
     assert values["lowest_window"] == pytest.approx(-2.0)
     assert values["mean"] > -0.5
+
+
+def test_the_window_grows_with_a_long_reasoning() -> None:
+    """Eight unsure tokens in a row are nothing in thousands, a long stretch of doubt is."""
+    signal = create_signals()["reasoning"]
+
+    def lowest(doubts: int) -> float:
+        logprobs = (-0.1,) * 3000 + (-3.0,) * doubts + (-0.1,) * (3400 - doubts)
+        completion = Completion(text="7", reasoning="...", reasoning_logprobs=logprobs)
+        return signal.read(Query.from_text("?"), completion)[signal.names.index("lowest_window")]
+
+    assert lowest(8) == pytest.approx(-0.1 - 2.9 * 8 / 200)
+    assert lowest(200) == pytest.approx(-3.0)

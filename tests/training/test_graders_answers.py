@@ -11,7 +11,6 @@ from penstock.backends import Completion, ConfigError
 from penstock.training import TraceError
 from penstock.training.errors import BadRow
 from penstock.training.graders import Ask, create_grader
-from penstock.training.graders.multiple_choice import picked_letter
 from penstock.training.graders.numeric import final_number
 from penstock.training.prompts import parse_prompt
 
@@ -143,62 +142,6 @@ def test_regex_looks_for_the_pattern(grader: str, answer: str, pattern: str | No
 
 
 # multiple_choice
-
-
-@pytest.mark.parametrize(
-    ("text", "letter"),
-    [
-        ("The answer is (B).", "B"),
-        ("Answer: B", "B"),
-        ("answer: b", "B"),
-        ("**Answer: (B)**", "B"),
-        ("**Answer**: B", "B"),
-        ("B", "B"),
-        ("b.", "B"),
-        ("(b)", "B"),
-        ("**B**", "B"),
-        ("B) Paris", "B"),
-        ("B. Paris is the capital, not A.", "B"),
-        ("The final answer is $\\boxed{B}$.", "B"),
-        ("\\boxed{\\text{(C)}}", "C"),
-        ("The correct option is D", "D"),
-        ("Correct answer: **C. Lyon**", "C"),
-        ("I choose C", "C"),
-        ("So C is correct.", "C"),
-        ("The best answer is clearly D.", "D"),
-        ("The answer must be b.", "B"),
-        ("Answer:\n\nB", "B"),
-        ("Let us see.\n\nD", "D"),
-        ("At first the answer is A... no, the answer is C", "C"),
-        ("A is wrong. So the answer is B, not A.", "B"),
-        ("Neither (A) nor (D) but (C)", "C"),
-        ("A river flows", None),
-        ("The answer is a river", None),
-        ("The answer is not B", None),
-        ("I do not know", None),
-        ("Because", None),
-        ("", None),
-    ],
-)
-def test_the_letter_that_an_answer_settles_on_is_found(text: str, letter: str | None) -> None:
-    assert picked_letter(text) == letter
-
-
-@pytest.mark.parametrize(
-    ("text", "letter"),
-    [
-        ("New York", "A"),
-        ("It is York!", "B"),
-        ("paris.", "C"),
-        ("The answer is Paris", "C"),
-        ("Paris or York", None),
-        ("Parisian", None),
-        ("The answer is C, not New York", "C"),
-        ("The answer is D", None),
-    ],
-)
-def test_the_text_of_a_choice_counts_where_no_letter_is_named(text: str, letter: str | None) -> None:
-    assert picked_letter(text, ["New York", "York", "Paris"]) == letter
 
 
 @pytest.mark.parametrize("expected", ["B", "b", "(B)", "B.", "Paris", "paris"])

@@ -1,0 +1,125 @@
+"""Questions that offer choices: which these are, and which one an answer settles on."""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import takewhile
+
+from ..backends import Completion
+from .final_answer import FinalAnswer, final_answer
+
+LETTERS_WITHOUT_CHOICES = "ABCDEFGH"  # not I, which is a word
+_MAX_CHARACTERS = 100_000  # of the end of an answer
+_MAX_QUESTION = 20_000  # of its end, where the choices stand
+_LOUD = r"[\s*_`$\"'“”]{0,9}"  # emphasis and space that may stand around a letter
+_OPENING = r"(?:\\boxed\{|\\text\{|[(\[\s*_`$\"'“”]){0,9}"
+# Small letters number the parts of a question as well, so that with them it has to speak of choosing.
+_MARK = re.compile(r"(?:^|[\n ])[(\[*]{0,3}([A-J])[)\]*.:]{1,3}[ \t]+(?=\S)")
+_SMALL_MARK = re.compile(r"(?:(?:^|\n)[ \t*-]{0,4}([a-j])[).]|(?:^|\s)\(([a-j])\))[ \t]+(?=\S)")
+_CHOOSING = re.compile(r"\b(?:which|choose|select|pick|option|choice|letter|the following|multiple[- ]choice)\b", re.I)
+
+
+def offered_choices(question: str) -> tuple[str, ...]:
+    """Returns the texts of the choices that a question offers last, from A on without a gap; none of fewer than two.
+
+    >>> offered_choices("Which is a fruit?\\nA. stone\\nB. apple"), offered_choices("Is it A. or C. ?")
+    (('stone', 'apple'), ())
+    """
+    return _offered(question[-_MAX_QUESTION:])
+
+
+@lru_cache(maxsize=16)  # asked of a question with each of its answers
+def _offered(question: str) -> tuple[str, ...]:
+    marks = list(_MARK.finditer(question))
+    choices = _run_of(question, marks)
+    if not choices and _CHOOSING.search(question):
+        choices = _run_of(question, list(_SMALL_MARK.finditer(question)))
+    return choices
+
+
+def _run_of(question: str, marks: Sequence[re.Match[str]]) -> tuple[str, ...]:
+    """Returns the texts behind the last marks that count from A up."""
+    letters = [string.ascii_lowercase.index(mark[mark.lastindex or 1].lower()) for mark in marks]
+    for start in [place for place, letter in enumerate(letters) if letter == 0][::-1]:
+        run = list(takewhile(lambda pair: pair[0] == pair[1], enumerate(letters[start:])))
+        if len(run) > 1:
+            ends = [mark.start() for mark in marks[start + 1 : start + len(run)]] + [len(question)]
+            texts = [question[mark.end() : end] for mark, end in zip(marks[start:], ends, strict=False)]
+            return tuple(text.strip().partition("\n")[0].strip(" \t*") for text in texts)
+    return ()
+
+
+def settled_answer(question: str, completion: Completion) -> FinalAnswer | None:
+    """Returns what a completion comes to: of the choices that the question offers, the letter of the one it settles on,
+    be it named by letter or by text; else its final answer.
+
+    >>> settled_answer("Which?\\nA. stone\\nB. apple", Completion(text="It must be the apple."))
+    FinalAnswer(kind='choice', value='b')
+    """
+    choices = () if completion.tool_calls else offered_choices(question)
+    letter = picked_letter(completion.text, choices) if choices else None
+    return final_answer(completion) if letter is None else FinalAnswer(kind="choice", value=letter.lower())
+
+
+def picked_letter(text: str, choices: Sequence[str] = ()) -> str | None:
+    """Returns the letter that an answer settles on, None where it settles on none.
+
+    >>> picked_letter("A is tempting, but the answer is (B)."), picked_letter("paris", ["Rome", "Paris"])
+    ('B', 'B')
+    """
+    text = text[-_MAX_CHARACTERS:].strip()
+    patterns = _patterns(letters_of(choices))
+    for pattern in patterns:
+        if found := pattern.findall(text):
+            return str(next(letter for letter in found[-1] if letter)).upper()
+    return _picked_text(text, choices)
+
+
+@lru_cache(maxsize=32)
+def _patterns(letters: str) -> tuple[re.Pattern[str], ...]:
+    """Returns the ways to name a letter, the surest first; every group of each is one.
+
+    A small letter counts only where nothing but signs follow on its line, so that "the answer is a river" names none.
+    """
+    small = letters.lower()
+    letter = rf"(?:([{letters}])(?![\w'’])|([{small}])(?=[)\]]|[\s*_`.)\]}}$]{{0,9}}$))"
+    surely = r"(?:(?:definitely|clearly|thus|therefore|simply)\s)?"
+    gap = rf"(?:\s{{1,9}}(?:is|must be|would be|should be|be|are))?\s{{0,9}}[:=]?\s{{0,9}}{surely}"
+    named = rf"(?:option|choice|letter)?{_OPENING}{letter}"
+    noun = r"(?i:\b(?:answer|option|choice|solution)\b)"
+    return (
+        re.compile(rf"\\(?:boxed|fbox)\s*\{{\s*(?:\\text\s*\{{)?[\s(]*([{letters}{small}])[\s).]*\}}"),
+        re.compile(rf"{noun}{_LOUD}(?i:{gap}){_LOUD}(?i:{gap})(?:the\s+)?(?:correct\s+)?{named}", re.MULTILINE),
+        re.compile(rf"(?i:\b(?:choose|pick|select|go with)\b)\s+{named}", re.MULTILINE),
+        re.compile(rf"(?<![\w'’])[(\[]?([{letters}])[)\]]?{_LOUD}\s(?i:is (?:the )?(?:correct|right|best)\b)"),
+        re.compile(rf"\A{_OPENING}([{letters}{small}])[\s*_`.):\]}}$]{{0,9}}\Z"),
+        re.compile(rf"^{_OPENING}([{letters}])[\s*_`.):\]}}$]{{0,9}}\Z", re.MULTILINE),
+        re.compile(rf"\A{_LOUD}(?:[(\[]([{letters}{small}])[)\]]|([{letters}])[.):])"),
+        re.compile(rf"[(\[]([{letters}])[)\]]"),
+    )
+
+
+def _picked_text(text: str, choices: Sequence[str]) -> str | None:
+    """Returns the letter of the one choice whose text stands in the answer; one within a longer one does not count."""
+    said = f" {plain_words(text)} "
+    texts = {letter: plain_words(choice) for letter, choice in zip(letters_of(choices), choices, strict=False)}
+    found = []
+    for letter, choice in sorted(texts.items(), key=lambda item: -len(item[1])):
+        if choice and f" {choice} " in said:
+            found.append(letter)
+            said = said.replace(f" {choice} ", " | ")
+    return found[0] if len(found) == 1 else None
+
+
+def letters_of(choices: Sequence[str]) -> str:
+    """Returns the letters of so many choices; those that may be meant where they are not known."""
+    return string.ascii_uppercase[: len(choices)] if choices else LETTERS_WITHOUT_CHOICES
+
+
+def plain_words(text: str) -> str:
+    """Returns the words of a text, small, with one space between; signs stay where a text has no words."""
+    words = re.findall(r"[^\W_]+(?:[.,'’/-][^\W_]+)*|[-+]?\d+(?:\.\d+)?", text.casefold())
+    return " ".join(words) or " ".join(text.casefold().split())
