@@ -11,8 +11,10 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,6 +24,8 @@ from .serving import HELLO, MODELS, PATIENCE_S, write_models
 from .test_server_command import ask, started, started_by, url_in
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="it finds the workers in /proc")
+
+IN_FLIGHT = 'penstock_backend_in_flight{backend="small"}'
 
 
 def workers_of(pid: int) -> list[int]:
@@ -43,6 +47,21 @@ def wait_until_gone(pids: list[int]) -> None:
     while any(Path(f"/proc/{pid}/cmdline").exists() and Path(f"/proc/{pid}/cmdline").read_bytes() for pid in pids):
         assert time.monotonic() < end
         time.sleep(0.02)
+
+
+def wait_until_taken(url: str, asked: Sequence[Future[Any]]) -> None:
+    """Waits until `small` is being asked for every request that is not answered yet."""
+    end = time.monotonic() + PATIENCE_S
+    while metrics(url).get(IN_FLIGHT, 0.0) + sum(one.done() for one in asked) < len(asked):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def metrics(url: str) -> dict[str, float]:
+    """Returns what the sidecar counts, by name and labels."""
+    with urllib.request.urlopen(f"{url}/metrics", timeout=PATIENCE_S) as reply:
+        rows = [row.rsplit(" ", 1) for row in reply.read().decode().splitlines() if row[0] != "#"]
+    return {name: float(value) for name, value in rows}
 
 
 def test_workers_share_the_port_and_a_key_s_limits_and_let_requests_end(
@@ -85,7 +104,7 @@ def test_workers_share_the_port_and_a_key_s_limits_and_let_requests_end(
 
         with ThreadPoolExecutor(8) as pool:
             asked = [pool.submit(answer) for _ in range(8)]
-            time.sleep(0.5)
+            wait_until_taken(url, asked)
             process.terminate()
             assert [one.result() for one in asked] == ["It is 391."] * 8
         assert process.wait(PATIENCE_S) == 0
@@ -114,9 +133,8 @@ if __name__ == "__main__":
 
         def scrape() -> tuple[float, float, float]:
             """Returns what whichever worker accepts says of answers, requests and workers."""
-            with urllib.request.urlopen(f"{url}/metrics", timeout=PATIENCE_S) as reply:
-                told = dict(row.rsplit(" ", 1) for row in reply.read().decode().splitlines() if row[0] != "#")
-            return float(told.get(answers, 0)), float(told.get(seconds, 0)), float(told["penstock_workers"])
+            told = metrics(url)
+            return told.get(answers, 0.0), told.get(seconds, 0.0), told["penstock_workers"]
 
         told = [(0.0, 0.0, 0.0)]
 
@@ -143,7 +161,7 @@ def test_who_connects_while_the_last_requests_end_is_refused_and_does_not_wait(t
     write_models(tmp_path, MODELS.replace('answer: "It is 391."', 'answer: "It is 391.", latency_s: 3'))
     with started(tmp_path, "--workers", "2") as (process, line), ThreadPoolExecutor(1) as pool:
         asked = pool.submit(ask, url_in(line), "/v1/chat/completions", {"model": "small", "messages": HELLO})
-        time.sleep(0.5)
+        wait_until_taken(url_in(line), [asked])
         process.terminate()
         is_refused = False
         while not is_refused and not asked.done():
