@@ -22,9 +22,9 @@ from .errors import (
     RateLimited,
     ServerFailed,
 )
+from .hiding import one_line, redact
 
 MAX_MESSAGE_CHARS = 1000
-MIN_SECRET_CHARS = 4  # shorter "keys" are placeholders, and hiding them would garble every message
 
 _CONTEXT = re.compile(
     r"context[ _-]?(?:length|window|size|limit)|maximum context|prompt is too long|input is too long"
@@ -34,7 +34,6 @@ _CONTEXT = re.compile(
 _UNPAID = re.compile(r"credit balance is too low|insufficient balance", re.IGNORECASE)
 _TAG = re.compile(r"<(?:script|style).*?</(?:script|style)>|<[^>]{0,500}>", re.IGNORECASE | re.DOTALL)
 _BAD_KEY = re.compile(r"api key not valid|(?:incorrect|invalid) api key", re.IGNORECASE)  # comes as 400 from some
-_TOKEN = re.compile(r"\b(Bearer\s+|sk-)[\w.~+/=*-]{8,}", re.IGNORECASE)
 
 _BY_TYPE: dict[str, type[BackendError]] = {
     "api_error": ServerFailed,
@@ -65,18 +64,6 @@ class Refusal:
     kinds: tuple[str, ...] = ()  # its `type` and `code`, in lower case
     status: int | None = None  # where the body names one
     body: bytes = b""  # all of it, where it is a JSON object
-
-
-def redact(text: str, secrets: Sequence[str]) -> str:
-    """Returns `text` without the secrets and without whatever else looks like a key.
-
-    >>> redact("bad key my-secret, sent as Bearer abcdefgh1234", ["my-secret"])
-    'bad key ***, sent as Bearer ***'
-    """
-    for secret in secrets:
-        if len(secret) >= MIN_SECRET_CHARS:
-            text = text.replace(secret, "***")
-    return _TOKEN.sub(r"\1***", text)
 
 
 def read_refusal(body: bytes) -> Refusal:
@@ -122,7 +109,7 @@ def failure(
     format: str = "",
 ) -> BackendError:
     """Returns the error that a refusal stands for; `status` is None where the reply began as a success."""
-    said = redact(refusal.message, secrets)
+    said = one_line(redact(refusal.message, secrets))
     said = said if len(said) <= MAX_MESSAGE_CHARS else said[:MAX_MESSAGE_CHARS] + "…"
     kind = _kind(refusal, status)
     where = f"HTTP {status}" if status is not None else "the provider reports a failure"

@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, contextmanager
 from typing import Any, TypeVar
 
 from .errors import FOREIGN_ERRORS, BackendError, ConfigError, MalformedReply, PenstockError
-from .failures import redact
+from .hiding import redact
 from .http import CallClock
 from .spec import BackendSpec
 from .types import Backend, Chunk, Completion, Query

@@ -11,7 +11,8 @@ from types import TracebackType
 from urllib.parse import urlsplit
 
 from .errors import BackendError, BackendTimeout, BackendUnreachable, InvalidRequest, MalformedReply
-from .failures import Refusal, failure, read_refusal, redact
+from .failures import Refusal, failure, read_refusal
+from .hiding import one_line, redact
 from .options import extended
 from .spec import BackendSpec, Timeouts
 from .turns import Turns
@@ -184,8 +185,8 @@ class Connections:
             await wires.aclose()
 
     def hidden(self, text: str) -> str:
-        """Returns `text` without secrets."""
-        return redact(text, self._secrets)
+        """Returns `text` without secrets, in one line."""
+        return one_line(redact(text, self._secrets))
 
     def reported(self, refusal: Refusal) -> BackendError:
         """Returns the error for a failure that a provider reports in a reply that began as a success."""

@@ -12,6 +12,7 @@ import orjson
 
 from .errors import BackendError, InvalidRequest, MalformedReply
 from .event_stream import EventStream
+from .hiding import secrets_in
 from .http import CallClock, Connections, Reply
 from .reader import UNREADABLE, ReplyReader, ReportedFailure
 from .spec import BackendSpec
@@ -19,7 +20,8 @@ from .types import Chunk, Completion, Query
 
 logger = logging.getLogger(__name__)
 
-EXCERPT_BYTES = 200  # of a reply that cannot be read, for the error's text
+EXCERPT_CHARS = 200  # of a reply that cannot be read, for the error's text
+_READ_BYTES = 4 << 10  # of it, to hide what is secret
 
 
 class NetworkBackend(ABC):
@@ -31,7 +33,9 @@ class NetworkBackend(ABC):
         self.spec = spec
         # A provider repeats the bare one, without the word before it.
         bare = (text.split()[-1] for name, text in headers.items() if "authorization" in name.lower() and text.split())
-        self._connections = Connections(spec, base_url, headers, secrets=(key, *headers.values(), *bare))
+        self._connections = Connections(
+            spec, base_url, headers, secrets=(key, *headers.values(), *bare, *secrets_in(base_url))
+        )
         self._refused: set[str] = set()  # fields that the provider turned down, left out since
 
     def __repr__(self) -> str:
@@ -183,7 +187,8 @@ class NetworkBackend(ABC):
         """Returns our error for what went wrong while `received` was read."""
         if isinstance(error, ReportedFailure):
             return self._connections.reported(error.refusal)
-        excerpt = self._connections.hidden(received[:EXCERPT_BYTES].decode("utf-8", "replace"))
+        # Hidden first, and cut then: half a key is not found any more.
+        excerpt = self._connections.hidden(received[:_READ_BYTES].decode("utf-8", "replace"))[:EXCERPT_CHARS]
         reason = f"{type(error).__name__}: {error}"
         return MalformedReply(f"cannot read the reply ({reason}): {excerpt}", backend=self.spec.name)
 

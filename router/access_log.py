@@ -6,15 +6,17 @@ import sys
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import orjson
 
 from ..backends import ConfigError
 from .exchange import Exchange
+from .losses import Losses
 from .sink import JsonlSink
 
 STANDARD_OUTPUT = "-"
+_LINES = "lines of the access log"
 
 
 class AccessLog:
@@ -64,14 +66,29 @@ def open_access_log(where: str) -> tuple[AccessLog, Callable[[], None]]:
         ConfigError: it is neither.
     """
     if where == STANDARD_OUTPUT:
-        return AccessLog(_print), sys.stdout.flush
+        printer = _Printer(sys.stdout.buffer)
+        return AccessLog(printer.write), printer.close
     if Path(where).suffix != ".jsonl":
         raise ConfigError(f"--access-log: expected a path that ends in .jsonl, or -, got {where!r:.80}")
-    sink = JsonlSink(Path(where))
+    sink = JsonlSink(Path(where), what=_LINES)
     return AccessLog(sink.write), sink.close
 
 
-def _print(record: Mapping[str, object]) -> None:
-    """Prints a line at once, as whoever follows it expects."""
-    sys.stdout.buffer.write(orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE))
-    sys.stdout.buffer.flush()
+class _Printer:
+    """Prints each line at once, as whoever follows it expects. One who has left is no reason to fail a request."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._losses = Losses(_LINES)
+
+    def write(self, record: Mapping[str, object]) -> None:
+        """Prints a record; what cannot be printed is counted, not raised."""
+        try:
+            self._file.write(orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE))
+            self._file.flush()
+        except (OSError, ValueError) as error:  # a file that was closed is a ValueError
+            self._losses.see(f"standard output: {error}")
+
+    def close(self) -> None:
+        """Logs what was lost and not yet told."""
+        self._losses.close()

@@ -13,6 +13,7 @@ from typing import Protocol, runtime_checkable
 
 import orjson
 
+from .losses import EVERY_S, Losses
 from .owner_only import OWNER_ONLY
 
 logger = logging.getLogger(__name__)
@@ -51,7 +52,7 @@ class JsonlSink:
     `traces-000001.jsonl` and so on; names sort in the order of writing. With `max_files`, the oldest
     are removed as soon as there are more, the current one included.
 
-    What cannot be written is counted in `lost` and logged, at most once every `report_every_s`.
+    What cannot be written is counted in `lost` and logged as `what`, at most once every `report_every_s`.
     """
 
     def __init__(
@@ -60,7 +61,8 @@ class JsonlSink:
         *,
         max_bytes: int = 64 * 2**20,
         max_files: int | None = None,
-        report_every_s: float = 60.0,
+        what: str = "traces",
+        report_every_s: float = EVERY_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         if max_bytes < 1 or (max_files is not None and max_files < 1):
@@ -69,16 +71,17 @@ class JsonlSink:
         self.path = path if path.suffix == ".jsonl" and not path.is_dir() else path / "traces.jsonl"
         self.max_bytes = max_bytes
         self.max_files = max_files
-        self.report_every_s = report_every_s
-        self.lost = 0
-        self._clock = clock
+        self._losses = Losses(what, every_s=report_every_s, clock=clock)
         self._lock = threading.Lock()
         self._file: int | None = None
         self._is_closed = False
         self._is_torn = False  # the file ends within a line
         self._is_rotation_reported = False
-        self._unreported = 0
-        self._reported_at: float | None = None
+
+    @property
+    def lost(self) -> int:
+        """How many records could not be written."""
+        return self._losses.total
 
     def write(self, record: Mapping[str, object]) -> None:
         """Appends the record; what the disk refuses is counted, not raised."""
@@ -86,16 +89,16 @@ class JsonlSink:
             line = _line_of(record)
         except (TypeError, ValueError, RecursionError) as error:
             with self._lock:
-                self._lose(f"a record is no JSON: {error}")
+                self._losses.see(f"a record is no JSON: {error}")
             return
         with self._lock:
             if self._is_closed:
-                self._lose("the sink is closed")
+                self._losses.see("the sink is closed")
                 return
             try:
                 self._append(line)
             except OSError as error:
-                self._lose(f"{self.path}: {error.strerror or error}")
+                self._losses.see(f"{self.path}: {error.strerror or error}")
 
     def newest(self, n: int) -> list[Path]:
         """Returns the last so many files, the current one first, whether or not it is there yet."""
@@ -110,9 +113,7 @@ class JsonlSink:
         with self._lock:
             self._is_closed = True
             self._close_file()
-            if self._unreported:
-                logger.error("traces lost: %d more, %d in all", self._unreported, self.lost)
-                self._unreported = 0
+            self._losses.close()
 
     def _append(self, line: bytes) -> None:
         file, size = self._ready_file(len(line))
@@ -215,15 +216,6 @@ class JsonlSink:
         stem, _, number = path.stem.rpartition("-")
         is_ours = stem == self.path.stem and path.suffix == ".jsonl" and number.isdecimal()
         return int(number) if is_ours else 0
-
-    def _lose(self, reason: str) -> None:
-        self.lost += 1
-        self._unreported += 1
-        now = self._clock()
-        if self._reported_at is None or now - self._reported_at >= self.report_every_s:
-            logger.error("traces lost: %d more, %d in all: %s", self._unreported, self.lost, reason)
-            self._reported_at = now
-            self._unreported = 0
 
 
 def _ends_within_line(file: int) -> bool:

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import html
+import json
+from urllib.parse import quote
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +17,8 @@ from penstock.backends import (
     RateLimited,
     ServerFailed,
 )
-from penstock.backends.failures import MAX_MESSAGE_CHARS, failure, read_refusal, redact, retry_after_s
+from penstock.backends.failures import MAX_MESSAGE_CHARS, failure, read_refusal, retry_after_s
+from penstock.backends.hiding import redact
 
 
 @pytest.mark.parametrize(
@@ -91,6 +96,35 @@ def test_secret_at_the_bound_is_hidden_whole() -> None:
 
 def test_whatever_looks_like_a_key_is_hidden() -> None:
     assert redact("got sk-proj-abcdefgh12 and bearer abcdefgh12", []) == "got sk-*** and bearer ***"
+
+
+SECRET = 'ab/cd+ef="0\\9<&'
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        SECRET,
+        json.dumps(SECRET)[1:-1],
+        json.dumps(SECRET)[1:-1].replace("/", "\\/"),
+        SECRET.replace("+", "\\u002B").replace("\\9", "\\\\9"),
+        quote(SECRET),
+        quote(SECRET, safe=""),
+        html.escape(SECRET),
+    ],
+)
+def test_a_secret_is_hidden_however_it_is_escaped(written: str) -> None:
+    assert redact(f"a {written} b", [SECRET]) == "a *** b"
+    body = b'{"error": {"message": "%b", "type": "x"}}' % written.replace(SECRET, "-").encode()
+    error = failure(read_refusal(body), backend="b", status=400, secrets=[SECRET])
+    assert b"cd" not in error.body
+    assert "cd" not in str(error)
+
+
+def test_an_error_is_one_line_whatever_the_provider_puts_into_it() -> None:
+    body = b'{"error": {"message": "no\\n\\nERROR: forged \\u001b[31m\\u2028x"}}'
+    error = failure(read_refusal(body), backend="b", status=400)
+    assert str(error) == "b: HTTP 400: no ERROR: forged [31m x"
 
 
 @pytest.mark.parametrize(

@@ -161,6 +161,25 @@ def test_key_that_stands_in_a_header_is_not_told(header: str) -> None:
     assert str(error) == "small: HTTP 401: Incorrect API key provided: ***"
 
 
+def test_key_that_stands_in_the_address_is_not_told() -> None:
+    async def use(_: Backend, server: Loopback) -> str:
+        backend = create_backend(BackendSpec(name="small", type="openai", base_url=f"{server.url}?key={KEY}"))
+        with pytest.raises(InvalidRequest) as caught:
+            await backend.complete(QUERY)
+        await backend.aclose()
+        return str(caught.value)
+
+    reply = json_reply({"error": {"message": f"/v1/chat/completions?key={KEY}: no such path"}}, status=404)
+    assert outcome(reply, use) == "small: HTTP 404: /v1/chat/completions?key=***: no such path"
+
+
+def test_half_a_key_is_not_told_where_an_unreadable_reply_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SMALL_KEY", KEY)
+    reply = Canned(body=b"x" * 190 + KEY.encode())
+    error = error_of(reply, "complete", api_key_env="SMALL_KEY")
+    assert str(error).endswith("x***")
+
+
 @WAYS
 @BOTH
 @pytest.mark.parametrize(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -81,6 +84,28 @@ def test_lines_go_to_standard_output(tmp_path: Path, capfdbinary: pytest.Capture
     call(Sidecar(make_router(tmp_path), observers=[log]), "/healthz")
     close()
     assert json.loads(capfdbinary.readouterr().out)["path"] == "/healthz"
+
+
+class Left(io.RawIOBase):
+    """The end of a pipe whose other end is closed."""
+
+    def write(self, data: Any) -> int:
+        """Refuses."""
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+
+def test_who_follows_standard_output_may_leave(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("sys.stdout", SimpleNamespace(buffer=Left()))
+    log, close = open_access_log("-")
+    app = Sidecar(make_router(tmp_path), observers=[log])
+    assert [call(app, "/healthz").status for _ in range(3)] == [200, 200, 200]
+    close()
+    assert [record.getMessage() for record in caplog.records] == [
+        "lines of the access log lost: 1 more, 1 in all: standard output: [Errno 32] Broken pipe",
+        "lines of the access log lost: 2 more, 3 in all",
+    ]
 
 
 def test_another_name_of_a_file_is_refused() -> None:
