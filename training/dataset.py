@@ -131,12 +131,16 @@ def completion_of(trace: Trace) -> Completion | None:
     )
 
 
-def recorded_verdict(trace: Trace, judge: str) -> Completion | None:
-    """Returns what a judge said of a recorded answer, None where it was not asked."""
+def recorded_verdict(trace: Trace, judge: str, *, expected_usd: float = 0.0) -> Completion | None:
+    """Returns what a judge said of a recorded answer, None where it was not asked.
+
+    A verdict of which no cost was recorded cost what was expected.
+    """
     for verdict in trace.verdicts:
         if verdict.judge == judge:
             word, sure = ("yes", verdict.right) if verdict.right >= RIGHT else ("no", 1 - verdict.right)
-            return Completion(text=word, logprobs=(math.log(sure),), cost_usd=verdict.cost_usd or 0.0)
+            cost_usd = expected_usd if verdict.cost_usd is None else verdict.cost_usd
+            return Completion(text=word, logprobs=(math.log(sure),), cost_usd=cost_usd)
     return None
 
 

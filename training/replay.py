@@ -187,7 +187,7 @@ class Replayer:
                 outcome: Outcome = end.value
                 return outcome
             if call.judged is not None:
-                reply = self._verdict(row, call.backend, call.judged)
+                reply = self._verdict(row, call, call.judged)
                 continue
             reply = self._completion(row, call)
             if listener is not None:
@@ -207,12 +207,12 @@ class Replayer:
         trace = self._checks[row][call.backend, call.draft.backend]
         return completion_of(trace) or Completion(text="", cost_usd=trace.cost_usd)
 
-    def _verdict(self, row: int, judge: str, judged: Step) -> Reply:
+    def _verdict(self, row: int, call: Call, judged: Step) -> Reply:
         """Returns what was recorded of a judge, or that nothing was."""
         traces = self._checks[row].get((judged.backend, judged.draft_of or ""))
         trace = traces or self.dataset.answers[row, self._columns[judged.backend]]
-        return recorded_verdict(trace, judge) or MalformedReply(
-            f"{judge} was not asked about {judged.backend}'s answer"
+        return recorded_verdict(trace, call.backend, expected_usd=cost_of_verdict(call)) or MalformedReply(
+            f"{call.backend} was not asked about {judged.backend}'s answer"
         )
 
     def _confidence(self, row: int, name: str, completion: Completion, expected: float | None) -> float:
@@ -278,6 +278,12 @@ class Replayer:
             answer = self.pool.read(query, completion)
             self._replies[key] = _Reply(completion=completion, confidence=confidence, answer=answer)
         return self._replies[key]
+
+
+def cost_of_verdict(call: Call) -> float:
+    """Returns what a verdict was expected to cost when it was asked for."""
+    assert call.outlook.judge is not None  # or nobody would have been asked
+    return call.outlook.judge.cost_usd
 
 
 def _cost_so_far(query: Query, whole: Completion, so_far: Completion) -> float:

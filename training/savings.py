@@ -18,6 +18,7 @@ from .errors import TraceError
 from .evaluation import FloatArray
 from .log import Log, LoggedRequest
 from .off_policy import Estimated, Logged, Sums, difference, estimate, resample, saving
+from .replay import cost_of_verdict
 from .rows import Trace
 
 SERVED, ALWAYS, POLICY = "served", "always ", "policy "
@@ -154,7 +155,9 @@ def _replayed(request: LoggedRequest, pool: Pool, policy: Policy, estimates: Est
             return _Seen(answer=answer, propensity=propensity, cost_usd=outcome.cost_usd)
         if wanted.judged is not None:
             judged = request.find(wanted.judged.backend)
-            reply = recorded_verdict(judged, wanted.backend) if judged is not None else None
+            if judged is None:
+                return None
+            reply = recorded_verdict(judged, wanted.backend, expected_usd=cost_of_verdict(wanted))
             if reply is None:
                 return None
             continue

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import duckdb
 import httpx
+import numpy as np
 import orjson
 import pytest
 
@@ -124,6 +125,17 @@ def test_verdicts_are_paid_for_and_stand_in_the_path(good: Refereed) -> None:
         assert each.outcome.cost_usd == pytest.approx(sum(costs[step.backend] for step in answers) + sum(fees))
         assert each.outcome.path.count("referee?") == len(fees)
         assert each.outcome.step.judged is None
+
+
+def test_a_verdict_whose_cost_was_not_recorded_is_charged_as_expected(good: Refereed) -> None:
+    test = good.test
+    answers = test.answers.copy()
+    for place, trace in np.ndenumerate(answers):
+        answers[place] = replace(trace, verdicts=tuple(replace(each, cost_usd=None) for each in trace.verdicts))
+    found = Refereed(good.trained, replace(test, answers=answers)).replay()
+    costs = [step.cost_usd for each in found for step in each.outcome.steps if step.judged is not None]
+    assert verdicts_in(good.replay()) == len(costs) > 0
+    assert costs == pytest.approx([FEE_USD] * len(costs))
 
 
 def test_verdicts_are_read_from_rows_of_their_own(tmp_path: Path) -> None:
