@@ -71,6 +71,12 @@ class Decision:
         """Whether the query is unlike the training queries, and the policy says what to do then."""
         return self.policy.when_unsure is not None and self.estimates.is_unfamiliar
 
+    def expected(self, backend: str) -> float:
+        """Returns P(correct) of a backend that may be asked, as the decision has it: where the query is unlike the
+        training queries it may not be that of the estimates.
+        """
+        return float(self.outlook.quality[self.outlook.backends.index(backend)])
+
     def explain(self) -> str:
         """Returns the whole story as text: estimates, exclusions, what would flip it, nearest training queries."""
         return "\n".join(_explanation(self))

@@ -167,10 +167,9 @@ class Pool:
 
         `assess` stands in for `confidence`, and `read` for `read`, where what they say is known.
         """
-        estimates = decision.estimates
 
         def judge(backend: str, completion: Completion, expected: float | None) -> float:
-            estimate = float(estimates.quality[estimates.backends.index(backend)]) if expected is None else expected
+            estimate = decision.expected(backend) if expected is None else expected
             if math.isnan(estimate):  # what was not estimated is not judged either
                 return math.nan
             return self.confidence(query, completion, backend=backend, estimate=estimate)
@@ -207,8 +206,8 @@ class Pool:
         early = self._trained.early if self._trained else None
         if early is None:
             return None
-        estimates, name = decision.estimates, call.backend
-        estimate = call.draft.estimate if call.draft else float(estimates.quality[estimates.backends.index(name)])
+        name = call.backend
+        estimate = call.draft.estimate if call.draft else decision.expected(name)
         return Hold(
             call,
             query,

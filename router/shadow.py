@@ -126,9 +126,7 @@ class Shadow:
     def _confidence(self, query: Query, answer: Answer, name: str, completion: Completion | None) -> float:
         if completion is None:
             return 0.0
-        estimates = answer.decision.estimates
-        estimate = float(estimates.quality[estimates.backends.index(name)])
-        return self._pool.confidence(query, completion, backend=name, estimate=estimate)
+        return self._pool.confidence(query, completion, backend=name, estimate=answer.decision.expected(name))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

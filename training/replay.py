@@ -176,7 +176,7 @@ class Replayer:
         flow = self.pool.flow(
             query,
             decision,
-            assess=lambda name, completion, expected: self._confidence(row, name, completion, expected),
+            assess=lambda name, completion, expected: self._confidence(row, decision, name, completion, expected),
             read=lambda name, completion: self._read(row, name, completion),
         )
         reply: Reply | None = None
@@ -215,9 +215,13 @@ class Replayer:
             f"{call.backend} was not asked about {judged.backend}'s answer"
         )
 
-    def _confidence(self, row: int, name: str, completion: Completion, expected: float | None) -> float:
+    def _confidence(
+        self, row: int, decision: Decision, name: str, completion: Completion, expected: float | None
+    ) -> float:
         if expected is None:
-            return self._reply(row, name).confidence
+            if not decision.is_unsure or self._held_out is not None:
+                return self._reply(row, name).confidence
+            expected = decision.expected(name)
         if not completion.text:  # it was not recorded
             return expected
         return self.pool.confidence(self.dataset.queries[row], completion, backend=name, estimate=expected)
@@ -238,7 +242,7 @@ class Replayer:
             query,
             decision,
             call,
-            judge=partial(self._judged_early, row, name) if call.draft is None else None,
+            judge=None if call.draft is not None or decision.is_unsure else partial(self._judged_early, row, name),
             charge=partial(_cost_so_far, query, whole),
         )
         if hold is None:

@@ -340,6 +340,16 @@ def test_the_flow_judges_each_answer_by_the_estimate_of_its_backend() -> None:
         assert outcome.cost_usd == 0.25
 
 
+def test_an_answer_to_an_unfamiliar_query_is_judged_from_the_mean_score() -> None:
+    strange = replace(LEARNED, how_familiar=lambda: 0.01, mean_quality=np.array([0.3, 0.5, 0.7]))
+    pool, query = Pool({}, trained(strange)), Query.from_text(TEXT)
+    for when_unsure, confidence in ((None, 0.4), ("cheap", 0.3)):
+        made = pool.decide(query, Policy(name="p", lam=1e6, when_unsure=when_unsure))
+        flow = pool.flow(query, made)
+        assert next(flow).backend == "small"
+        assert finished(flow, Completion(text="one")).step.confidence == pytest.approx(confidence)
+
+
 def test_a_given_assessment_stands_in_for_the_confidence() -> None:
     pool, query = Pool({}, trained()), Query.from_text(TEXT)
     flow = pool.flow(query, pool.decide(query, Policy(name="p")), assess=lambda *_: 1.0)

@@ -147,3 +147,22 @@ def test_a_robust_policy_is_replayed_by_the_estimates_that_it_is_served_by(repla
     assert [replayed.outcome.steps[0].backend for replayed in replayer.run(sturdy)] == served
     plain = [replayed.outcome.steps[0].backend for replayed in replayer.run(replace(sturdy, robust=False))]
     assert plain != served
+
+
+def test_answers_to_unfamiliar_queries_are_judged_in_replay_as_live(demo) -> None:  # type: ignore[no-untyped-def]
+    pool, test = Pool({}, demo.fitted.trained), demo.test.take(range(12))
+    replayer, policy = Replayer(pool, test), Policy(name="p", lam=1e6, when_unsure="cheap")
+    replayer.estimates = [replace(each, how_familiar=lambda: 0.0) for each in replayer.estimates]
+    differ = 0
+    for replayed in replayer.run(policy):
+        step, estimates = replayed.outcome.steps[0], replayer.estimates[replayed.query]
+        query, column = test.queries[replayed.query], test.backends.index(step.backend)
+        answer = test.completion(replayed.query, column)
+        judged = [
+            pool.confidence(query, answer, backend=step.backend, estimate=float(quality[column]))
+            for quality in (estimates.mean_quality, estimates.quality)
+        ]
+        assert len(replayed.outcome.steps) == 1
+        assert step.confidence == pytest.approx(judged[0])
+        differ += abs(judged[0] - judged[1]) > 0.01
+    assert differ
