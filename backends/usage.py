@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import orjson
+
 from .types import Completion, Query, Usage, make_usage
 
 BYTES_PER_TOKEN = 4  # of UTF-8 text; about right for English, and for Chinese within a third
 _NONSENSE = 1e12  # tokens
 TOKENS_PER_MESSAGE = 4  # what chat templates put around each message
+# What OpenAI's vision guide counts for an image of 1024 x 1024, and for one of low detail. Ours are not looked at.
+TOKENS_PER_IMAGE, TOKENS_PER_SMALL_IMAGE = 765, 85
+IMAGE_PARTS = ("image_url", "image", "input_image")
 
 
 def estimated_tokens(text: str) -> int:
@@ -21,6 +26,37 @@ def estimated_tokens(text: str) -> int:
     return -(-len(text.encode("utf-8", "replace")) // BYTES_PER_TOKEN)
 
 
+def unread_tokens(query: Query) -> int:
+    """Returns about how many tokens of a prompt are not in the text of its messages: those of tools, of their calls, of
+    a schema for the answer, and of images.
+    """
+    params = query.params
+    asked = [value for field in ("tools", "functions", "response_format") if (value := params.get(field))]
+    n_tokens = sum(map(_json_tokens, asked))
+    for message in query.messages:
+        if calls := message.get("tool_calls"):
+            n_tokens += _json_tokens(calls)
+        content = message.get("content")
+        if content and not isinstance(content, str):
+            n_tokens += sum(_image_tokens(part) for part in content if isinstance(part, Mapping))
+    return n_tokens
+
+
+def _json_tokens(value: Any) -> int:
+    try:
+        return -(-len(orjson.dumps(value)) // BYTES_PER_TOKEN)
+    except TypeError:  # nothing that could be sent either; the call will tell
+        return 0
+
+
+def _image_tokens(part: Mapping[str, Any]) -> int:
+    if part.get("type") not in IMAGE_PARTS:
+        return 0
+    image = part.get("image_url")
+    detail = image.get("detail") if isinstance(image, Mapping) else part.get("detail")
+    return TOKENS_PER_SMALL_IMAGE if detail == "low" else TOKENS_PER_IMAGE
+
+
 def estimated_usage(query: Query, completion: Completion) -> Usage:
     """Returns the usage as the texts suggest it, marked as estimated."""
     reasoning_tokens = estimated_tokens(completion.reasoning)
@@ -29,7 +65,7 @@ def estimated_usage(query: Query, completion: Completion) -> Usage:
         for call in completion.tool_calls
     )
     return make_usage(
-        input_tokens=estimated_tokens(query.text) + TOKENS_PER_MESSAGE * len(query.messages),
+        input_tokens=estimated_tokens(query.text) + TOKENS_PER_MESSAGE * len(query.messages) + unread_tokens(query),
         output_tokens=estimated_tokens(completion.text) + estimated_tokens(calls) + reasoning_tokens,
         reasoning_tokens=reasoning_tokens,
         is_estimated=True,

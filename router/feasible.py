@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..backends import TIERS, BackendSpec, Original, Query
+from ..backends.usage import IMAGE_PARTS
 from ..classifiers import Estimates
 from .policy import NOBODY, Policy
 
@@ -140,6 +141,4 @@ def _query_reason(
 def _has_image(content: Any) -> bool:
     if not isinstance(content, list | tuple):
         return False
-    return any(
-        isinstance(part, Mapping) and part.get("type") in ("image_url", "image", "input_image") for part in content
-    )
+    return any(isinstance(part, Mapping) and part.get("type") in IMAGE_PARTS for part in content)

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..backends import BackendSpec, Query
 from ..backends.styles import draft_text
-from ..backends.usage import estimated_tokens
+from ..backends.usage import estimated_tokens, unread_tokens
 from ..classifiers import Escalation, Estimates, PriorModel, unplanned_escalation
 from .outlook import FloatArray
 
@@ -67,18 +67,19 @@ class Forecast:
         return [self._for_pool(estimates, text) for estimates, text in zip(estimated, texts, strict=True)]
 
     def with_prompt(self, expected: Estimates, views: Sequence[str], query: Query) -> Estimates:
-        """Returns what was estimated from views of a query with the tokens and the price of all of it."""
+        """Returns what was estimated from views of a query with the tokens and the price of all of its prompt."""
         n_characters, n_read = len(query.text), sorted(map(len, views))[len(views) // 2]
-        if n_characters == n_read:
+        n_unread = unread_tokens(query)
+        if n_characters == n_read and not n_unread:
             return expected
-        n_tokens = round(expected.input_tokens * n_characters / max(n_read, 1))
+        n_tokens = round(expected.input_tokens * n_characters / max(n_read, 1)) + n_unread
         more = np.nan_to_num(self._input_price) * (n_tokens - expected.input_tokens)
         return replace(expected, input_tokens=n_tokens, cost_usd=expected.cost_usd + more)
 
-    def count_tokens(self, text: str, *, roughly: bool) -> int:
-        """Returns the tokens of a text, as estimates have them in `input_tokens` unless it is `roughly`."""
+    def count_tokens(self, query: Query, *, roughly: bool) -> int:
+        """Returns the tokens of a query, as estimates have them in `input_tokens` unless it is `roughly`."""
         model = self._prior if self._trained is None or roughly else self._trained.model
-        return model.count_tokens(text)
+        return model.count_tokens(query.text) + unread_tokens(query)
 
     def escalation(self) -> Escalation:
         """Returns what is known about asking again, with these backends."""

@@ -128,7 +128,7 @@ class Pool:
             policy = policy.above(floor.tier, rule=floor.rule)
         if estimates is None and (named := self._by_name.get(policy.names_backend)):
             # Roughly, where nothing hangs on it but a guess of the cost.
-            n_tokens = self._forecast.count_tokens(query.text, roughly=not named.has_window)
+            n_tokens = self._forecast.count_tokens(query, roughly=not named.has_window)
             estimates, escalation = named.estimate(n_tokens), named.escalation
         else:
             escalation = self.escalation_for(query)

@@ -12,7 +12,6 @@ from typing import Any
 
 from ..backends import PenstockError
 from ..backends.in_turn import InTurn
-from ..backends.usage import estimated_tokens
 from . import page
 from .asgi import ClientGone, Receive, Scope, Send, UntilGone, read_body, taken_within
 from .config import Config
@@ -21,7 +20,6 @@ from .errors import BrokenOff
 from .exchange import GONE, Observer, make_exchange
 from .feedback import Comparison, Feedback, read_feedback
 from .formats import FORMATS, Format, Request, read_request
-from .formats.events import encode_json
 from .headers import answer_headers, encode_headers, first_headers
 from .http_error import HttpError, http_error_of
 from .keep_alive import KeepAlive
@@ -289,7 +287,7 @@ class Sidecar:
         async with UntilGone(scope, receive):
             n_tokens = await self._router.count_tokens(request.query, decision.backend)
         if n_tokens is None:
-            n_tokens = _estimated_tokens(request, decision)
+            n_tokens = decision.estimates.input_tokens
         await reply.json({"input_tokens": n_tokens}, headers=headers)
 
     async def _route(self, scope: Scope, receive: Receive, reply: Reply, key: Key) -> None:
@@ -376,12 +374,6 @@ class Sidecar:
         await self._router.aclose()
         self._guard.close()
         await send({"type": "lifespan.shutdown.complete"})
-
-
-def _estimated_tokens(request: Request, decision: Decision) -> int:
-    """Returns about how many tokens of input a request has; images count nothing."""
-    tools = request.query.params.get("tools")
-    return decision.estimates.input_tokens + (estimated_tokens(encode_json(tools).decode()) if tools else 0)
 
 
 def _format_of(scope: Scope) -> Format:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from penstock.backends import Completion, Query, Usage
-from penstock.backends.usage import estimated_usage, usage_of_anthropic, usage_of_openai
+from penstock.backends.usage import estimated_usage, unread_tokens, usage_of_anthropic, usage_of_openai
 
 
 def test_cached_tokens_told_twice_count_once() -> None:
@@ -69,3 +69,20 @@ def test_what_openai_wrote_to_its_cache_is_part_of_the_prompt() -> None:
 def test_estimate_says_so_and_counts_reasoning_as_output() -> None:
     usage = estimated_usage(Query.from_text("a" * 40), Completion(text="b" * 40, reasoning="c" * 80))
     assert usage == Usage(input_tokens=14, output_tokens=30, reasoning_tokens=20, is_estimated=True)
+
+
+def test_what_was_sent_beside_text_is_estimated_too() -> None:
+    tool = {"type": "function", "function": {"name": "add", "description": "Adds two numbers. " * 20}}
+    images = [
+        {"type": "image_url", "image_url": {"url": "https://example.org/a.png", "detail": "low"}},
+        {"type": "image"},
+    ]
+    said = [{"role": "user", "content": [{"type": "text", "text": "3 + 4?"}, *images]}]
+    plain, full = Query.from_messages(said[:1]), Query.from_messages(said, params={"tools": [tool]})
+    assert unread_tokens(plain) == 85 + 765
+    assert unread_tokens(full) - unread_tokens(plain) == pytest.approx(20 * 18 / 4, rel=0.3)
+    assert unread_tokens(Query.from_text("3 + 4?")) == 0
+    assert unread_tokens(Query.from_messages(said[:1], params={"tools": [object()]})) == unread_tokens(plain)
+    completion = Completion(text="7")
+    more = estimated_usage(full, completion).input_tokens - estimated_usage(plain, completion).input_tokens
+    assert more == unread_tokens(full) - unread_tokens(plain)

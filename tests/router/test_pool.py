@@ -2,13 +2,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pytest
 from numpy.typing import ArrayLike, NDArray
 
-from penstock.backends import BackendSpec, Completion, Query, Usage
+from penstock.backends import BackendSpec, Completion, Limits, Query, Usage
 from penstock.classifiers import ConfidenceModel, Estimates, Neighbour, PriorModel, QueryModel, Trained, no_escalation
 from penstock.router import NoFeasibleBackend, Outcome, Policy, Pool
 from penstock.router.cascade import Flow
@@ -384,6 +384,40 @@ def test_a_conversation_is_judged_by_its_question_and_paid_for_as_a_whole() -> N
     assert one.cost_usd[0] - alone.cost_usd[0] == pytest.approx(one.input_tokens - alone.input_tokens)
     assert one.quality == alone.quality
     assert_same(pool.estimate_query(query).cost_usd, one.cost_usd)
+
+
+TOOLS = [
+    {"type": "function", "function": {"name": f"tool_{n}", "description": "Does a thing. " * 50, "parameters": {}}}
+    for n in range(20)
+]
+CALL = {"id": "1", "type": "function", "function": {"name": "write", "arguments": '{"text": "' + "word " * 3000 + '"}'}}
+BESIDE_TEXT: dict[str, dict[str, Any]] = {
+    "tools": {"params": {"tools": TOOLS}},
+    "a schema": {"params": {"response_format": {"type": "json_schema", "json_schema": {"schema": TOOLS}}}},
+    "calls": {"calls": [CALL]},
+    "images": {"content": [{"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}] * 5},
+}
+
+
+@pytest.mark.parametrize("name", sorted(BESIDE_TEXT))
+def test_what_a_prompt_holds_beside_text_is_paid_for_and_has_to_fit(name: str) -> None:
+    beside = BESIDE_TEXT[name]
+    asked = {"role": "user", "content": [{"type": "text", "text": TEXT}, *beside.get("content", ())]}
+    messages = [asked, {"role": "assistant", "content": "", "tool_calls": beside.get("calls")}, asked]
+    plain = Query.from_messages([{"role": "user", "content": TEXT}, {"role": "assistant", "content": ""}] * 2)
+    query = Query.from_messages(messages, params=beside.get("params"))
+    known = specs("small", "large", small=(1e6, 0), large=(2e6, 0))
+    known["small"] = replace(known["small"], limits=Limits(context_tokens=2000))
+    pool = Pool(known, None)
+    more = pool.estimate_query(query).input_tokens - pool.estimate_query(plain).input_tokens
+    assert more > 3000
+    gap = pool.estimate_query(query).cost_usd - pool.estimate_query(plain).cost_usd
+    assert gap.tolist() == pytest.approx([more, 2 * more])
+    decision = pool.decide(query, Policy(name="p"))
+    assert decision.backend == "large"
+    assert "do not fit its context of 2000" in decision.excluded["small"]
+    with pytest.raises(NoFeasibleBackend, match="do not fit its context of 2000"):
+        pool.decide(query, Policy(name="small", allow=("small",)))
 
 
 def test_without_a_price_a_long_conversation_costs_what_is_known() -> None:
