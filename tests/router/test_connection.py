@@ -320,11 +320,11 @@ def test_a_large_reply_comes_whole() -> None:
 
 
 def test_a_connection_on_which_nothing_is_asked_is_closed() -> None:
-    with connected(App(), timeout_keep_alive=0.5) as connection:
-        for _ in range(4):  # as long as something is, it stays
+    with connected(App(), timeout_keep_alive=1.0) as connection:
+        for _ in range(5):  # as long as something is, it stays
             connection.sendall(BEGINNING + b"\r\n")
             read_until(connection, b"0\r\n\r\n")
-            time.sleep(0.15)
+            time.sleep(0.25)
         assert connection.recv(100) == b""
 
 
