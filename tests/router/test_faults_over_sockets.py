@@ -195,9 +195,10 @@ def test_sigterm_under_load_answers_what_was_taken_and_the_ledger_balances(tmp_p
                 assert process.stdout is not None
                 line = await asyncio.to_thread(process.stdout.readline)
                 asking = [asyncio.create_task(client(n, url_in(line.decode()), text)) for n in range(12)]
-                await asyncio.sleep(0.5)
-                process.send_signal(signal.SIGTERM)
                 async with asyncio.timeout(PATIENCE_S):
+                    while outcomes["answered"] <= 4:
+                        await asyncio.sleep(0.01)
+                    process.send_signal(signal.SIGTERM)
                     await asyncio.gather(*asking)
                     await asyncio.to_thread(process.wait)
             assert process.returncode == 0
