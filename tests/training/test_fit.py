@@ -197,7 +197,8 @@ def test_a_cheapest_backend_that_is_also_the_best_does_not_stop_learning() -> No
 
 
 def test_with_several_draws_confidence_is_held_against_the_answer_it_judged(demo) -> None:  # type: ignore[no-untyped-def]
-    rows = list(read_traces([demo.traces]).rows)
+    known = set(demo.dataset.query_ids[:120])
+    rows = [row for row in read_traces([demo.traces]).rows if row.query_id in known]
     other = [replace(row, draw=1, response="no idea", score=1.0 - (row.score or 0.0)) for row in rows]
     dataset, fitted = _fit([*rows, *other], classifier="linear")
     assert np.nanmax(np.abs(dataset.quality - 0.5)) == 0  # the mean over draws tells nothing
