@@ -8,6 +8,7 @@ from typing import Self
 
 import numpy as np
 
+from .constant import constant
 from .features import Features, QueryFeatures
 from .heads import Head, Predictor, check_folds, check_quality, fit_with_out_of_fold
 from .paired import paired_gap
@@ -36,14 +37,15 @@ class Blend:
 
     _rest: FloatArray = field(init=False, repr=False, compare=False)  # (n_backends,) what the parts leave to the base
     _last: FloatArray = field(init=False, repr=False, compare=False)  # (n_backends,) what sum and forest leave to it
-    _weighed: tuple[tuple[float, Predictor], ...] = field(init=False, repr=False, compare=False)
-    _shares: tuple[float, float] = field(init=False, repr=False, compare=False)
+    _weighed: tuple[tuple[FloatArray, Predictor], ...] = field(init=False, repr=False, compare=False)
+    _shares: tuple[FloatArray, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_rest", self.base * (1 - self.weights.sum()))
         object.__setattr__(self, "_last", self.base * (1 - self.shares.sum()))
-        object.__setattr__(self, "_weighed", tuple(zip(self.weights.tolist(), self.parts, strict=True)))
-        object.__setattr__(self, "_shares", tuple(self.shares.tolist()))
+        weights, shares = ([constant(one, np.float64) for one in ones] for ones in (self.weights, self.shares))
+        object.__setattr__(self, "_weighed", tuple(zip(weights, self.parts, strict=True)))
+        object.__setattr__(self, "_shares", tuple(shares))
 
     def predict(self, features: Features) -> FloatArray:
         """Returns scores, (n_queries, n_backends)."""

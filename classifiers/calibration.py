@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from .constant import constant
 from .errors import FitError
 from .logistic import fit_logistic, sigmoid
 from .ridge import FloatArray
@@ -14,6 +15,7 @@ from .sparse import IntArray
 
 CLIP, PLATT, ISOTONIC = 0, 1, 2
 _FLOOR = 1e-3  # no estimate is ever quite 0 or 1
+_LEAST, _MOST = constant(_FLOOR, np.float64), constant(1 - _FLOOR, np.float64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +48,7 @@ class Calibration:
             out = np.empty_like(scores)
             for column, (knots, levels) in enumerate(self._curves):
                 out[..., column] = np.interp(scores[..., column], knots, levels)
-        return np.minimum(np.maximum(out, _FLOOR), 1 - _FLOOR)
+        return np.minimum(np.maximum(out, _LEAST), _MOST)
 
 
 def no_calibration(n_columns: int) -> Calibration:

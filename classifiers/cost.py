@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from .constant import constant
 from .errors import FitError
 from .features import Features, QueryFeatures
 from .heads import check_folds, fill_missing
@@ -16,7 +17,7 @@ from .telling import counting
 QUANTITIES = ("cost_usd", "output_tokens", "latency_s")
 _PENALTY = 5.0
 _NINE_IN_TEN = 1.2816  # standard deviations above the mean that nine in ten normal values stay below
-_MAX_LOG = 50.0  # keeps exp finite, whatever is asked
+_MAX_LOG = constant(50.0, np.float64)  # keeps exp finite, whatever is asked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

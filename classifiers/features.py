@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from ..backends.quick import quick
+from ..backends.quick import maker, quick
 from .canonical import canonical
 from .encoders import Encoder, create_encoder
 from .encoders.static import StaticEncoder, load_static, shorten
@@ -77,6 +77,9 @@ class QueryFeatures:
     def but(self, **changes: Any) -> QueryFeatures:
         """Returns other features of the query, of which nothing is worked out yet."""
         return replace(self, products={}, **changes)
+
+
+make_query_features = maker(QueryFeatures)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,7 +171,7 @@ class Featurizer:
         dense = np.empty(n_embedding + len(surface), dtype=np.float32)
         dense[:n_embedding] = embedding
         dense[n_embedding:] = self._standardize(surface)
-        return QueryFeatures(
+        return make_query_features(
             dense=dense,
             columns=columns,
             weights=weights,

@@ -14,6 +14,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from .constant import constant
 from .encoders.static import load_static
 from .sparse import IntArray
 from .terms import KeyArray
@@ -23,6 +24,7 @@ _COMMON_SHARE = 0.1  # of the queries that have a word, from which on it is no n
 # others numbers from _ASKED on. No word's key is as small.
 _NAME, _ASKED = 1 << 20, (1 << 20) + 1
 _OTHER, _LETTERS, _DIGITS, _STOP, _QUESTION = range(5)  # kinds of words, by their first piece
+_LETTERS_KIND, _DIGITS_KIND = constant(_LETTERS, np.uint8), constant(_DIGITS, np.uint8)
 _WORD = np.uint64(0xD6E8FEB86659FD93)
 _SHIFT = np.uint64(32)
 
@@ -58,7 +60,7 @@ class FrameReader:
         starts = self._starts(tokens)
         words = self._words(tokens, starts)
         kinds = self._kind.take(tokens.take(starts))
-        names = (kinds == _LETTERS).nonzero()[0]
+        names = (kinds == _LETTERS_KIND).nonzero()[0]
         known = words.take(names)
         if len(common):
             is_name = common.take(common[:-1].searchsorted(known)) != known
@@ -73,7 +75,7 @@ class FrameReader:
             places = {word: place for place, word in enumerate(asked, start=_ASKED)}
             frame[names] = [places.get(word, _NAME) for word in said] if places else _NAME
         if _DIGITS in signs:
-            numbers = (kinds == _DIGITS).nonzero()[0]
+            numbers = (kinds == _DIGITS_KIND).nonzero()[0]
             frame[numbers] = np.add.reduceat(self._n_digits.take(tokens), starts).take(numbers)
         return frame, _sentences(signs)
 

@@ -6,7 +6,9 @@ import math
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from math import isfinite
+from operator import or_
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,8 +28,8 @@ _PHRASING = "phrasing"
 
 
 # Of one number of a signal: mean, scale and weight, what it counts that it is there, and what its ladder says: bounds,
-# answers where it is there, answer where it is absent.
-_Number = tuple[float, float, float, float, Sequence[float], Sequence[int], int]
+# and by which bits the answers where it is there differ from that where it is absent.
+_Number = tuple[float, float, float, float, Sequence[float], Sequence[int]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,25 +52,24 @@ class Glance:
     lines: Mapping[str, _Line]  # by backend
     shared: _Line  # of any other
     trees: Addresses | None
+    address: int  # in the trees, of an answer to which no signal applies
 
     def chance(self, query: Query, completion: Completion, *, backend: str, estimate: float, run_code: bool) -> float:
         """Returns P(correct), not yet calibrated."""
         line, trees = self.lines.get(backend, self.shared), self.trees
         expected = _log_odds(0.5 if math.isnan(estimate) else estimate, LEAST_ESTIMATE)
         logit = line.constant + line.estimate * expected
-        address = trees.start | trees.ladders[0].answer(expected) if trees is not None else 0
+        address = self.address
         values = values_of(self.signals, query, completion, run_code=run_code)
-        for value, number in zip(values, line.numbers, strict=True):
-            mean, scale, weight, if_known, bounds, answers, if_absent = number
+        for value, (mean, scale, weight, if_known, bounds, changes) in zip(values, line.numbers, strict=True):
             if isfinite(value):
                 size = (value - mean) * scale
                 if not -CLIP < size < CLIP:
                     size = CLIP if size > 0 else -CLIP
                 logit += weight * size + if_known
-                address |= answers[bisect_left(bounds, size)]
-            else:
-                address |= if_absent
+                address ^= changes[bisect_left(bounds, size)]
         if trees is not None:
+            address |= trees.ladders[0].answer(expected)
             logit = (logit + _log_odds(trees.score(address), LEAST_SCORE)) / 2
         return 0.5 * (1 + math.tanh(0.5 * logit))
 
@@ -98,8 +99,8 @@ def glance_of(model: ConfidenceModel) -> Glance:
             constant=float(weights[-1]) + sum(absent[place] * (1 - scales[place][2]) for place in kept),
             estimate=float(weights[0]),
             numbers=[
-                (*scales[place][:2], known[place], -absent[place], *climb)
-                for place, climb in zip(kept, climbs, strict=True)
+                (*scales[place][:2], known[place], -absent[place], bounds, [answer ^ if_absent for answer in answers])
+                for place, (bounds, answers, if_absent) in zip(kept, climbs, strict=True)
             ],
         )
 
@@ -108,6 +109,7 @@ def glance_of(model: ConfidenceModel) -> Glance:
         lines={name: line(model.shared + own) for name, own in zip(model.backends, model.own, strict=True)},
         shared=line(model.shared),
         trees=trees,
+        address=reduce(or_, (if_absent for *_, if_absent in climbs), trees.start if trees is not None else 0),
     )
 
 

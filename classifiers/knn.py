@@ -51,7 +51,8 @@ class References:
             slots, signs = _slot_table(self.n_sketch, 1 << int(query.columns[-1]).bit_length())
             signed = query.weights * signs.take(query.columns)
             point = point + signed.dot(self.axes.take(slots.take(query.columns), axis=0))
-        return point / np.float32(max(math.sqrt(point.dot(point)), 1e-9))
+        placed: Float32Array = point / max(math.sqrt(point.dot(point)), 1e-9)
+        return placed
 
     def on_dense(self) -> tuple[Float32Array, Float32Array]:
         """Returns the axes along the dense features, or along the embedding where only that counts, and the offset."""

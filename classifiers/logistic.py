@@ -7,10 +7,13 @@ from typing import Self
 
 import numpy as np
 
+from .constant import constant
 from .features import Features, QueryFeatures
 from .heads import check_quality
 from .ridge import FloatArray, LinearMap
 from .sparse import IntArray
+
+_HALF, _ONE = constant(0.5, np.float64), constant(1, np.float64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +100,7 @@ def fit_logistic(
 
 def sigmoid(logits: FloatArray) -> FloatArray:
     """Returns 1 / (1 + exp(-logits)), without overflow."""
-    probabilities: FloatArray = np.tanh(0.5 * logits)
-    probabilities += 1
-    probabilities *= 0.5
+    probabilities: FloatArray = np.tanh(_HALF * logits)
+    probabilities += _ONE
+    probabilities *= _HALF
     return probabilities

@@ -13,7 +13,7 @@ from .contributions import Contribution, ablations
 from .cost import CostModel
 from .difficulty import difficulty_of, difficulty_of_one
 from .errors import ArtefactError
-from .estimates import Estimates, Once
+from .estimates import Estimates, Once, make_estimates
 from .features import Featurizer, QueryFeatures
 from .fused import Fused, fuse
 from .heads import Predictor
@@ -88,7 +88,7 @@ class QueryModel:
         query = self._read(text)
         quality = self.calibration.apply(self.quality.predict_one(query))
         expected = self.cost.predict_one(query)
-        return Estimates(
+        return make_estimates(
             backends=self.backends,
             quality=quality,
             cost_usd=expected[0],

@@ -58,7 +58,7 @@ class Phrasing:
     def score(self, keys: KeyArray) -> float:
         """Returns the same for an answer of these terms."""
         columns, values, _ = self._vocabulary.weigh(keys)
-        return float(values @ self.weights.take(columns)) + self.intercept
+        return float(values.dot(self.weights.take(columns))) + self.intercept
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

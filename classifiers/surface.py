@@ -9,11 +9,13 @@ from functools import cache
 import numpy as np
 
 from .canonical import canonical
+from .constant import constant
 from .encoders.static import load_static, shorten
 from .sparse import Float32Array, IntArray
 
 SURFACE_SCALE = 0.1  # of a standardised surface feature beside an embedding of unit length
 _SURFACE_CLIP = 4.0  # standard deviations; an outlier must not outvote the words
+_MOST, _LEAST = (constant(sign * _SURFACE_CLIP * SURFACE_SCALE, np.float32) for sign in (1, -1))
 
 _BYTE_CLASSES: dict[str, bytes] = {
     "digits": b"0123456789",
@@ -161,8 +163,7 @@ def surface_of(text: str) -> Float32Array:
 
 def standardize(surface: Float32Array, mean: Float32Array, scale: Float32Array) -> Float32Array:
     """Returns surface features, (..., n_surface), on the scale that weights are fitted to."""
-    limit = _SURFACE_CLIP * SURFACE_SCALE
     standardized: Float32Array = (surface - mean) * scale
-    np.maximum(standardized, -limit, out=standardized)
-    np.minimum(standardized, limit, out=standardized)
+    np.maximum(standardized, _LEAST, out=standardized)
+    np.minimum(standardized, _MOST, out=standardized)
     return standardized

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from .constant import constant
 from .encoders.static import MAX_CHARACTERS
 from .sparse import CsrMatrix, Float32Array, IntArray
 
@@ -16,7 +17,7 @@ KeyArray = NDArray[np.uint64]
 
 # Odd 64-bit constants, one a kind of term, so that a pair never meets a single word or a place.
 _WORD, _PAIR, _TRIPLE, _PLACE, _SIZE = (
-    np.uint64(value)
+    constant(value, np.uint64)
     for value in (
         0x9E3779B97F4A7C15,
         0xC2B2AE3D27D4EB4F,
@@ -27,13 +28,12 @@ _WORD, _PAIR, _TRIPLE, _PLACE, _SIZE = (
 )
 # So many tokens at either end also count with their place: the opening and the closing words name the task.
 _N_PLACES = 4
-_SHIFT = np.uint64(29)
-_ONE = np.uint64(1)
-_BEFORE = np.array([-1])
+_SHIFT = constant(29, np.uint64)
+_ONE = constant(1, np.uint64)
 _UINT64 = 2**64 - 1
 # The highest bit of a key tells whose term it is, so that in order those of the words come before those of the frame.
-_OF_FRAME = np.uint64(1 << 63)
-_OF_WORDS = ~_OF_FRAME
+_OF_FRAME = constant(1 << 63, np.uint64)
+_OF_WORDS = constant((1 << 63) - 1, np.uint64)
 # Powers of an odd number, and those of its inverse: a query has fewer words than signs.
 _BASE = 0xE7037ED1A0B428DB
 _POWERS, _INVERSES = (
@@ -134,9 +134,12 @@ class TermVocabulary:
     keys: KeyArray  # (n_terms,), ascending
     idf: Float32Array  # (n_terms,)
     n_words: int = field(init=False, repr=False, compare=False)  # terms that are of the words
+    # Without the last, so that what is beyond it lands on it.
+    _but_last: KeyArray = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "n_words", int(self.keys.searchsorted(_OF_FRAME)))
+        object.__setattr__(self, "_but_last", self.keys[:-1])
 
     @classmethod
     def learn(cls, queries: Sequence[KeyArray], *, min_queries: int = 2) -> TermVocabulary:
@@ -157,22 +160,24 @@ class TermVocabulary:
             return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32), 0
         ordered = keys.copy()
         ordered.sort()
-        columns = self.keys[:-1].searchsorted(ordered)  # without the last, so that what is beyond it lands on it
+        columns = self._but_last.searchsorted(ordered)
         columns = columns[self.keys.take(columns) == ordered]
         if not len(columns):
             return columns, np.empty(0, dtype=np.float32), 0
         ends = (columns[1:] != columns[:-1]).nonzero()[0]  # of runs of equals, but for the last one
         if len(ends) < len(columns) - 1:
-            bounds = np.concatenate([_BEFORE, ends, [len(columns) - 1]])
-            counts = bounds[1:] - bounds[:-1]
-            columns = columns.take(bounds[1:])
+            bounds = np.empty(len(ends) + 2, dtype=np.int64)
+            bounds[0], bounds[1:-1], bounds[-1] = -1, ends, len(columns) - 1
+            last = bounds[1:]
+            counts = last - bounds[:-1]
+            columns = columns.take(last)
             weights = (_DAMPED.take(counts, mode="clip") * self.idf.take(columns)).astype(np.float32)
         else:
             weights = self.idf.take(columns)
         n_words = int(columns.searchsorted(self.n_words))
         for part in (weights[:n_words], weights[n_words:]):
             if len(part):
-                part /= np.float32(math.sqrt(part.dot(part)))
+                part /= math.sqrt(part.dot(part))
         return columns, weights, n_words
 
     def matrix(self, queries: Sequence[KeyArray]) -> CsrMatrix:

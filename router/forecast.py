@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from ..backends import BackendSpec, Query
 from ..backends.styles import draft_text
 from ..backends.usage import estimated_tokens, unread_tokens
 from ..classifiers import Escalation, Estimates, PriorModel, unplanned_escalation
+from ..classifiers.estimates import make_estimates
 from .outlook import FloatArray
 
 if TYPE_CHECKING:
@@ -122,8 +124,9 @@ class Forecast:
                 if mean_quality is not None:
                     mean_quality[place] = quality[place]
         priced = self._input_price * (learned.input_tokens + self._added_tokens) + self._output_price * tokens
-        cost = np.where(np.isfinite(priced), priced, cost)
-        return Estimates(
+        is_priced = all(map(math.isfinite, priced.tolist()))  # a few numbers; arrays would take longer to ask
+        cost = priced if is_priced else np.where(np.isfinite(priced), priced, cost)
+        return make_estimates(
             backends=self.backends,
             quality=quality,
             cost_usd=cost,

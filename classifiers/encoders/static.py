@@ -61,7 +61,7 @@ class StaticEncoder:
         vector: Float32Array = self._scales.take(tokens).dot(self._codes.take(tokens, axis=0))
         norm = math.sqrt(vector.dot(vector))
         if norm > 0:
-            vector /= np.float32(norm)
+            vector /= norm
         return vector
 
     def encode(self, texts: Sequence[str]) -> Float32Array:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ...backends import PenstockError, Query
 from .marks import is_in_tool_loop, key_of, mark_of, marks_in
 from .store import TurnStore
-from .turn import Past, Turn
+from .turn import Past, Turn, make_past, make_turn
 
 if TYPE_CHECKING:
     from ..answer import Answer
@@ -39,7 +39,7 @@ class Conversations:
         key = key_of(query, asker=asker, conversation=conversation)
         marks = marks_in(query)
         if not marks:
-            return Past(key=key)
+            return make_past(key=key)
         now = self._clock()
         turns = self._turns(key, since=now - KEPT_S)
         known = {turn.mark: turn for turn in turns}
@@ -61,7 +61,7 @@ class Conversations:
         """Remembers an answer to the next request of a conversation."""
         now = self._clock()
         completion = answer.completion
-        turn = Turn(
+        turn = make_turn(
             mark=mark_of(completion.text, completion.tool_calls),
             backend=answer.backend,
             read_tokens={

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from ...backends.quick import maker, quick
 
+
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
     """Who gave an answer, and how much of the conversation each backend that was asked has read by then."""
@@ -16,6 +19,10 @@ class Turn:
     at: float  # seconds since 1970
 
 
+make_turn = maker(Turn)
+
+
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Past:
     """What is known of a conversation when the next request of it is to be decided."""
@@ -27,4 +34,5 @@ class Past:
     is_in_tool_loop: bool = False  # the request brings the results of tools that the last answer called
 
 
+make_past = maker(Past)
 NO_PAST = Past()
