@@ -6,15 +6,11 @@ import math
 import re
 
 from ...backends import Completion, Query
+from ..refusals import is_refusal
 
 _HEDGES = re.compile(
     r"\b(?:maybe|perhaps|possibly|probably|might|could be|seems?|appears?|likely|approximately|roughly|assum\w+|"
     r"not sure|unclear|unsure|i think|i believe|guess)\b",
-    re.IGNORECASE,
-)
-_REFUSALS = re.compile(
-    r"\b(?:i(?:'m| am) (?:sorry|unable)|i (?:can(?:'|no)t|do not|don't) (?:help|answer|know|have)|as an ai|"
-    r"not enough information|cannot be (?:determined|answered)|impossible to (?:say|determine))\b",
     re.IGNORECASE,
 )
 _RESTARTS = re.compile(
@@ -27,7 +23,6 @@ _HEDGING = (
     "maybe", "perhaps", "possibly", "probably", "might", "could be", "seem", "appear", "likely", "approx", "roughly",
     "assum", "not sure", "unclear", "unsure", "i think", "i believe", "guess",
 )  # fmt: skip
-_REFUSING = ("i ", "i'm", "as an ai", "not enough", "cannot be", "impossible")
 _RESTARTING = ("wait", "actually", "hmm", "second thought", "mistake", "correction", "apolog", "let me ")
 _MAX_CHARACTERS = 20_000
 
@@ -42,14 +37,13 @@ class LanguageSignal:
         """Returns the numbers in the order of `names`."""
         text = completion.text[:_MAX_CHARACTERS]
         thinking = completion.reasoning[-_MAX_CHARACTERS:]
-        lowered, beginning = text.lower(), text[:600]
-        is_refusal = _has(beginning.lower(), _REFUSING) and _REFUSALS.search(beginning) is not None
+        lowered = text.lower()
         n_hedges = len(_HEDGES.findall(text)) if _has(lowered, _HEDGING) else 0
         n_restarts = len(_RESTARTS.findall(text)) if _has(lowered, _RESTARTING) else 0
         n_restarts += len(_RESTARTS.findall(thinking)) if thinking else 0
         return (
             math.log1p(n_hedges),
-            float(completion.finish_reason == "content_filter" or is_refusal),
+            float(completion.finish_reason == "content_filter" or completion.is_refusal or is_refusal(text)),
             math.log1p(n_restarts),
         )
 

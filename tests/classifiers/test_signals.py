@@ -100,6 +100,7 @@ def test_logprobs_are_summed_up() -> None:
         ("shape.ends_cleanly", "a." * 30_000 + "and then", 0.0),
         ("language.is_refusal", "I'm sorry, I cannot help with that.", 1.0),
         ("language.is_refusal", "The river is long.", 0.0),
+        ("language.is_refusal", "I’m sorry, but I can’t assist with that.", 1.0),
         ("language.log_hedges", "Perhaps it is 7, maybe 8.", math.log(3)),
         ("language.log_restarts", "Wait, let me correct that.", math.log(3)),
         ("language.log_restarts", "Let me recheck. Let me re-calculate this. Let me remind you.", math.log(3)),
@@ -128,6 +129,10 @@ def test_going_in_circles_compresses_well() -> None:
 
 def test_a_cut_answer_is_seen() -> None:
     assert value("shape.is_truncated", Completion(text="7", finish_reason="length")) == 1.0
+
+
+def test_an_answer_that_its_provider_calls_a_refusal_is_one() -> None:
+    assert value("language.is_refusal", Completion(text="No.", is_refusal=True)) == 1.0
 
 
 def test_an_answer_that_was_filtered_is_a_refusal() -> None:
