@@ -20,10 +20,10 @@ from ..classifiers.calibration import fit_calibration
 from .bootstrap import Interval, curve_figures, paired_bootstrap
 from .candidates import Timer
 from .dataset import Dataset
-from .evaluation import FloatArray
+from .evaluation import FloatArray, IntArray
 from .fit import N_FOLDS
 from .progress import Progress, Silent
-from .split import Split, families_of
+from .split import Split, families_of, numbered_families
 from .trials import area_statistic, trial_curve
 
 CLASSIFIER = "linear"  # quick, and on what was seen little worse than the blend
@@ -63,6 +63,7 @@ class _Estimated:
     cost_usd: FloatArray
     observed_quality: FloatArray
     observed_cost_usd: FloatArray
+    families: IntArray  # (n_queries,) equal numbers for twins, see `bootstrap`
 
 
 def measure_shift(
@@ -156,15 +157,21 @@ def _estimate(learned: Dataset, test: Dataset, encoder: str, classifier: str, se
         cost_usd=cost.predict(new)[:, 0],
         observed_quality=test.quality,
         observed_cost_usd=test.cost_usd,
+        families=numbered_families(test),
     )
 
 
 def _judge(name: str, n_learned: int | None, seen: _Estimated, unseen: _Estimated) -> ShiftedSlice:
     quality, cost = seen.observed_quality, seen.observed_cost_usd
     curves = [trial_curve(name, part.quality, part.cost_usd, quality, cost) for part in (seen, unseen)]
-    within, out = curve_figures(curves, quality, cost, n_resamples=_RESAMPLES)
+    within, out = curve_figures(curves, quality, cost, families=seen.families, n_resamples=_RESAMPLES)
     first, second = (area_statistic(curve, quality, cost) for curve in curves)
-    lost = paired_bootstrap(lambda weights: second(weights) - first(weights), len(quality), n_resamples=_RESAMPLES)
+    lost = paired_bootstrap(
+        lambda weights: second(weights) - first(weights),
+        len(quality),
+        families=seen.families,
+        n_resamples=_RESAMPLES,
+    )
     return ShiftedSlice(
         name=name,
         n_queries=len(quality),
@@ -185,6 +192,7 @@ def _take(estimated: _Estimated, rows: NDArray[np.int64]) -> _Estimated:
         cost_usd=estimated.cost_usd[rows],
         observed_quality=estimated.observed_quality[rows],
         observed_cost_usd=estimated.observed_cost_usd[rows],
+        families=estimated.families[rows],
     )
 
 
@@ -194,4 +202,5 @@ def _stack(parts: list[_Estimated]) -> _Estimated:
         cost_usd=np.vstack([part.cost_usd for part in parts]),
         observed_quality=np.vstack([part.observed_quality for part in parts]),
         observed_cost_usd=np.vstack([part.observed_cost_usd for part in parts]),
+        families=np.concatenate([part.families for part in parts]),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +65,16 @@ def test_length_that_tells_nothing_costs_nothing(slices: dict[str, ShiftedSlice]
     part = slices["the longest quarter"]
     assert part.gap_closed_unseen.value > 0.3
     assert part.aiq_difference.low <= 0 <= part.aiq_difference.high
+
+
+def test_twins_make_no_interval_narrower(slices: dict[str, ShiftedSlice]) -> None:
+    dataset, split = made()
+    twice = dataset.take(np.concatenate([np.arange(dataset.n_queries), split.test]))
+    test = np.concatenate([split.test, np.arange(dataset.n_queries, twice.n_queries)])
+    doubled, _ = measure_shift(twice, replace(split, test=test))
+    for part in doubled:
+        alone, beside = slices[part.name].aiq_difference, part.aiq_difference
+        assert beside.high - beside.low > 0.85 * (alone.high - alone.low)  # it would be 0.71 of it
 
 
 def test_with_one_task_it_is_said_that_none_can_be_left_out() -> None:
