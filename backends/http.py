@@ -218,7 +218,7 @@ class Connections:
         return self._wires
 
     async def refused(self, wire: Wire, reply: Reply) -> BackendError:
-        """Returns the error for a status other than 200."""
+        """Returns the error for a status that is no success."""
         if 300 <= wire.status < 400:
             refusal = Refusal(message="redirects are not followed; give the final address as base_url")
         else:
@@ -285,7 +285,7 @@ class _Posted:
                 wire = self._wire = await wires.open(deadline=clock.deadline)
                 await wire.ask(self._head, self._body, deadline=clock.deadline)
             reply = Reply(wire, connections, clock)
-            if wire.status != 200:
+            if not 200 <= wire.status < 300:  # some gateways have 201 for every POST
                 raise await connections.refused(wire, reply)
         except BaseException as error:
             if wire is not None:

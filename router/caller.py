@@ -21,6 +21,7 @@ from .tally import Entry
 
 logger = logging.getLogger(__name__)
 
+_NO_SUCH_PATH = (404, 405, 501)  # as many who speak a provider's API have not all of it
 NEVER = math.inf  # a deadline that does not come
 _Begun = TypeVar("_Begun")
 
@@ -87,7 +88,14 @@ class Caller:
     async def count_tokens(self, query: Query) -> int | None:
         """Returns the tokens of a query as the backend counts them, None where it counts nothing."""
         count = getattr(self.backend, "count_tokens", None)
-        return None if count is None else int(await count(query))
+        if count is None:
+            return None
+        try:
+            return int(await count(query))
+        except BackendError as error:
+            if error.status in _NO_SUCH_PATH:
+                return None
+            raise
 
     async def stream(
         self, query: Query, *, deadline: float = NEVER, entry: Entry | None = None

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import sqlite3
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import orjson
 
-from ...backends import ConfigError, PenstockError
-from ..owner_only import make_owner_only
+from ..database import Database
 from .memory import MOST_TURNS_OF_ONE
 from .turn import Turn
 
-_WAIT_S = 2.0  # for another process that writes
 _VERSION = 1
 _EVERY = 256  # turns, after which those that are too old are removed
 # What was noted last may be lost in a power cut; a conversation then counts as new, which costs little.
@@ -34,25 +29,12 @@ class SqliteTurns:
     """Keeps turns in one file that only its owner can read; none of what was said is in it."""
 
     def __init__(self, file: Path) -> None:
-        self._file = file
-        self._lock = threading.Lock()
+        self._database = Database(file, setting="conversations.file", setup=_SETUP, version=_VERSION)
         self._n_added = 0
-        try:
-            make_owner_only(file)
-            self._database = sqlite3.connect(file, timeout=_WAIT_S, isolation_level=None, check_same_thread=False)
-            (version,) = self._database.execute("PRAGMA user_version").fetchone()
-            if version == 0:
-                self._database.executescript(_SETUP)
-            self._database.execute("PRAGMA synchronous = NORMAL")
-        except (OSError, sqlite3.Error) as error:
-            raise ConfigError(f"conversations.file: {file}: cannot be opened: {error}") from error
-        if version not in (0, _VERSION):
-            self._database.close()
-            raise ConfigError(f"conversations.file: {file}: of version {version}; expected {_VERSION}")
 
     def turns(self, key: str, *, since: float) -> Sequence[Turn]:
         """Returns the turns of a conversation."""
-        with self._opened() as database:
+        with self._database.reading() as database:
             rows = database.execute(
                 "SELECT mark, backend, read_tokens, at FROM turns WHERE key = ? AND at >= ?"
                 " ORDER BY at DESC, rowid DESC LIMIT ?",
@@ -66,7 +48,7 @@ class SqliteTurns:
     def add(self, key: str, turn: Turn, *, since: float) -> None:
         """Keeps a turn."""
         row = (key, turn.at, turn.mark, turn.backend, orjson.dumps(dict(turn.read_tokens)).decode())
-        with self._opened() as database:
+        with self._database.writing() as database:
             database.execute("INSERT INTO turns VALUES (?, ?, ?, ?, ?)", row)
             if self._n_added % _EVERY == 0:
                 database.execute("DELETE FROM turns WHERE at < ?", (since,))
@@ -74,13 +56,4 @@ class SqliteTurns:
 
     def close(self) -> None:
         """Frees the file; may be called twice."""
-        with self._lock:
-            self._database.close()
-
-    @contextlib.contextmanager
-    def _opened(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            try:
-                yield self._database
-            except sqlite3.Error as error:
-                raise PenstockError(f"conversations.file: {self._file}: {error}") from error
+        self._database.close()

@@ -5,19 +5,16 @@ from __future__ import annotations
 import contextlib
 import functools
 import sqlite3
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 import orjson
 
-from ...backends import ConfigError, PenstockError
-from ..owner_only import make_owner_only
+from ..database import Database
 from .key import Key
 from .store import Claim
 
-_WAIT_S = 2.0  # for another process that writes
 _VERSION = 1
 # Of the log, SQLite syncs only when it is folded into the file: what was committed survives the end of the process,
 # the last moments may not survive a power cut. A sync a request would cost more than everything else we do.
@@ -38,48 +35,29 @@ class SqliteStore:
     """Keeps everything in one file that only its owner can read."""
 
     def __init__(self, file: Path) -> None:
-        self._file = file
-        self._lock = threading.Lock()
-        try:
-            make_owner_only(file)
-            self._database = sqlite3.connect(file, timeout=_WAIT_S, isolation_level=None, check_same_thread=False)
-        except (OSError, sqlite3.Error) as error:
-            raise ConfigError(f"keys.file: {file}: cannot be opened: {error}") from error
-        try:
-            (version,) = self._database.execute("PRAGMA user_version").fetchone()
-            if version not in (0, _VERSION):
-                raise ConfigError(f"keys.file: {file}: of version {version}; expected {_VERSION}")
-            if version == 0:
-                self._database.executescript(_SETUP)
-            self._database.execute("PRAGMA synchronous = NORMAL")
-        except sqlite3.Error as error:
-            self._database.close()
-            raise ConfigError(f"keys.file: {file}: cannot be opened: {error}") from error
-        except ConfigError:
-            self._database.close()
-            raise
+        self._database = Database(file, setting="keys.file", setup=_SETUP, version=_VERSION)
 
     def find(self, id: str) -> Key | None:
         """Returns the key of an id."""
-        with self._opened() as database:
+        with self._database.reading() as database:
             row = database.execute("SELECT record FROM keys WHERE id = ?", (id,)).fetchone()
         return _key_of(row[0]) if row else None
 
     def all_keys(self) -> list[Key]:
         """Returns every key, the oldest first."""
-        with self._opened() as database:
+        with self._database.reading() as database:
             rows = database.execute("SELECT record FROM keys ORDER BY created_at, id").fetchall()
         return [_key_of(record) for (record,) in rows]
 
     def put(self, key: Key) -> None:
         """Keeps a key, in the place of the one with its id."""
         row = (key.id, key.created_at, orjson.dumps(asdict(key)).decode())
-        with self._opened() as database:
+        with self._database.writing() as database:
             database.execute("INSERT OR REPLACE INTO keys VALUES (?, ?, ?)", row)
 
     def charge(self, claims: Sequence[Claim], *, now: float) -> tuple[float, ...]:
         """Returns the totals as they were; adds all amounts or none."""
-        with self._opened() as database:
+        with self._database.writing() as database:
             database.execute("BEGIN IMMEDIATE")
             try:
                 database.execute("DELETE FROM counters WHERE expires_at <= ?", (now,))
@@ -95,18 +73,8 @@ class SqliteStore:
         return totals
 
     def close(self) -> None:
-        """Closes the file; may be called twice."""
-        with self._lock:
-            self._database.close()
-
-    @contextlib.contextmanager
-    def _opened(self) -> Iterator[sqlite3.Connection]:
-        """Yields the database to one thread at a time."""
-        try:
-            with self._lock:
-                yield self._database
-        except sqlite3.Error as error:
-            raise PenstockError(f"keys.file: {self._file}: {error}") from error
+        """Frees the file; may be called twice."""
+        self._database.close()
 
 
 def _total(database: sqlite3.Connection, counter: str) -> float:

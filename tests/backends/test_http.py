@@ -260,6 +260,12 @@ def test_the_kind_of_a_reply_is_known_in_capitals_too() -> None:
     assert outcome(reply, lambda backend, server: ask(backend, "stream")).text == OPENAI.text
 
 
+@WAYS
+def test_any_status_of_success_is_one(way: str) -> None:
+    reply = replace(OPENAI.reply(is_stream=way != "complete"), status=201)
+    assert outcome(reply, lambda backend, server: ask(backend, way)).text == OPENAI.text
+
+
 @BOTH
 def test_stream_that_is_cut_before_its_end_is_malformed(shape: Shape) -> None:
     events = shape.events[:3]

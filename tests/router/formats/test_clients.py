@@ -345,3 +345,14 @@ def test_a_model_that_is_not_there_is_not_found_in_the_words_of_either_client(ta
         assert caught.value.body["error"]["type"] == "not_found_error"
 
     talk(what)
+
+
+@pytest.mark.parametrize("status", [404, 405, 501])
+def test_tokens_are_estimated_where_the_provider_has_no_count(talk: Talk, status: int) -> None:
+    async def what(sidecar: Between) -> int:
+        asked = [{"role": "user", "content": "seventeen"}]
+        counted = await sidecar.anthropic.messages.count_tokens(model="claude", messages=asked)
+        assert len(sidecar.claude.asked) == 1
+        return counted.input_tokens
+
+    assert talk(what, claude=json_reply({"detail": "Not Found"}, status=status)) > 0

@@ -17,6 +17,7 @@ import pytest
 
 from penstock.backends import ConfigError, PenstockError
 from penstock.router.keys import Claim, Key, MemoryStore, Store, new_key, open_store
+from penstock.router.keys.sqlite import SqliteStore
 
 from ..serving import PATIENCE_S
 from ..test_server_command import ENVIRONMENT
@@ -173,6 +174,31 @@ def test_a_file_of_a_later_version_is_refused(tmp_path: Path) -> None:
     database.close()
     with pytest.raises(ConfigError, match="of version 2; expected 1"):
         open_store(tmp_path / "keys.db")
+
+
+def test_where_the_file_stays_locked_only_the_first_change_waits_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("penstock.router.database._WAIT_S", 0.05)
+    store = SqliteStore(tmp_path / "keys.db")
+
+    def wait_ms() -> int:
+        with store._database.reading() as database:
+            (found,) = database.execute("PRAGMA busy_timeout").fetchone()
+        return int(found)
+
+    with contextlib.closing(sqlite3.connect(tmp_path / "keys.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert wait_ms() == 50
+        for _ in range(2):
+            with pytest.raises(PenstockError, match="locked"):
+                store.charge([claim(1)], now=1.0)
+            assert store.find("1") is None
+            assert wait_ms() == 0
+        other.execute("ROLLBACK")
+    assert store.charge([claim(1)], now=1.0) == (0.0,)
+    assert wait_ms() == 50
+    store.close()
 
 
 def test_a_store_that_was_closed_says_so_as_an_error_of_ours(tmp_path: Path) -> None:
