@@ -26,6 +26,7 @@ MAX_HEAD_BYTES = 64 << 10  # of the request line and headers; real ones have one
 PATIENCE_S = 30.0  # for all of a request to come,
 SLOWEST = 8 << 10  # and for a large body a second more for so many bytes
 STUCK_S = 60.0  # in which a client takes nothing of the last that it gets, after which it is cut off
+_LINGER_S = 0.5  # for a request that is on its way when the server stops
 _ASGI = {"version": "3.0", "spec_version": "2.3"}
 
 
@@ -60,6 +61,7 @@ class Connection(asyncio.Protocol):
         self._has_begun_here = False  # whether it began in what came last
         self._n_head_bytes = 0
         self._due = math.inf  # when the request that is being read has to be there
+        self._is_last = False  # the request that is being answered, or the next one, is the last
         self._is_over = False  # nothing more is read
         self._timer: asyncio.TimerHandle  # of what is to be looked at next, from the first moment of the connection
         self._is_paused = False  # we do not take what the client sends
@@ -120,11 +122,16 @@ class Connection(asyncio.Protocol):
         self.unblocked.set()
 
     def shutdown(self) -> None:
-        """Closes the connection, after the reply that is under way."""
-        if self._cycle is None:
-            self.close()
-        else:
+        """Closes the connection, after the reply that is under way, or that to a request that is on its way here."""
+        self._is_last = True
+        if self._cycle is not None:
             self._cycle.is_kept = False
+        else:
+            self.loop.call_later(_LINGER_S, self._close_unasked)
+
+    def _close_unasked(self) -> None:
+        if self._cycle is None and not self.transport.is_closing():
+            self.close()
 
     def close(self) -> None:
         """Closes the connection when the client has taken what was written, or takes no more of it."""
@@ -166,7 +173,9 @@ class Connection(asyncio.Protocol):
             "state": self._app_state.copy(),
         }
         self._headers = []  # what stands behind the body is none of these
-        cycle = self._read = Cycle(self, scope, is_kept=version == "1.1" and parser.should_keep_alive())
+        cycle = self._read = Cycle(
+            self, scope, is_kept=version == "1.1" and parser.should_keep_alive() and not self._is_last
+        )
         if self._cycle is None:
             self._begin(cycle)
         else:

@@ -12,7 +12,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +40,7 @@ _HAS_RELOADS = hasattr(signal, "SIGHUP")  # not on Windows
 _KEEP_ALIVE_S = 75  # longer than clients keep connections, so that they close them and not we in the middle of a call
 _GRACE_S = 20  # for requests under way when we are asked to stop
 _BACKLOG = 2048
+_MOMENT_S = 0.01  # in which whoever is accepted gets a protocol, some turns of the event loop
 _WATCH_S = 1.0  # between two looks at the files
 _YOUNG_OBJECTS = 10_000  # between two collections, some fifty requests; by default it is one
 _MAKE_KEY = "make one with `penstock keys create NAME`"
@@ -215,7 +216,31 @@ class _Server(uvicorn.Server):
         self._sidecar.is_stopping = True
         for task in self._tasks:
             task.cancel()
+        if os.name == "posix":
+            await self._let_in(sockets or [])
         await super().shutdown(sockets)
+
+    async def _let_in(self, listeners: Sequence[socket.socket]) -> None:
+        """Takes in who has connected by now, and nobody after; closed on them, the listener would reset their requests.
+
+        asyncio drops whom it has accepted and not yet given a protocol when its server is closed. So it accepts no
+        more, finishes those, and the rest are accepted here, up to the moment at which the door is shut.
+        """
+        loop = asyncio.get_running_loop()
+        for listener in listeners:
+            loop.remove_reader(listener)
+        await asyncio.sleep(_MOMENT_S)
+        late: list[socket.socket] = []
+        for listener in listeners:
+            with contextlib.suppress(OSError):  # nobody waits any more
+                while True:
+                    late.append(listener.accept()[0])
+        for server in self.servers:
+            server.close()
+        connection = functools.partial(Connection, self.config, self.server_state, self.lifespan.state)
+        for client in late:
+            with contextlib.suppress(OSError):  # it has gone
+                await loop.connect_accepted_socket(connection, client)
 
     async def _reload(self) -> None:
         """Reads models.yaml and the artefact anew, and says what came of it."""
