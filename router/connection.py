@@ -257,7 +257,7 @@ class Connection(asyncio.Protocol):
         One timer for each connection, set anew when it is over: setting one for every request would be a good part of
         all its work.
         """
-        now, left_s = self.loop.time(), PATIENCE_S
+        now, left_s = self.loop.time(), min(PATIENCE_S, self._keep_alive_s)
         is_reading = self._due < math.inf
         if is_reading and not self._is_paused:
             left_s = self._due - now

@@ -319,6 +319,15 @@ def test_a_large_reply_comes_whole() -> None:
         assert body in read_until(connection, b"\r\n0\r\n\r\n")
 
 
+def test_a_connection_that_was_busy_when_it_was_looked_at_is_closed_as_soon_as_others() -> None:
+    app = App()
+    app.wait = lambda: asyncio.sleep(0.6)
+    with connected(app, timeout_keep_alive=0.5) as connection:
+        connection.sendall(BEGINNING + b"\r\n")
+        read_until(connection, b"0\r\n\r\n")
+        assert connection.recv(100) == b""
+
+
 def test_a_connection_on_which_nothing_is_asked_is_closed() -> None:
     with connected(App(), timeout_keep_alive=1.0) as connection:
         for _ in range(5):  # as long as something is, it stays
