@@ -17,6 +17,7 @@ from .evaluation import FloatArray
 from .gadgets import Gadget, find_gadget
 from .progress import Progress
 from .replay import Replayer
+from .split import numbered_families
 from .weighted import weighted_mean
 
 N_GADGET_TEXTS = 40  # queries that a gadget is found on
@@ -70,6 +71,7 @@ class RedTeam:
         calm, hit = self._calm, _Played(self._pool, replace(self._dataset, queries=queries), self._policy)
         both = np.isfinite(calm.cost) & np.isfinite(hit.cost)
         before, after = calm.cost[both], hit.cost[both]
+        twins = numbered_families(self._dataset)[both]
         flips = np.array([a != b for a, b in zip(calm.first, hit.first, strict=True)], dtype=float)[both]
 
         def inflation(weights: FloatArray) -> FloatArray:
@@ -78,9 +80,9 @@ class RedTeam:
 
         return Damage(
             attack=name,
-            flips=mean_interval(flips, seed=self._seed),
-            cost=paired_bootstrap(inflation, int(both.sum()), seed=self._seed),
-            score=mean_interval(hit.score[both] - calm.score[both], seed=self._seed),
+            flips=mean_interval(flips, families=twins, seed=self._seed),
+            cost=paired_bootstrap(inflation, int(both.sum()), families=twins, seed=self._seed),
+            score=mean_interval(hit.score[both] - calm.score[both], families=twins, seed=self._seed),
             gadget=attack.words if isinstance(attack, Gadget) else "",
         )
 

@@ -44,7 +44,7 @@ def backends_table(evaluation: Evaluation, found: Findings) -> Markup:
             (
                 evaluation.backends[index],
                 f"{int((~np.isnan(quality)).sum()):,}",
-                with_interval(mean_interval(quality)),
+                with_interval(mean_interval(quality, families=evaluation.families)),
                 number(mean_score(evaluation.estimated_quality[:, index])),
                 number(auroc(evaluation.estimated_quality[:, index], quality)),
                 usd_per_1k(float(single.mean_cost_usd[index])),
@@ -81,6 +81,7 @@ def tasks_table(evaluation: Evaluation, found: Findings) -> Markup:
     for index in order[:MAX_TASKS]:
         rows_of_task = np.flatnonzero(tasks == names[index])
         best_score = evaluation.quality[rows_of_task, best]
+        twins = None if evaluation.families is None else evaluation.families[rows_of_task]
         score, cost = (policy.score[rows_of_task], policy.cost_usd[rows_of_task]) if policy else (None, None)
         rows.append(
             (
@@ -89,7 +90,7 @@ def tasks_table(evaluation: Evaluation, found: Findings) -> Markup:
                 f"{counts[index]:,}",
                 NOTHING if score is None else number(mean_score(score)),
                 number(mean_score(best_score)),
-                NOTHING if score is None else with_interval(mean_interval(score - best_score)),
+                NOTHING if score is None else with_interval(mean_interval(score - best_score, families=twins)),
                 NOTHING if cost is None else usd_per_1k(mean_cost_usd(cost)),
                 usd_per_1k(mean_cost_usd(evaluation.cost_usd[rows_of_task, best])),
             )

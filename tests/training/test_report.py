@@ -5,17 +5,20 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from penstock.training.bootstrap import Interval
+from penstock.training.commands.evaluate import figures_of
 from penstock.training.curves import baseline_curves, sweep_lams
 from penstock.training.evaluation import Confidences, Curve, Evaluation, PolicyOutcome, SignalWorth, Trial
 from penstock.training.findings import findings
 from penstock.training.markup import Markup, escaped, excerpt, number, per_cent, table, usd_per_1k, with_interval
 from penstock.training.report import render_report, write_report
-from penstock.training.report_strategies import policies_table
+from penstock.training.report_breakdowns import backends_table, tasks_table
+from penstock.training.report_strategies import comparison_table, policies_table
 
 VOID = {"meta", "link", "br", "hr", "img", "input"}
 
@@ -353,3 +356,64 @@ def test_where_answers_are_missing_the_summary_says_how_rough_the_comparison_is(
 
 def test_one_query_and_one_backend_are_not_several() -> None:
     assert "1 query and 1 backend, every answer observed" in render_report(made(1, 1))
+
+
+def with_twins(evaluation: Evaluation) -> Evaluation:
+    """Returns the evaluation of every query and a twin of it."""
+    confidences = evaluation.confidences
+    assert confidences is not None
+    assert confidences.query is not None
+    return replace(
+        evaluation,
+        query_ids=tuple(f"{query_id} {again}" for query_id in evaluation.query_ids for again in (0, 1)),
+        queries=tuple(query for query in evaluation.queries for _ in (0, 1)),
+        tasks=tuple(task for task in evaluation.tasks for _ in (0, 1)),
+        quality=np.repeat(evaluation.quality, 2, axis=0),
+        cost_usd=np.repeat(evaluation.cost_usd, 2, axis=0),
+        estimated_quality=np.repeat(evaluation.estimated_quality, 2, axis=0),
+        estimated_cost_usd=np.repeat(evaluation.estimated_cost_usd, 2, axis=0),
+        difficulty=np.repeat(evaluation.difficulty, 2),
+        curves=tuple(
+            replace(curve, cost_usd=np.repeat(curve.cost_usd, 2, axis=1), score=np.repeat(curve.score, 2, axis=1))
+            for curve in evaluation.curves
+        ),
+        policies=tuple(
+            replace(
+                policy,
+                backend=tuple(name for name in policy.backend for _ in (0, 1)),
+                cost_usd=np.repeat(policy.cost_usd, 2),
+                score=np.repeat(policy.score, 2),
+                n_calls=np.repeat(policy.n_calls, 2),
+            )
+            for policy in evaluation.policies
+        ),
+        confidences=replace(
+            confidences,
+            backend=tuple(name for name in confidences.backend for _ in (0, 1)),
+            confidence=np.repeat(confidences.confidence, 2),
+            score=np.repeat(confidences.score, 2),
+            query=np.arange(2 * len(confidences.query)),
+        ),
+        families=np.repeat(np.arange(len(evaluation.queries)), 2),
+    )
+
+
+def test_twins_make_no_interval_of_a_report_narrower() -> None:
+    once = made()
+    twice = with_twins(once)
+    alone, beside = figures_of(once), figures_of(twice)
+    for part in ("curves", "policies", "estimates", "confidences"):
+        assert _numbers(beside[part]) == pytest.approx(_numbers(alone[part]), nan_ok=True)
+    found, found_twice = findings(once), findings(twice)
+    assert comparison_table(found_twice) == comparison_table(found)
+    assert policies_table(twice, found_twice) == policies_table(once, found)
+    counts = re.compile(r"<td[^>]*>[\d,]+</td>")
+    for of in (backends_table, tasks_table):
+        assert counts.sub("", of(twice, found_twice)) == counts.sub("", of(once, found))
+
+
+def _numbers(figures: Any) -> list[float]:
+    """Returns all numbers in a nest of dictionaries."""
+    if isinstance(figures, dict):
+        return [number for each in figures.values() for number in _numbers(each)]
+    return [math.nan if figures is None else float(figures)]
