@@ -11,6 +11,7 @@ from ..backends.quick import maker, quick
 from ..backends.sse import Event
 from .cascade import Outcome, Step
 from .decision import Decision, rounded
+from .errors import told_of
 
 
 @quick
@@ -117,7 +118,7 @@ def _step_as_dict(step: Step) -> dict[str, Any]:
         "cost_usd": step.cost_usd,
         "input_tokens": usage.input_tokens if usage else 0,
         "output_tokens": usage.output_tokens if usage else 0,
-        "error": str(step.error) if step.error else None,
+        "error": told_of(step.error) if step.error else None,
         "given_up": step.is_given_up,
         "draft_of": step.draft_of,
         "judged": step.judged,

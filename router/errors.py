@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..backends import BackendError, PenstockError
+from ..backends import AuthenticationFailed, BackendError, PenstockError
 
 
 class NoFeasibleBackend(PenstockError):
@@ -62,3 +62,11 @@ class AllBackendsFailed(PenstockError):
 
 class UnknownPolicy(PenstockError):
     """The name asked for is neither a policy nor a backend of models.yaml."""
+
+
+def told_of(cause: BackendError) -> str:
+    """Returns a failed call as a client may know it; what a provider says of a key is for the log only."""
+    if isinstance(cause, AuthenticationFailed):
+        status = f" (HTTP {cause.status})" if cause.status else ""
+        return f"{cause.backend}: the provider refuses the key that this sidecar is configured with{status}"
+    return str(cause)

@@ -16,7 +16,7 @@ from ..backends import (
     PenstockError,
     RateLimited,
 )
-from .errors import AllBackendsFailed, BackendBusy, NoBackendFree, NoFeasibleBackend, UnknownPolicy
+from .errors import AllBackendsFailed, BackendBusy, NoBackendFree, NoFeasibleBackend, UnknownPolicy, told_of
 
 
 class HttpError(PenstockError):
@@ -62,7 +62,7 @@ def http_error_of(error: PenstockError, *, format: str = "") -> HttpError:
 
 def _failed_calls(causes: Sequence[BackendError]) -> HttpError:
     """Returns the error for calls that all failed: what the client could do about it decides the status."""
-    words = "; ".join(map(_told, causes))
+    words = "; ".join(map(told_of, causes))
     message = f"every backend failed: {words}" if len(causes) > 1 else words
     if all(isinstance(cause, InvalidRequest) for cause in causes):
         is_too_long = all(isinstance(cause, ContextTooLong) for cause in causes)
@@ -96,11 +96,3 @@ def _wait_header(causes: Sequence[BackendError]) -> list[tuple[str, str]]:
 
 def _whole(seconds: float) -> str:
     return str(math.ceil(seconds))
-
-
-def _told(cause: BackendError) -> str:
-    """Returns a cause as the client may know it; what a provider says of a key is for the log only."""
-    if isinstance(cause, AuthenticationFailed):
-        status = f" (HTTP {cause.status})" if cause.status else ""
-        return f"{cause.backend}: the provider refuses the key that this sidecar is configured with{status}"
-    return str(cause)

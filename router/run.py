@@ -10,7 +10,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ..backends import BackendError, Chunk, Completion, Query
+from ..backends import AuthenticationFailed, BackendError, Chunk, Completion, Query
 from ..backends.quick import maker, quick
 from ..classifiers.verdict import verdict_query
 from .ahead import Ahead
@@ -66,7 +66,7 @@ class Run:
                         try:
                             reply = await (begun or self._complete(call.backend, entry, call.draft))
                         except BackendError as error:
-                            logger.info("%s", error)
+                            _log(error)
                             reply = error
                         entry.reply = reply
                         if self.pool.run_code:
@@ -113,7 +113,7 @@ class Run:
                                         else:
                                             reply = entry.reply = piece
                         except BackendError as error:
-                            logger.info("%s", error)
+                            _log(error)
                             reply = entry.reply = error
                             if is_streamed:
                                 raise
@@ -202,7 +202,7 @@ class Run:
         try:
             entry.reply = await caller.complete(query, deadline=self._deadline(), entry=entry)
         except BackendError as error:
-            logger.info("%s", error)
+            _log(error)
             entry.reply = error
         return entry.reply
 
@@ -258,6 +258,11 @@ class Run:
 
 
 make_run = maker(Run)
+
+
+def _log(error: BackendError) -> None:
+    """Logs a failed call. A key that is refused needs somebody to look at it, also where another backend answers."""
+    logger.log(logging.WARNING if isinstance(error, AuthenticationFailed) else logging.INFO, "%s", error)
 
 
 def _passed_on(backend: str, chunk: Chunk) -> AnswerChunk:

@@ -257,6 +257,19 @@ def test_what_a_provider_says_of_a_key_stays_in_the_log(tmp_path: Path, caplog: 
     assert "pk-secret-1" in caplog.text
 
 
+@pytest.mark.parametrize("is_stream", [False, True])
+def test_what_a_provider_says_of_a_key_stays_in_the_log_where_another_one_answers(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, is_stream: bool
+) -> None:
+    error = AuthenticationFailed("HTTP 401: bad key pk-secret-1 of acme", backend="small", status=401)
+    got = chat(Sidecar(make_router(tmp_path, small=FakeBackend(answer=error))), stream=is_stream)
+    told = (got.chunks[-1] if is_stream else got.json)["penstock"]
+    assert told["path"] == "small!>lrm"
+    assert told["steps"][0]["error"].startswith("small: the provider refuses the key")
+    assert b"acme" not in got.body
+    assert [record.levelno for record in caplog.records if "pk-secret-1" in record.getMessage()] == [logging.WARNING]
+
+
 def test_a_failure_upstream_is_logged_in_one_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     got = chat(failing(tmp_path, ServerFailed("down\nand out"), ServerFailed("down")))
     (record,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
