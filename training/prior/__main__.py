@@ -45,9 +45,9 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     datasets = {name: build_dataset(read_traces([options.data / f"{name}.parquet"])) for name in SETS}
     tested = {
-        normalised(dataset.texts[row])
+        normalised(text)
         for dataset in datasets.values()
-        for row in split_queries(dataset, seed=0).test.tolist()
+        for text in dataset.take(split_queries(dataset, seed=0).test).texts
     }
     learned = {name: learned_part(dataset, without=tested) for name, dataset in datasets.items()}
     sets = {name: public_set(part, name) for name, part in learned.items()}
@@ -67,8 +67,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def learned_part(dataset: Dataset, *, without: Collection[str] = ()) -> Dataset:
     """Returns the queries of a set that may be learned from, but for those whose folded text is among `without`."""
-    rows = split_queries(dataset, seed=0).learned.tolist()
-    return dataset.take([row for row in rows if normalised(dataset.texts[row]) not in without])
+    part = dataset.take(split_queries(dataset, seed=0).learned)
+    return part.take([row for row, text in enumerate(part.texts) if normalised(text) not in without])
 
 
 def public_set(part: Dataset, name: str) -> PublicSet:
