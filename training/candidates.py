@@ -11,6 +11,7 @@ from ..classifiers.calibration import Calibration, fit_calibration
 from ..classifiers.paired import paired_gap
 from ..classifiers.prior_head import PriorHead
 from ..classifiers.sparse import IntArray
+from ..classifiers.telling import counting
 from .bootstrap import paired_bootstrap
 from .dataset import Dataset
 from .evaluation import FloatArray, Trial
@@ -115,7 +116,8 @@ def choose(
     at all: the prior is taken. One that was asked for by name is taken as it is.
     """
     curves = {
-        name: trial_curve(name, c.quality, cost, dataset.quality, dataset.cost_usd) for name, c in candidates.items()
+        name: trial_curve(name, c.quality, cost, dataset.quality, dataset.cost_usd)
+        for name, c in counting(candidates.items(), "routing by classifier")
     }
     areas = {name: area_statistic(curve, dataset.quality, dataset.cost_usd) for name, curve in curves.items()}
     errors = {name: squared_errors(c.quality, dataset.quality) for name, c in candidates.items()}

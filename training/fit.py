@@ -140,6 +140,7 @@ def _fit(
     prior = PriorHead(cost_usd=learned.cost_usd, backends=learned.backends)
     timer = start_timer()  # reading and costs take their time in any case, and are none of the classifiers'
     candidates, left_out = fit_candidates(names, features, learned.quality, folds, timer, progress, prior=prior)
+    progress.stage("choosing a classifier")
     trials, chosen = choose(candidates, learned, expected[:, 0], seed=seed, asked_for=None if is_auto else classifier)
 
     shaped = fit_efforts(learned, chosen)

@@ -12,6 +12,7 @@ from ..backends import Completion, MalformedReply, Query
 from ..backends.usage import estimated_usage
 from ..backends.whole import chunks_of
 from ..classifiers import Estimates
+from ..classifiers.telling import tell
 from ..router import Decision, NoFeasibleBackend, Outcome, Policy, Pool
 from ..router.cascade import Call, Released, Reply, Said, Step
 from ..router.hold import Verdict
@@ -107,6 +108,7 @@ class Replayer:
         cost, score = np.full(n, np.nan), np.full(n, np.nan)
         for replayed in self.run(policy):
             row, outcome = replayed.query, replayed.outcome
+            tell(f"policy {policy.name}: query {row + 1} of {n}")
             backend[row], calls[row] = outcome.step.backend, len(outcome.steps)
             cost[row], score[row] = self.worth(row, outcome)
         return PolicyOutcome(policy=policy.name, backend=tuple(backend), cost_usd=cost, score=score, n_calls=calls)
