@@ -73,17 +73,19 @@ class Told:
 
     def of(self, dataset: Dataset) -> HeldOut:
         """Returns estimates and confidences in every answer."""
-        quality, cost_usd = estimates_of(self.prior, self.name, dataset)
-        confidences = np.full(quality.shape, np.nan)
-        for row, query in enumerate(dataset.queries):
-            for place, backend in enumerate(dataset.backends):
-                completion = dataset.completion(row, place)
-                if completion is not None:
-                    estimate = float(quality[row, place])
-                    confidences[row, place] = self.confidence.confidence(
-                        query, completion, backend=backend, estimate=estimate
-                    )
-        return HeldOut(quality=quality, cost_usd=cost_usd, confidences=confidences)
+        return judged(self.confidence, dataset, *estimates_of(self.prior, self.name, dataset))
+
+
+def judged(confidence: PublicConfidence, dataset: Dataset, quality: np.ndarray, cost_usd: np.ndarray) -> HeldOut:
+    """Returns the estimates, and what public confidence makes of them in view of every answer."""
+    confidences = np.full(quality.shape, np.nan)
+    for row, query in enumerate(dataset.queries):
+        for place, backend in enumerate(dataset.backends):
+            completion = dataset.completion(row, place)
+            if completion is not None:
+                estimate = float(quality[row, place])
+                confidences[row, place] = confidence.confidence(query, completion, backend=backend, estimate=estimate)
+    return HeldOut(quality=quality, cost_usd=cost_usd, confidences=confidences)
 
 
 def confidence_without(name: str, data: Path) -> PublicConfidence:
@@ -103,20 +105,24 @@ def answers_of(name: str, data: Path) -> PublicAnswers:
 
 def leads_of(name: str, dataset: Dataset, places: np.ndarray, thought: HeldOut, seed: int) -> tuple[Interval, Interval]:
     """Returns how far the AIQ of the cascade among these backends is above that without a look, and above the hull."""
-    backends = [dataset.backends[place] for place in places]
+    pool = Pool({dataset.backends[place]: spec_of(dataset.backends[place], name) for place in places}, None)
+    cascade, no_check, hull = areas_in(pool, dataset, places, thought)
+    above = paired_bootstrap(lambda weights: cascade(weights) - no_check(weights), dataset.n_queries, seed=seed)
+    above_hull = paired_bootstrap(lambda weights: cascade(weights) - hull(weights), dataset.n_queries, seed=seed)
+    return above, above_hull
+
+
+def areas_in(pool: Pool, dataset: Dataset, places: np.ndarray, thought: HeldOut) -> tuple[Area, Area, Area]:
+    """Returns the AIQ in a pool of these backends: of the cascade, of one call each, and of the hull."""
     quality, cost_usd = dataset.quality[:, places], dataset.cost_usd[:, places]
-    pool = Pool({backend: spec_of(backend, name) for backend in backends}, None)
     lams = sweep_lams(thought.quality[:, places], thought.cost_usd[:, places], N_POINTS)
 
     def area(policy: Policy) -> Area:
         curve = Replayer(pool, dataset, held_out=thought).curve(policy.name, policy, lams, progress=Silent())
         return area_statistic(curve, quality, cost_usd)
 
-    cascade, no_check = area(Policy(name="auto")), area(Policy(name="no check", max_calls=1))
     hull = area_statistic(mix_of(quality, cost_usd), quality, cost_usd)
-    above = paired_bootstrap(lambda weights: cascade(weights) - no_check(weights), dataset.n_queries, seed=seed)
-    above_hull = paired_bootstrap(lambda weights: cascade(weights) - hull(weights), dataset.n_queries, seed=seed)
-    return above, above_hull
+    return area(Policy(name="auto")), area(Policy(name="no check", max_calls=1)), hull
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
@@ -21,7 +22,7 @@ from cold_start import estimates_of, mix_of, prior_without
 from routing_quality import shown
 from tables import print_table
 
-from penstock.classifiers import Featurizer, assign_folds, fit_cost
+from penstock.classifiers import CostModel, Featurizer, assign_folds, fit_cost
 from penstock.classifiers.prior_head import PriorHead
 from penstock.classifiers.public_prior import PublicPrior
 from penstock.training import Dataset, build_dataset, read_traces, split_queries
@@ -67,24 +68,40 @@ def rows_of(name: str, path: Path, seed: int) -> Iterator[str]:
         yield f"| {name} | {n} | {chosen} | {' | '.join(leads)} |"
 
 
-def learn(few: Dataset, test: Dataset, prior: PublicPrior, seed: int) -> tuple[str, Mapping[str, Area]]:
-    """Returns which classifier is chosen, and the AIQ on test of it, of the mean scores, and of what was before."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lesson:
+    """What few labels teach."""
+
+    featurizer: Featurizer
+    cost: CostModel
+    expected: np.ndarray  # (n_queries, 3, n_backends) cost, tokens and latency, out of fold
+    candidates: Mapping[str, Candidate]
+
+
+def lesson_of(few: Dataset, prior: PublicPrior, seed: int) -> Lesson:
+    """Returns what these labels teach, where that is what public traces tell of difficulty."""
     folds = assign_folds(families_of(few), n_folds=N_FOLDS, seed=seed)
     featurizer, features = Featurizer().fit_transform(few.texts)
     cost, expected = fit_cost(features, np.stack([few.cost_usd, few.output_tokens, few.latency_s], axis=1), folds)
     head = PriorHead(cost_usd=few.cost_usd, backends=few.backends, prior=prior)
     timer = Timer(None, perf_counter)
     candidates, _ = fit_candidates(AUTO, features, few.quality, folds, timer, Silent(), prior=head)
-    others = {name: candidate for name, candidate in candidates.items() if name != "prior"}
-    _, chosen = choose(candidates, few, expected[:, 0], seed=seed, asked_for=None)
-    _, before = choose(others, few, expected[:, 0], seed=seed, asked_for=None)
-    asked = featurizer.transform(test.texts)
-    cost_usd = cost.predict(asked)[:, 0]
+    return Lesson(featurizer=featurizer, cost=cost, expected=expected, candidates=candidates)
+
+
+def learn(few: Dataset, test: Dataset, prior: PublicPrior, seed: int) -> tuple[str, Mapping[str, Area]]:
+    """Returns which classifier is chosen, and the AIQ on test of it, of the mean scores, and of what was before."""
+    lesson = lesson_of(few, prior, seed)
+    others = {name: candidate for name, candidate in lesson.candidates.items() if name != "prior"}
+    _, chosen = choose(lesson.candidates, few, lesson.expected[:, 0], seed=seed, asked_for=None)
+    _, before = choose(others, few, lesson.expected[:, 0], seed=seed, asked_for=None)
+    asked = lesson.featurizer.transform(test.texts)
+    cost_usd = lesson.cost.predict(asked)[:, 0]
 
     def area(candidate: Candidate) -> Area:
         return area_of(test, candidate.calibration.apply(candidate.head.predictor_.predict(asked)), cost_usd)
 
-    return chosen.name, {"auto": area(chosen), "mean": area(candidates["mean"]), "before": area(before)}
+    return chosen.name, {"auto": area(chosen), "mean": area(lesson.candidates["mean"]), "before": area(before)}
 
 
 def area_of(test: Dataset, quality: np.ndarray, cost_usd: np.ndarray) -> Area:

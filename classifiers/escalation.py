@@ -54,6 +54,16 @@ class Escalation:
         """Whether answers may be held against each other."""
         return self.comparable > 0 or self.meaning is not None
 
+    @property
+    def is_planned(self) -> bool:
+        """Whether calls are planned on what answers may look like."""
+        return bool((self.power > UNPLANNED).any())
+
+    @property
+    def is_by_public_answers(self) -> bool:
+        """Whether answers are judged by what public ones show: nothing is planned on that."""
+        return bool(self.power.any()) and not self.is_planned
+
     def take(self, places: IntArray | list[int]) -> Escalation:
         """Returns what is known of the backends at these places, -1 standing for one of which nothing is."""
         chosen = np.asarray(places, dtype=np.int64)
@@ -65,6 +75,10 @@ class Escalation:
             workable, learned = np.zeros(len(chosen)), workable
             workable[is_known] = learned[chosen[is_known]]
         return replace(self, loading=loading, power=power, power_workable=workable)
+
+    def if_blind(self) -> Escalation:
+        """Returns what is known where answers cannot be judged."""
+        return replace(self, power=np.zeros(len(self.power)), power_workable=None)
 
     def if_workable(self) -> Escalation:
         """Returns what is known where the right answer to the query can be worked out."""
@@ -82,19 +96,20 @@ def no_escalation(n_backends: int) -> Escalation:
     )
 
 
-def unplanned_escalation(n_backends: int) -> Escalation:
-    """Returns what is believed where answers are judged, but nothing is planned on it: the first call is the one that
-    would be made anyway. To try a backend whose answer may be found wanting pays only where estimates of quality and
-    cost can be relied on.
-
-    Errors go together more than elsewhere, as it is not even known how hard the queries are as a whole.
+def unplanned(known: Escalation) -> Escalation:
+    """Returns what is known where answers are judged by what public ones show, and nothing is planned on that: the
+    first call is the one that would be made anyway. To try a backend whose answer may be found wanting pays only where
+    what looking tells was learned.
     """
-    return replace(
-        no_escalation(n_backends),
-        loading=np.full(n_backends, _LOADING_UNKNOWN),
-        power=np.full(n_backends, UNPLANNED),
-        overlap=_OVERLAP_UNKNOWN,
-    )
+    power = np.full(len(known.power), UNPLANNED)
+    return replace(known, power=power, power_workable=None, overlap=_OVERLAP_UNKNOWN)
+
+
+def unplanned_escalation(n_backends: int) -> Escalation:
+    """Returns what is believed at the cold start: `unplanned`, and errors go together more than elsewhere, as it is not
+    even known how hard the queries are as a whole.
+    """
+    return replace(unplanned(no_escalation(n_backends)), loading=np.full(n_backends, _LOADING_UNKNOWN))
 
 
 def fit_escalation(

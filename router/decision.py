@@ -26,6 +26,8 @@ from .verdicts import can_be_judged, judge_of
 if TYPE_CHECKING:
     from ..classifiers import Contribution, Escalation, Estimates, Neighbour
 
+BY_PUBLIC_ANSWERS = "nothing was learned of answers: one that is a number is judged by what public answers show"
+
 
 @quick
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -243,12 +245,12 @@ def _explanation(decision: Decision) -> list[str]:
         line = f"{name:<{width}}  {quality}  {cost}  {tokens}  {latency}  {mark}"
         lines.append(line.rstrip())
     if estimates.source == "cold start":
-        is_checked = decision.outlook.escalation.power.any() and decision.policy.names_backend is None
         lines.append(
             "cold start: no traces of these backends yet; quality is guessed from text, tier and price, by what public"
             " traces show"
-            + (", and an answer that is a number judged by what public answers show" if is_checked else "")
         )
+    if decision.outlook.escalation.is_by_public_answers and decision.policy.names_backend is None:
+        lines.append(BY_PUBLIC_ANSWERS)
     if np.isfinite(estimates.familiarity):
         lines.append(f"familiarity {estimates.familiarity:.3f}: the share of training queries as far from the others")
     if estimates.is_unfamiliar:

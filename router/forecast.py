@@ -13,6 +13,7 @@ from ..backends import BackendSpec, Query
 from ..backends.styles import draft_text
 from ..backends.usage import estimated_tokens, unread_tokens
 from ..classifiers import Escalation, Estimates, PriorModel, unplanned_escalation
+from ..classifiers.escalation import unplanned
 from ..classifiers.estimates import make_estimates
 from .outlook import FloatArray
 
@@ -90,9 +91,7 @@ class Forecast:
         places = np.full(len(self.backends), -1, dtype=np.int64)
         places[self._places] = self._columns
         learned = self._trained.escalation.take(places)
-        if self._trained.confidence is None:
-            return replace(learned, power=np.zeros(len(places)), power_workable=None)
-        return learned
+        return learned if self._trained.confidence else unplanned(learned)
 
     def spread(self, values: FloatArray) -> FloatArray:
         """Returns learned columns at the places of these backends, NaN at the others."""

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ..backends import BackendSpec, Completion, ConfigError, Query, cost_usd
-from ..classifiers import Escalation, Estimates, no_escalation, question_of
+from ..classifiers import Escalation, Estimates, question_of
 from ..classifiers.choices import settled_answer
 from ..classifiers.workable import right_answer
 from .by_name import ByName
@@ -48,11 +48,11 @@ class Pool:
     ) -> None:
         self.specs = dict(specs)
         self._trained = trained
-        self._public = _public_confidence() if trained is None else None
         self._floors = floors
-        confidence = trained.confidence if trained else None
+        self._learned = trained.confidence if trained else None
+        self._public = _public_confidence() if self._learned is None else None  # stands in for it
         # In answers, in a sandbox, to judge them by it.
-        self.run_code = run_code and confidence is not None and confidence.runs_code
+        self.run_code = run_code and self._learned is not None and self._learned.runs_code
         self.artefact_sha256 = artefact_sha256  # of its manifest, which seals the rest
         self._forecast = Forecast(self.specs, trained)
         self.backends = self._forecast.backends
@@ -72,11 +72,6 @@ class Pool:
     def joined(self) -> dict[str, int]:
         """The backends that joined the artefact later, and the graded queries that each was placed by."""
         return self._trained.model.joined if self._trained else {}
-
-    @property
-    def can_check(self) -> bool:
-        """Whether answers can be judged, that is, whether a cascade can do more than route."""
-        return self._public is not None or (self._trained is not None and self._trained.confidence is not None)
 
     def estimate(self, text: str) -> Estimates:
         """Returns the estimates for one query, a column a backend of the pool."""
@@ -150,7 +145,7 @@ class Pool:
             return known.if_workable()
         # An answer that cannot be judged is not held back for it either.
         is_blind = self._public is not None and not self._public.can_judge(query)
-        return no_escalation(len(self.backends)) if is_blind else known
+        return known.if_blind() if is_blind else known
 
     def unkept(self, policies: Iterable[Policy]) -> dict[str, str]:
         """Returns of the policies that ask for what the artefact does not know, by name, what is wrong."""
@@ -222,16 +217,13 @@ class Pool:
         )
 
     def confidence(self, query: Query, completion: Completion, *, backend: str, estimate: float) -> float:
-        """Returns P(this completion is correct): as learned, at the cold start as public answers tell; with an artefact
-        that learned nothing of answers, what was expected before the call.
+        """Returns P(this completion is correct): as learned, or as public answers tell where nothing was learned of
+        answers.
         """
         if self._public is not None:
             return self._public.confidence(query, completion, backend=backend, estimate=estimate)
-        if self._trained is None or self._trained.confidence is None:
-            return estimate
-        return self._trained.confidence.confidence(
-            query, completion, backend=backend, estimate=estimate, run_code=self.run_code
-        )
+        assert self._learned is not None  # or there were a public one
+        return self._learned.confidence(query, completion, backend=backend, estimate=estimate, run_code=self.run_code)
 
     def early_confidence(
         self, query: Query, completion: Completion, *, checkpoint: int, backend: str, estimate: float

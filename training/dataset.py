@@ -62,6 +62,12 @@ class Dataset:
         """What every query asks, as `question_of` has it."""
         return tuple(question_of(query) for query in self.queries)
 
+    @property
+    def has_answers(self) -> bool:
+        """Whether the text of any answer was recorded, so that a cascade can do more than route."""
+        traces: list[Trace | None] = self.answers.ravel().tolist()
+        return any(trace is not None and trace.response is not None for trace in traces)
+
     def completion(self, query: int, backend: int) -> Completion | None:
         """Returns the recorded answer of the lowest draw; None where no text of it was recorded."""
         trace: Trace | None = self.answers[query, backend]

@@ -41,7 +41,7 @@ def evaluate(
 ) -> Evaluation:
     """Returns the evaluation on the queries of `dataset`; `train` is what the mean-score baseline learns from.
 
-    Where answers can be judged, the cascade is the first curve, since that is what runs; plain routing is the second.
+    Where answers were recorded, the cascade is the first curve, since that is what runs; plain routing is the second.
     """
     progress = progress or Silent()
     progress.stage(f"estimating {dataset.n_queries} queries")
@@ -50,7 +50,7 @@ def evaluate(
     lams = sweep_lams(quality, cost, n_points)
     base = replace(policies[default_policy], objective="utility")
     curves: list[Curve] = []
-    if pool.can_check:
+    if dataset.has_answers:
         progress.stage(f"replaying the cascade at {len(lams)} trade-offs")
         curves.append(replayer.curve(CASCADE, base, lams, progress=progress))
     progress.stage(f"replaying plain routing at {len(lams)} trade-offs")

@@ -185,7 +185,10 @@ def _fit(
             " and these queries correct it (`prior`)."
         )
     if answers.unlearned:
-        notes.append(f"No confidence is learned: {answers.unlearned}.")
+        notes.append(
+            f"No confidence is learned: {answers.unlearned}. Answers that come to a number are judged by what public"
+            " answers show."
+        )
     if learned.checks and handover is None:
         notes.append(f"No hand-over is learned: it takes {MIN_SEEN} graded answers to one backend's drafts.")
     trained = Trained(

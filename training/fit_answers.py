@@ -16,6 +16,7 @@ from ..classifiers.early import EarlyConfidence
 from ..classifiers.escalation import NO_ANSWER
 from ..classifiers.final_answer import FinalAnswer
 from ..classifiers.phrasing import Phrases, phrase_keys
+from ..classifiers.public_confidence import load_public_confidence
 from ..classifiers.telling import counting
 from ..classifiers.terms import KeyArray
 from ..classifiers.workable import right_answer
@@ -59,7 +60,9 @@ class RecordedPhrases:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FittedAnswers:
-    """What was learned from answers; `confidences` out of fold, NaN where there is no graded answer."""
+    """What was learned from answers; `confidences` out of fold, or by public answers where there is no model; NaN where
+    there is no graded answer.
+    """
 
     confidence: ConfidenceModel | None
     confidences: FloatArray  # (n_queries, n_backends)
@@ -106,20 +109,24 @@ def _fit_confidence(
     dataset: Dataset, estimates: FloatArray, folds: IntArray, run_code: bool
 ) -> tuple[ConfidenceModel | None, FloatArray, tuple[SignalWorth, ...], str]:
     """Returns the model, out-of-fold confidences, (n_queries, n_backends), what each signal adds, and why there is no
-    model where there is none.
+    model where there is none; the confidences are then those that stand in for it.
     """
-    confidences = np.full(dataset.quality.shape, np.nan)
     cells = [
         (row, column)
         for row, column in np.ndindex(dataset.quality.shape)
         if dataset.completion(row, column) is not None and np.isfinite(dataset.completion_score(row, column))
     ]
-    if len(cells) < _MIN_ANSWERS:
-        return None, confidences, (), "the traces hold too few graded answers (column `response`)"
-    rows, columns = np.array(cells).T
     labels = np.array([dataset.completion_score(row, column) for row, column in cells])
-    if np.ptp(labels) < 1e-9:
-        return None, confidences, (), "all graded answers have the same score"
+    if len(cells) < _MIN_ANSWERS or np.ptp(labels) < 1e-9:
+        is_few = len(cells) < _MIN_ANSWERS
+        why = (
+            "the traces hold too few graded answers (column `response`)"
+            if is_few
+            else "all graded answers have the same score"
+        )
+        return None, _publicly_judged(dataset, estimates, cells), (), why
+    rows, columns = np.array(cells).T
+    confidences = np.full(dataset.quality.shape, np.nan)
     values = np.empty((len(cells), len(signal_names())))
     for place, (row, column) in enumerate(counting(cells, "signals of answer")):
         values[place] = read_signals(dataset.queries[row], _answer(dataset, row, column), run_code=run_code)
@@ -134,6 +141,18 @@ def _fit_confidence(
     }
     model, confidences[rows, columns] = fit_confidence(**answers, n_trees=N_TREES)
     return model, confidences, signal_worth(**answers), ""
+
+
+def _publicly_judged(dataset: Dataset, estimates: FloatArray, cells: Sequence[tuple[int, int]]) -> FloatArray:
+    """Returns what public answers tell of the answers in these cells, (n_queries, n_backends), NaN in the others."""
+    confidences = np.full(dataset.quality.shape, np.nan)
+    public = load_public_confidence()
+    for row, column in cells:
+        query, completion = dataset.queries[row], _answer(dataset, row, column)
+        confidences[row, column] = public.confidence(
+            query, completion, backend=dataset.backends[column], estimate=float(estimates[row, column])
+        )
+    return confidences
 
 
 def _answer(dataset: Dataset, row: int, column: int) -> Completion:

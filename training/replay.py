@@ -130,9 +130,7 @@ class Replayer:
         return Curve(name=name, labels=labels, cost_usd=cost, score=score)
 
     def confidences(self) -> Confidences | None:
-        """Returns confidence against score for every recorded answer; None where answers cannot be judged."""
-        if not self.pool.can_check:
-            return None
+        """Returns confidence against score for every recorded answer; None where there is none."""
         rows, names, values, scores = [], [], [], []
         for row in range(self.dataset.n_queries):
             for name, column in self._columns.items():

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ...backends import Backend, BackendSpec, PenstockError, Price, Query, create_backend
 from ...classifiers import load_artefact
 from ..config import Config, read_config
+from ..decision import BY_PUBLIC_ANSWERS
 from ..handover import UNTOLD
 from ..pool import Pool
 from ..settings import COLD_START
@@ -143,6 +144,8 @@ def _artefact_notes(config: Config, trained: Trained) -> list[str]:
     for name in learned:
         if name not in configured:
             notes.append(f"backend {name} of the artefact is not in models.yaml: it is left out")
+    if trained.confidence is None:
+        notes.append(BY_PUBLIC_ANSWERS)
     jury = trained.escalation.jury
     for policy in config.policies.values():
         if policy.judge and (jury is None or policy.judge not in jury.judges):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...classifiers.escalation import UNPLANNED
 from ..handover import best_check, gains_with_check
 from ..lookahead import MIN_GAIN, gains
 from ..outlook import FloatArray, Outlook, Tried
@@ -48,7 +47,7 @@ def _may_learn(outlook: Outlook) -> bool:
     """Returns whether to plan on what answers may tell, or on having them checked or judged."""
     if outlook.checks is not None or outlook.judge is not None:
         return True
-    return outlook.escalation.can_compare or bool((outlook.escalation.power > UNPLANNED).any())
+    return outlook.escalation.can_compare or outlook.escalation.is_planned
 
 
 def best_place(value: FloatArray, outlook: Outlook) -> int:

@@ -244,7 +244,6 @@ def test_without_an_artefact_answers_are_judged_by_what_public_ones_show() -> No
         pool.confidence(query, Completion(text=text), backend="small", estimate=0.55)
         for text in ("17 * 23 = 391, 391 + 4 = 395", "17 * 23 = 401, 401 + 4 = 405", "Nobody knows.")
     )
-    assert pool.can_check
     assert slipped < sound
     assert wordy == 0.55
 
@@ -313,11 +312,35 @@ def test_neighbours_have_a_column_a_backend_of_the_pool() -> None:
     assert_same(found.quality, [0.3, NAN, 0.1])
 
 
-def test_an_artefact_without_confidence_lets_no_answer_be_checked() -> None:
+def test_an_artefact_that_learned_nothing_of_answers_judges_them_as_the_cold_start_does() -> None:
+    pool, cold, query = Pool({}, trained(has_confidence=False)), Pool(SMALL_AND_LRM, None), Query.from_text("17 * 23?")
+    for text, is_number in (("17 * 23 = 391", True), ("17 * 23 = 401", True), ("Nobody knows.", False)):
+        told, expected = (
+            each.confidence(query, Completion(text=text), backend="small", estimate=0.7) for each in (pool, cold)
+        )
+        assert told == expected
+        assert (told != 0.7) is is_number
+
+
+def test_nothing_is_planned_on_what_public_answers_show() -> None:
+    pool, learned = Pool({}, trained(has_confidence=False)), Pool({}, trained())
+    policy, query = Policy(name="auto", lam=1e-3), Query.from_text("What is 17 * 23 + 4?")
+    assert not pool.escalation.is_planned
+    assert_same(pool.escalation.loading, learned.escalation.loading)
+    assert pool.decide(query, policy).backend == pool.decide(query, replace(policy, max_calls=1)).backend
+
+
+def test_an_answer_that_cannot_be_judged_is_not_held_back_with_an_artefact_that_learned_nothing_of_answers() -> None:
     pool = Pool({}, trained(has_confidence=False))
-    assert not pool.can_check
-    assert_same(pool.escalation.power, [0, 0, 0])
-    assert pool.confidence(Query.from_text(TEXT), Completion(text="a b"), backend="mid", estimate=0.7) == 0.7
+    assert not pool.escalation_for(Query.from_text("Who wrote Faust?")).power.any()
+    assert pool.escalation_for(Query.from_text("What is 17 * 23 + 4?")).power.any()
+
+
+@pytest.mark.parametrize("has_confidence", [True, False])
+def test_a_decision_tells_where_answers_are_judged_by_public_ones(has_confidence: bool) -> None:
+    pool = Pool({}, trained(has_confidence=has_confidence))
+    told = pool.decide(Query.from_text("What is 17 * 23 + 4?"), Policy(name="auto")).explain()
+    assert ("judged by what public answers show" in told) is not has_confidence
 
 
 def test_a_decision_counts_on_noticing_slips_where_the_right_answer_can_be_worked_out() -> None:
@@ -330,7 +353,6 @@ def test_a_decision_counts_on_noticing_slips_where_the_right_answer_can_be_worke
 
 def test_the_flow_judges_each_answer_by_the_estimate_of_its_backend() -> None:
     pool, query = Pool(specs("lrm", "small", "mid"), trained()), Query.from_text(TEXT)
-    assert pool.can_check
     for place, name in enumerate(pool.backends):
         made = pool.decide(query, Policy(name="p", allow=(name,)))
         flow = pool.flow(query, made)

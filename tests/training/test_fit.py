@@ -13,7 +13,8 @@ import pytest
 from penstock.backends import ConfigError
 from penstock.classifiers import HEADS, create_head, save_artefact
 from penstock.classifiers.calibration import fit_calibration
-from penstock.training import Dataset, Fitted, Trace, build_dataset, fit, read_traces, split_queries
+from penstock.router import Pool
+from penstock.training import Dataset, Fitted, Replayer, Trace, build_dataset, fit, read_traces, split_queries
 from penstock.training.candidates import AUTO, Candidate, choose
 from penstock.training.evaluation import Curve, FloatArray
 from penstock.training.probability_metrics import auroc
@@ -108,6 +109,23 @@ def test_without_answers_no_confidence_is_learned_and_it_is_said() -> None:
     _, fitted = _fit(_noise(60))
     assert fitted.trained.confidence is None
     assert any("No confidence" in note for note in fitted.notes)
+
+
+def test_too_few_answers_to_learn_from_are_judged_by_what_public_ones_show(demo) -> None:  # type: ignore[no-untyped-def]
+    answered = set(demo.dataset.query_ids[:8])
+    rows = [row for row in read_traces([demo.traces]).rows if row.query_id in set(demo.dataset.query_ids[:40])]
+    dataset, fitted = _fit([row if row.query_id in answered else replace(row, response=None) for row in rows])
+    assert fitted.trained.confidence is None
+    assert any("judged by what public answers show" in note for note in fitted.notes)
+    replayer = Replayer(Pool({}, fitted.trained), dataset)
+    found = replayer.confidences()
+    assert found is not None
+    estimated = [
+        replayer.estimates[row].quality[dataset.backends.index(name)]
+        for row, name in zip(found.query.tolist(), found.backend, strict=True)
+    ]
+    assert (found.confidence != estimated).any()
+    assert "confidences" in fitted.metrics
 
 
 def test_missing_cells_are_normal(demo) -> None:  # type: ignore[no-untyped-def]

@@ -10,7 +10,7 @@ import pytest
 from penstock.backends import BackendSpec, FakeBackend, Query
 from penstock.router import Config, Policy, Pool, Router
 from penstock.router.config import DEFAULT_POLICIES
-from penstock.training import Replayer, evaluate
+from penstock.training import Replayer, build_dataset, evaluate, read_traces
 from penstock.training.progress import Silent
 
 
@@ -121,6 +121,14 @@ def test_evaluation_has_the_cascade_first_and_every_baseline(demo) -> None:  # t
     assert [outcome.policy for outcome in evaluation.policies] == ["auto", "frugal", "best"]
     assert evaluation.confidences is not None
     assert len(evaluation.confidences.score) == demo.test.n_queries * 4
+
+
+def test_where_no_answer_was_recorded_there_is_nothing_to_replay_but_routing(demo) -> None:  # type: ignore[no-untyped-def]
+    grades = build_dataset(read_traces([demo.grades])).take(demo.split.test)
+    pool = Pool({}, demo.fitted.trained)
+    found = evaluate(pool, grades, policies=DEFAULT_POLICIES, default_policy="auto", split="test", title="", n_points=3)
+    assert [curve.name for curve in found.curves] == ["router"]
+    assert found.confidences is None
 
 
 def test_estimates_are_in_the_order_of_the_dataset_whatever_the_order_of_models_yaml(demo) -> None:  # type: ignore[no-untyped-def]
