@@ -93,7 +93,8 @@ class CostModel:
         out *= self.smearing
         n_cells = len(QUANTITIES) * self.n_backends
         if len(self.cells) < n_cells:
-            known, out = out, np.full((*logs.shape[:-1], n_cells), np.nan)
+            known, out = out, np.empty((*logs.shape[:-1], n_cells))
+            out.fill(np.nan)
             out[..., self.cells] = known
         return out.reshape(*logs.shape[:-1], len(QUANTITIES), self.n_backends)
 

@@ -38,12 +38,14 @@ _SAID = tuple(
     )
 )
 _OF_TWO = frozenset(("add", "sum", "subtract", "take", "difference", "multiply", "product", "divide", "quotient"))
-_OTHERWISE = re.compile(
-    r"\b(?:not|don|mod|modulo|remainder|root|squared?|cubed?|half|twice|double|triple|third|quarter|digits?"
-    r"|binary|hexadecimal|base|roman|words|round(?:ed)?|nearest|log|ln|sin|cos|tan|sqrt|negative|hundred"
-    r"|thousand|million|billion|dozen|percent(?:age)?|factorial|less|more|exceeds?|fit|who|won|score|happened"
-    r"|next|after|before|poem|story|gcd|gcf|hcf|lcm|common|divisible)\b"
+_SAID_OTHERWISE = (
+    "not don mod modulo remainder root square squared cube cubed half twice double triple third quarter digit digits"
+    " binary hexadecimal base roman words round rounded nearest log ln sin cos tan sqrt negative hundred"
+    " thousand million billion dozen percent percentage factorial less more exceed exceeds fit who won score happened"
+    " next after before poem story gcd gcf hcf lcm common divisible"
 )
+_OTHERWISE = frozenset(_SAID_OTHERWISE.split())
+_WORD_OTHERWISE = re.compile(rf"\b(?:{'|'.join(sorted(_OTHERWISE))})\b")
 _ANY_WORD = frozenset(word.split()[0] for words, *_ in _SAID for word in words)
 _SIGNS = "-+*/×÷·"
 _SIGN = re.compile(f"[{_SIGNS}]")  # one of these, or of the words, is in every sum
@@ -72,7 +74,9 @@ def value_of_asked_sum(question: str) -> Value | None:
         text = _TIMES.sub(" * ", text)
     words = words_in(question)
     is_said = not words.isdisjoint(_ANY_WORD)
-    if not (is_said or _SIGN.search(text)) or _OTHERWISE.search(question):
+    if not (is_said or _SIGN.search(text)):
+        return None
+    if not words.isdisjoint(_OTHERWISE) and _WORD_OTHERWISE.search(question):
         return None
     text, n_of_two = in_digits(text), 0
     if is_said:
