@@ -14,6 +14,7 @@ from .exchange import Exchange, MadeCall
 from .figures import Figures, Rows
 from .gate import GateState
 
+WORKERS = "penstock_workers"
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0)
 _SHORT_SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1)
@@ -140,7 +141,7 @@ class Metrics:
             },
         )
 
-        self.workers = Gauge("penstock_workers", "Processes that serve.", read=lambda: {(): 1})
+        self.workers = Gauge(WORKERS, "Processes that serve.", read=lambda: {(): 1})
         self.reloads = Counter("penstock_reloads_total", "Readings anew of models.yaml: ok or failed.", "result")
         for result in ("ok", "failed"):
             self.reloads.totals[(result,)] = 0  # so that the first one shows as a rise

@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing, nullcontext
+from dataclasses import replace
 from typing import Any
 
 from ..backends import PenstockError
@@ -19,6 +20,7 @@ from .decision import Decision
 from .errors import BrokenOff
 from .exchange import GONE, Observer, make_exchange
 from .feedback import Comparison, Feedback, read_feedback
+from .figures import Figures
 from .formats import FORMATS, Format, Request, read_request
 from .headers import answer_headers, encode_headers, first_headers
 from .http_error import HttpError, http_error_of
@@ -88,7 +90,7 @@ class Sidecar:
         self._guard = Guard(keys, clock=clock)
         self._seen = Metrics(router.gates, lambda: (router.config.sha256, router.pool.artefact_sha256))
         self._teller = teller
-        self._page = page.Page(router, is_for_all=not self._guard.has_keys, clock=clock)
+        self._page = page.Page(router, total=self._total, is_for_all=not self._guard.has_keys, clock=clock)
         self._observers: tuple[Observer, ...] = (self._seen, self._page.recent, *observers)
         self._max_body_bytes = max_body_bytes
         self._keep_alive_s = keep_alive_s
@@ -345,13 +347,25 @@ class Sidecar:
             raise HttpError(
                 403, "this key may not see the figures of all; make one with --sees-all", code="figures_not_allowed"
             )
-        figures = self._seen.figures()
-        if self._teller is not None:
-            try:
-                figures = await self._teller.total(figures)
-            except TimeoutError as error:  # a failed scrape is a gap; less than was told before would be taken for news
-                raise HttpError(503, "the figures of the other workers cannot be had just now") from error
-        await reply.text(self._seen.text(figures), content_type=CONTENT_TYPE)
+        await reply.text(self._seen.text(await self._total()), content_type=CONTENT_TYPE)
+
+    def _figures(self) -> Figures:
+        """Returns what this process has counted, for Prometheus and for the page."""
+        seen = self._seen.figures()
+        return replace(seen, sums={**seen.sums, **self._page.recent.rows()})
+
+    async def _total(self) -> Figures:
+        """Returns what all workers have counted.
+
+        Raises:
+            HttpError: it cannot be had. A failed scrape is a gap; less than was told before would be taken for news.
+        """
+        if self._teller is None:
+            return self._figures()
+        try:
+            return await self._teller.total(self._figures())
+        except TimeoutError as error:
+            raise HttpError(503, "the figures of the other workers cannot be had just now") from error
 
     async def _openapi(self, scope: Scope, receive: Receive, reply: Reply, key: Key) -> None:
         routes = ((path, method) for path, (method, _) in self._routes.items())
@@ -366,7 +380,7 @@ class Sidecar:
         except PenstockError as error:
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return
-        async with self._teller.telling(self._seen.figures) if self._teller is not None else nullcontext():
+        async with self._teller.telling(self._figures) if self._teller is not None else nullcontext():
             self.is_ready = True
             await send({"type": "lifespan.startup.complete"})
             await receive()

@@ -15,24 +15,29 @@ from ...backends.types import text_of
 from ..content import Content, content_columns
 from ..decision import plain
 from ..exchange import MadeCall
+from ..figures import Figures
 from ..gate import GateState
 from ..keys import Key, permitted
+from ..metrics import WORKERS
 from ..model_list import model_names
 from ..router import Router
-from .recent import Recent, Request
+from .recent import Recent, Request, totals_for
 
 _MOST_SIGNS = 200  # of a query
 _MOST_DIGITS = 18
 
 
-def activity(recent: Recent, router: Router, key: Key, *, after: int, started_at: float, now: float) -> dict[str, Any]:
-    """Returns what a key may see; of the requests, those with a number above `after`."""
+def activity(
+    recent: Recent, figures: Figures, router: Router, key: Key, *, after: int, started_at: float, now: float
+) -> dict[str, Any]:
+    """Returns what a key may see; of the requests, those with a number above `after`. `figures` are of all workers."""
     requests = recent.requests_for(key)
-    totals = recent.totals_for(key)
+    totals = totals_for(key, figures)
     config = permitted(router.config, key)
     return {
         "now": now,
         "started_at": started_at,  # numbers begin again when it changes
+        "workers": figures.states[WORKERS,][0],
         "sees_all": key.sees_all,
         "key": key.name,
         "is_trained": not router.pool.is_cold,

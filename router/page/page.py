@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from ...backends import Query
 from ..asgi import Receive, Scope
+from ..figures import Figures
 from ..keys import Key, refuse_from_afar
 from ..reply import Reply
 from ..router import Router
@@ -17,12 +18,21 @@ from .recent import Recent
 class Page:
     """Serves the files of the page and what it shows; `recent` is to be told of every request.
 
-    `is_for_all`: there are no keys, so that only this machine is told anything.
+    `total` gives the figures of all workers. `is_for_all`: there are no keys, so that only this machine is told
+    anything.
     """
 
-    def __init__(self, router: Router, *, is_for_all: bool, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        router: Router,
+        *,
+        total: Callable[[], Awaitable[Figures]],
+        is_for_all: bool,
+        clock: Callable[[], float],
+    ) -> None:
         self.recent = Recent()
         self._router = router
+        self._total = total
         self._is_for_all = is_for_all
         self._clock = clock
         self._started_at = clock()
@@ -46,5 +56,6 @@ class Page:
         if self._is_for_all:
             refuse_from_afar(scope)
         after, now = read_after(scope.get("query_string", b"")), self._clock()
-        told = activity(self.recent, self._router, key, after=after, started_at=self._started_at, now=now)
+        figures = await self._total()
+        told = activity(self.recent, figures, self._router, key, after=after, started_at=self._started_at, now=now)
         await reply.json(told, headers=[(b"cache-control", b"no-store")])

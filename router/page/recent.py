@@ -6,14 +6,16 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict, deque
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 from ...backends.quick import maker, quick
 from ..exchange import GONE, Exchange
+from ..figures import Figures, Rows
 from ..formats import FORMATS
 from ..keys import Key
 
 MOST = 300  # requests that are kept
+_TOTALS = "totals of a key"  # under which they stand among the figures
 
 
 @quick
@@ -71,8 +73,12 @@ class Recent:
         """Returns the requests that a key may see, the oldest first."""
         return [request for request in self._requests if key.sees_all or request.key.id == key.id]
 
-    def totals_for(self, key: Key) -> Totals:
-        """Returns the sums that a key may see."""
-        if not key.sees_all:
-            return self._totals.get(key.id, Totals())
-        return Totals(**{name: sum(getattr(one, name) for one in self._totals.values()) for name in Totals.__slots__})
+    def rows(self) -> Rows:
+        """Returns the sums of every key, to be added to those of other processes."""
+        return {(_TOTALS, key_id): astuple(totals) for key_id, totals in self._totals.items()}
+
+
+def totals_for(key: Key, figures: Figures) -> Totals:
+    """Returns the sums that a key may see."""
+    seen = [row for (name, *of), row in figures.sums.items() if name == _TOTALS and (key.sees_all or of == [key.id])]
+    return Totals(**dict(zip(Totals.__slots__, map(sum, zip(*seen, strict=True)), strict=False)))

@@ -153,6 +153,8 @@ if __name__ == "__main__":
         load(40)
         settle(80, workers=2)
         assert {scrape() for _ in range(20)} == {(80, 80, 2)}  # whichever answers
+        seen = [ask(url, "/v1/activity") for _ in range(20)]
+        assert {(one["totals"]["requests"], one["workers"]) for one in seen} == {(80, 2)}
         sums = [one[:2] for one in told]
         assert sums == sorted(sums)  # never less than before
 

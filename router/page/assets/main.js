@@ -45,7 +45,8 @@ function show(told) {
   byId("forget").hidden = !hasKey();
   const basis = told.is_trained ? "trained" : "cold start: quality is guessed from tiers";
   const scope = told.sees_all ? "" : `, requests of key ${told.key} only`;
-  byId("about").textContent = `up ${age(told.now - told.started_at)}, ${basis}${scope}`;
+  const part = told.workers > 1 ? `, sums of ${told.workers} workers, all else of one of them` : "";
+  byId("about").textContent = `up ${age(told.now - told.started_at)}, ${basis}${scope}${part}`;
   byId("tiles").replaceChildren(...tiles(told.totals, state.requests, told.backends));
   byId("backends").replaceChildren(...backendTable(told.backends));
   offer(told.models, told.default_policy);
