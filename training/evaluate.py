@@ -46,6 +46,7 @@ def evaluate(
     progress = progress or Silent()
     progress.stage(f"estimating {dataset.n_queries} queries")
     replayer = Replayer(pool, dataset)
+    dataset = replayer.dataset  # of several draws the one replayed: one world for all, hindsight and baselines as well
     quality, cost = estimate_matrices(replayer.estimates, dataset.backends)
     lams = sweep_lams(quality, cost, n_points)
     base = replace(policies[default_policy], objective="utility")

@@ -11,6 +11,8 @@ from penstock.backends import BackendSpec, FakeBackend, Query
 from penstock.router import Config, Policy, Pool, Router
 from penstock.router.config import DEFAULT_POLICIES
 from penstock.training import Replayer, build_dataset, evaluate, read_traces
+from penstock.training.curves import ALWAYS_BEST
+from penstock.training.metrics import single_backends
 from penstock.training.progress import Silent
 
 
@@ -174,3 +176,32 @@ def test_answers_to_unfamiliar_queries_are_judged_in_replay_as_live(demo) -> Non
         assert step.confidence == pytest.approx(judged[0])
         differ += abs(judged[0] - judged[1]) > 0.01
     assert differ
+
+
+def test_of_several_draws_every_strategy_is_held_to_the_one_replayed(demo) -> None:  # type: ignore[no-untyped-def]
+    test = demo.test.take(range(20))
+    rng = np.random.default_rng(0)
+    drawn = replace(
+        test,
+        quality=rng.random(test.quality.shape) * 0.5 + 0.5 * (np.arange(test.n_backends) == 0),
+        cost_usd=test.cost_usd * rng.uniform(1, 2, test.cost_usd.shape),
+        n_draws=np.full(test.quality.shape, 2),
+    )
+    answered = drawn.as_answered()
+    best = drawn.backends[single_backends(answered.quality, answered.cost_usd).best]
+    policy = Policy(name="always", allow=(best,), max_calls=1)
+    pool = Pool({}, demo.fitted.trained)
+    found = evaluate(
+        pool,
+        drawn,
+        policies={"always": policy},
+        default_policy="always",
+        split="test",
+        title="",
+        train=demo.test,
+        n_points=2,
+    )
+    always = next(curve for curve in found.curves if curve.name == ALWAYS_BEST)
+    [outcome] = found.policies
+    assert (outcome.score == always.score[0]).all()
+    assert (outcome.cost_usd == always.cost_usd[0]).all()
