@@ -197,6 +197,8 @@ class Wire(asyncio.Protocol):
         if self.is_complete:
             return
         status = self._parser.get_status_code()
+        if status < 100:
+            raise NotHttp(f"its status is {status}")
         if status < 200:
             self.headers = []
             return

@@ -60,6 +60,8 @@ class Connection(asyncio.Protocol):
         self._is_head = False  # whether a head is being read, or what stands behind a body
         self._has_begun_here = False  # whether it began in what came last
         self._n_head_bytes = 0
+        self._n_latest = 0  # bytes that came last
+        self._is_too_long = False  # a head that was read to its end
         self._due = math.inf  # when the request that is being read has to be there
         self._is_last = False  # the request that is being answered, or the next one, is the last
         self._is_over = False  # nothing more is read
@@ -98,18 +100,21 @@ class Connection(asyncio.Protocol):
         """Reads on; refuses what is no request, and a head without end."""
         if self._is_over:
             return
-        self._has_begun_here = False
+        self._has_begun_here, self._n_latest = False, len(data)
         try:
             rest = data
             while rest:
                 rest = self._feed(rest)
         except httptools.HttpParserError:
-            self._refuse(400, "the request is not HTTP/1.1")
+            if self._is_too_long:
+                self._refuse_head()
+            else:
+                self._refuse(400, "the request is not HTTP/1.1")
             return
         if self._is_head and not self._has_begun_here:  # else most of it may have been a body
             self._n_head_bytes += len(data)
             if self._n_head_bytes > MAX_HEAD_BYTES:
-                self._refuse(431, f"the request line and headers are larger than {MAX_HEAD_BYTES} bytes")
+                self._refuse_head()
 
     def pause_writing(self) -> None:
         """Has the application wait before it sends more."""
@@ -159,6 +164,12 @@ class Connection(asyncio.Protocol):
         """Has the request answered, or wait for its turn."""
         self._is_head = False
         parser = self._parser
+        if self._n_head_bytes + self._n_latest > MAX_HEAD_BYTES:  # else it cannot be, and need not be counted
+            self._is_too_long = (
+                len(self._url) + sum(len(name) + len(value) for name, value in self._headers) > MAX_HEAD_BYTES
+            )
+            if self._is_too_long:
+                raise ValueError("too long a head")
         if asks_for_upgrade(parser):  # it will be read again
             return
         path, raw_path, query = parts_of(self._url)
@@ -290,6 +301,9 @@ class Connection(asyncio.Protocol):
             return b""
         asked, self._parser = self._parser, make_parser(self)
         return without_upgrade(asked, self._url, self._headers) + rest
+
+    def _refuse_head(self) -> None:
+        self._refuse(431, f"the request line and headers are larger than {MAX_HEAD_BYTES} bytes")
 
     def _refuse(self, status: int, message: str) -> None:
         """Ends the connection with an error, after the reply to a request that was read whole."""

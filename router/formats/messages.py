@@ -123,7 +123,8 @@ class MessagesWriter:
             name = event.name if event.name != "message" else str(read_json(data).get("type"))
             if name == "message_start":
                 body = read_json(data)
-                data = encode_told(body | {"message": {**(body.get("message") or {}), "model": chunk.backend}})
+                if isinstance(begun := body.get("message"), dict):
+                    data = encode_told(body | {"message": begun | {"model": chunk.backend}})
             if name in ("message_delta", "message_stop"):
                 self._held.append((name, data))
             else:

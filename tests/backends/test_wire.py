@@ -140,6 +140,12 @@ def test_a_reply_compressed_in_another_way_is_malformed(headers: tuple[str, ...]
         texts_of(speak)
 
 
+def test_a_status_that_is_none_is_malformed() -> None:
+    speak, _ = replying(b"HTTP/1.1 000 what\r\ncontent-length: 0\r\n\r\n")
+    with pytest.raises(MalformedReply, match="not HTTP"):
+        texts_of(speak)
+
+
 def test_a_head_without_end_is_malformed() -> None:
     speak, _ = replying(b"HTTP/1.1 200 OK\r\n", *(b"x-filler: %s\r\n" % (b"x" * 8000) for _ in range(20)))
     with pytest.raises(MalformedReply, match="larger than 64 KB"):

@@ -103,6 +103,14 @@ def test_a_head_without_end_is_refused_and_its_connection_ended(connection: sock
     assert connection.recv(100).startswith(b"HTTP/1.1 431 ")
 
 
+@pytest.mark.parametrize("kind", ["headers", "address"])
+def test_a_head_that_is_too_large_is_refused_also_where_it_comes_at_once(connection: socket.socket, kind: str) -> None:
+    filled = b"y" * (MAX_HEAD_BYTES + 1)
+    head = BEGINNING + b"x: " + filled if kind == "headers" else b"GET /healthz?" + filled + b" HTTP/1.1\r\nhost: x"
+    connection.sendall(head + b"\r\n\r\n")
+    assert connection.recv(100).startswith(b"HTTP/1.1 431 ")
+
+
 def test_every_head_on_a_connection_may_be_that_large(connection: socket.socket) -> None:
     large = BEGINNING + b"x: " + b"y" * (MAX_HEAD_BYTES * 3 // 4) + b"\r\n\r\n"
     for _ in range(3):

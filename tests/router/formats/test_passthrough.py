@@ -429,3 +429,13 @@ def test_halves_of_a_character_in_two_events_reach_the_client_as_they_came(talk:
         said = [f"data: {json.dumps(body, separators=separators)}\n\n".encode() for body in bodies]
         got = talk(what, gpt=event_reply(*said, *chat_events()))
         assert got.encode("utf-16", "surrogatepass").decode("utf-16") == "a b 😀 c"
+
+
+def test_an_event_that_is_not_what_its_name_says_goes_through_as_it_came(talk: Talk) -> None:
+    odd = b'event: message_start\ndata: {"type": "ping", "message": "x"}\n\n'
+
+    async def what(sidecar: Between) -> str:
+        body = {"model": "claude", "max_tokens": 9, "stream": True, "messages": [{"role": "user", "content": "x"}]}
+        return (await sidecar.http.post("/v1/messages", json=body)).text
+
+    assert odd.decode() in talk(what, claude=event_reply(CLAUDE_TEXT_EVENTS[0], odd, *CLAUDE_TEXT_EVENTS[1:]))
