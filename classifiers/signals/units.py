@@ -35,13 +35,26 @@ _TABLE: dict[str, dict[str, float]] = {
         "quart": 0.946353, "pint": 0.473176, "cup": 0.236588, "tablespoon": 0.0147868, "teaspoon": 0.00492892,
     },
     "money": {"dollar": 1, "cent": 0.01, "dime": 0.1, "nickel": 0.05, "quarter": 0.25},
+    "euros": {"euro": 1}, "sterling": {"sterling": 1}, "yen": {"yen": 1}, "rupees": {"rupee": 1},
+    "data": {
+        "bit": 0.125, "byte": 1, "kilobyte": 1e3, "kb": 1e3, "megabyte": 1e6, "mb": 1e6, "gigabyte": 1e9, "gb": 1e9,
+        "terabyte": 1e12, "tb": 1e12,
+    },
+    "energy": {"joule": 1, "kilojoule": 1e3, "kj": 1e3, "calorie": 4.184, "kcal": 4184,
+               "kilocalorie": 4184, "kwh": 3.6e6},
+    "power": {"watt": 1, "kilowatt": 1e3, "kw": 1e3, "megawatt": 1e6, "horsepower": 745.7},
+    "pressure": {"pascal": 1, "kilopascal": 1e3, "kpa": 1e3, "psi": 6894.757},
+    "temperature": {"celsius": 1, "fahrenheit": 2, "kelvin": 3},  # told apart; what one is in another takes more
     "angle": {"degree": 1, "radian": 57.29577951},
     "count": {"dozen": 12},
 }  # fmt: skip
 _IRREGULAR = {"inches": "inch", "feet": "foot", "centuries": "century", "dozens": "dozen"}
-_SIGNS = {"$": "dollar", "¢": "cent", "°": "degree"}
-# Months and years of so many days, and quarters of an hour, are told in too many ways to call one of them wrong.
-_LOOSE = {"month", "year", "decade", "century", "quarter"}
+_SIGNS = {"$": "dollar", "¢": "cent", "€": "euro", "£": "sterling", "¥": "yen", "₹": "rupee", "°": "degree"}
+_SIGNS |= {f"°{space}{letter}": unit for letter, unit in (("C", "celsius"), ("F", "fahrenheit")) for space in ("", " ")}
+# Months and years of so many days, quarters of an hour and kilobytes are told in too many ways to call one of them
+# wrong, and calories are often kilocalories.
+_LOOSE = {"month", "year", "decade", "century", "quarter", "calorie", *_TABLE["data"]}
+_LOOSE |= {"celsiu", "fahrenheit", "kelvin"}  # as they are without the `s` of a plural
 
 _UNITS = {
     name: (dimension, factor)
@@ -53,9 +66,11 @@ _UNITS |= {plural: _UNITS[unit] for plural, unit in _IRREGULAR.items()}
 _NUMBER = r"\d[\d,]{0,15}(?:\.\d{1,12})?"
 _WORD = r"[A-Za-z]{1,12}"  # which of them are units is looked up, which is faster than a pattern of all units
 _SENTENCE_END = re.compile(r"[.!?]\s")
-_ASKED = re.compile(rf"\b(?:how many|in|into|to|of) (?:total |more |full |whole )?({_WORD})\b", re.IGNORECASE)
+_ASKED = re.compile(
+    rf"\b(?:how many|in|into|to|of) (?:total |more |full |whole |degrees? (?=[cfk]))?({_WORD})\b", re.IGNORECASE
+)
 _HOW_MUCH = re.compile(r"\bhow much (?:money|\w+ (?:spend|pay|earn|cost|save))\b", re.IGNORECASE)
-_GIVEN = re.compile(rf"([$¢])?\s?({_NUMBER})\s?(?:({_WORD})\b|([°¢]))?")
+_GIVEN = re.compile(rf"([$€£¥₹])?\s?({_NUMBER})\s?(?:degrees? (?=[CFK]))?(?:({_WORD})\b|(° ?[CF]\b|[°¢€£¥₹]))?")
 _CONVERSION = re.compile(
     # What may not be in front of the first digit is looked at behind it: digits are quickly found.
     rf"(\d(?<![\d.,/*+×-]\d)(?<![/*+×-] \d)[\d,]{{0,15}}(?:\.\d{{1,12}})?) ?({_WORD}) ?"

@@ -29,6 +29,15 @@ FILM = "A film lasts 2 hours. How many minutes is that?"
         ("How much money did Ann make?", "She made $12.", 1, 1),
         ("How much does she pay in dollars?", "#### 50 cents", 0, 1),
         ("What is the angle in degrees?", "It is 45°", 1, 1),
+        ("What does it cost in euros?", "It costs €5.", 1, 1),
+        ("What does it cost in euros?", "It costs 5 €", 1, 1),
+        ("What does it cost in euros?", "It costs $5.", 0, 0),
+        ("How warm is it in degrees Celsius?", "It is 20 °C.", 1, 1),
+        ("How warm is it in Celsius?", "It is 68 degrees Fahrenheit.", 0, 1),
+        ("How warm is it in Celsius?", "It is 68°F", 0, 1),
+        ("How much memory is that in GB?", "It is 8 MB.", 0, 1),
+        ("What is that in kilojoules?", "It is 12 kJ.", 1, 1),
+        ("What is the pressure in kPa?", "It is 101 kPa.", 1, 1),
     ],
 )
 def test_the_unit_of_the_answer_is_held_against_the_one_asked_for(
@@ -57,6 +66,7 @@ def test_where_no_unit_is_asked_for_or_given_nothing_is_said(question: str, answ
         ("5 miles are 8 km", [True]),
         ("1,500 g = 1.5 kg", [True]),
         ("1 year is 12 months", []),
+        ("1 MB = 1024 KB, 100 Celsius = 212 Fahrenheit", []),
         ("2 hours = 60 miles", []),
         ("3 * 2 hours = 360 minutes", []),
         ("2 minutes = 2 minutes", []),
