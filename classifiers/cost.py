@@ -12,7 +12,7 @@ from .features import Features, QueryFeatures
 from .heads import check_folds, fill_missing
 from .ridge import FloatArray, LinearMap, concatenate_maps, term_ridge_path
 from .sparse import IntArray
-from .telling import counting
+from .telling import counting, tell
 
 QUANTITIES = ("cost_usd", "output_tokens", "latency_s")
 _PENALTY = 5.0
@@ -132,6 +132,7 @@ def fit_cost(features: Features, quantities: FloatArray, folds: IntArray) -> tup
         inside, outside = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
         fitted = term_ridge_path(features.take(inside), targets[inside], [_PENALTY], with_dense=True)[0]
         predicted[outside] = fitted.predict(features.take(outside))
+    tell("all folds together")
     residuals = np.clip(logs - predicted, -10, 10)
     model = CostModel(
         log_values=term_ridge_path(features, targets, [_PENALTY], with_dense=True)[0],

@@ -16,7 +16,7 @@ from .heads import check_folds, check_quality
 from .logistic import LogisticMap, sigmoid
 from .ridge import FloatArray, LinearMap
 from .sparse import IntArray
-from .telling import counting
+from .telling import counting, tell
 
 _N_ROUNDS = 30
 _LOADING_PENALTY = 1.0
@@ -53,6 +53,7 @@ class FactorHead:
         best = int(np.argmin(errors))
         self.out_of_fold_ = path[best]
         self.penalty_ = self.penalties[best]
+        tell("all folds together")
         self.predictor_ = self._fit_path(features, quality, [self.penalty_])[0]
         return self
 

@@ -10,7 +10,7 @@ from .features import Features
 from .heads import check_folds, check_quality, fill_missing
 from .ridge import FloatArray, LinearMap, term_ridge_path
 from .sparse import IntArray
-from .telling import counting
+from .telling import counting, tell
 
 
 class LinearHead:
@@ -42,5 +42,6 @@ class LinearHead:
         best = int(np.argmin(errors))
         self.out_of_fold_ = path[best]
         self.penalty_ = self.penalties[best]
+        tell("all folds together")
         self.predictor_ = term_ridge_path(features, targets, [self.penalty_], with_dense=True)[0]
         return self

@@ -17,7 +17,7 @@ from .heads import check_folds, check_quality, fill_missing
 from .knn import MAX_REFERENCES, N_SKETCH, KnnTable, choose_references
 from .ridge import FloatArray, LinearMap, dense_ridge_path, term_ridge_path
 from .sparse import IntArray
-from .telling import counting
+from .telling import counting, tell
 
 _WEIGHT_PENALTY = 0.1  # of the stacking weights, relative to the mean power of the stacked predictions
 _PLAIN, _WORDS = 0, 1  # the two neighbourhoods: by the embedding, or by words as well
@@ -100,6 +100,7 @@ class StackHead:
         stacked = stacks[self.neighbourhood_]
         self.weights_ = np.stack([stacking_weights(stacked[:, :, k], t) for k, t in enumerate(targets.T)])
         self.out_of_fold_ = bases + crossed[self.neighbourhood_] @ axes
+        tell("all folds together")
         components = (filled - means) @ axes.T
         knn = self._fit_knn(features, components, self.neighbourhood_)
         self.predictor_ = self._collapse(self._fit_linear(features, components), knn, means, axes)

@@ -14,7 +14,7 @@ from .heads import check_folds, check_quality, fill_missing
 from .knn import N_SKETCH, References, choose_references
 from .ridge import FloatArray
 from .sparse import Float32Array, IntArray
-from .telling import counting
+from .telling import counting, tell
 
 _N_AXES = 16
 _PATIENCE = 20  # trees without progress out of fold, until growing stops
@@ -97,6 +97,7 @@ class TreeHead:
                 self.n_trees_, least, self.out_of_fold_ = n_trees, error, scores.copy()
             elif n_trees > self.n_trees_ + _PATIENCE:
                 break
+        tell("all folds together")
         references, filled = self._axes(features), fill_missing(quality)
         inputs = tree_inputs(references, features, self.told)
         grown = list(islice(grow(inputs, filled, self.growth), self.n_trees_))
