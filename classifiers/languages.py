@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from .mentions import mentions_any
+
 _MAX_CHARACTERS = 4000
 _MIN_LETTERS = 20
 _NO_LETTERS = bytes(code for code in range(128) if not chr(code).isalpha())
@@ -43,6 +45,11 @@ _OWN_NAMES = {
     "anglais": "english", "inglés": "english", "inglese": "english", "inglês": "english",
 }  # fmt: skip
 _NAMES = "|".join((*_SCRIPTS, *_OWN_NAMES))
+# One of which is in everything that asks for a language: quickly told where none of it is there.
+_ASKING = (
+    "answer", "respond", "reply", "response", "write", "written", "translat", "say", "said", "explain", "give",
+    "speak", "summari", "describe", "antworte", "répond", "responda", "rispondi", "antwoord",
+)  # fmt: skip
 _ASKED = re.compile(
     r"\b(?:answer|respond|reply|response|write|written|translat\w+|say|said|explain|give|speak|summari[sz]e\w*|describe|"
     r"antworte\w*|réponds?|répondez|responde|responda|rispondi|antwoord)\b[^.?!\n]{0,80}?"
@@ -59,7 +66,7 @@ def asked_language(question: str) -> str | None:
     >>> asked_language("Answer in French: who are you?"), asked_language("Who won in French football?")
     ('french', None)
     """
-    found = _ASKED.findall(question)
+    found = _ASKED.findall(question) if mentions_any(question.lower(), _ASKING) else []
     name = found[-1].lower() if found else None
     return _OWN_NAMES.get(name, name) if name else None
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from .mentions import mentions_any
+
 _BEGINNING = 600  # characters
 
 # All in small letters, and with straight apostrophes.
@@ -57,9 +59,9 @@ def is_refusal(answer: str) -> bool:
     (True, False)
     """
     beginning = answer[:_BEGINNING].lower().replace("’", "'")
-    if any(sign in beginning for sign in _SIGNS) and (_REFUSAL.search(beginning) or _has_clause(beginning)):
+    if mentions_any(beginning, _SIGNS) and (_REFUSAL.search(beginning) or _has_clause(beginning)):
         return True
-    return any(phrase in beginning for phrase in _IN_OTHER_LANGUAGES)
+    return mentions_any(beginning, _IN_OTHER_LANGUAGES)
 
 
 def _has_clause(text: str) -> bool:

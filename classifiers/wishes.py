@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from .languages import asked_language, is_in
+from .mentions import mentions_any
 
 _MAX_CHARACTERS = 4000  # of either end of a question
 _MAX_ANSWER = 40_000
@@ -53,7 +54,7 @@ def kept_wishes(question: str, answer: str) -> list[bool]:
 def _wishes_in(question: str) -> tuple[tuple[re.Match[str], Kept], ...]:
     ends = _ends_of(question)
     lowered = ends.lower()
-    likely = [wish for wish in WISHES if any(word in lowered for word in wish.words)]
+    likely = [wish for wish in WISHES if mentions_any(lowered, wish.words)]
     return tuple((found, wish.is_kept) for wish in likely if (found := wish.pattern.search(ends)))
 
 

@@ -6,6 +6,7 @@ import math
 import re
 
 from ...backends import Completion, Query
+from ..mentions import mentions_any
 from ..refusals import is_refusal
 
 _HEDGES = re.compile(
@@ -38,15 +39,11 @@ class LanguageSignal:
         text = completion.text[:_MAX_CHARACTERS]
         thinking = completion.reasoning[-_MAX_CHARACTERS:]
         lowered = text.lower()
-        n_hedges = len(_HEDGES.findall(text)) if _has(lowered, _HEDGING) else 0
-        n_restarts = len(_RESTARTS.findall(text)) if _has(lowered, _RESTARTING) else 0
+        n_hedges = len(_HEDGES.findall(text)) if mentions_any(lowered, _HEDGING) else 0
+        n_restarts = len(_RESTARTS.findall(text)) if mentions_any(lowered, _RESTARTING) else 0
         n_restarts += len(_RESTARTS.findall(thinking)) if thinking else 0
         return (
             math.log1p(n_hedges),
             float(completion.finish_reason == "content_filter" or completion.is_refusal or is_refusal(text)),
             math.log1p(n_restarts),
         )
-
-
-def _has(lowered: str, words: tuple[str, ...]) -> bool:
-    return any(word in lowered for word in words)

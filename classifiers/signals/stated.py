@@ -6,6 +6,7 @@ import math
 import re
 
 from ...backends import Completion, Query
+from ..mentions import mentions_any
 
 _MAX_CHARACTERS = 4000  # of either end: it is said before or after the matter
 _ANY = ("sure", "certain", "confiden", "probab", "likely")  # quickly told where none of it is there
@@ -50,7 +51,7 @@ def stated_probability(text: str) -> float:
     (0.8, 0.9)
     """
     lowered = text.lower()
-    if not any(word in lowered for word in _ANY):
+    if not mentions_any(lowered, _ANY):
         return math.nan
     for share in reversed(_SHARE.findall(text)):
         return min(float(share) / 100, 1.0)
