@@ -13,12 +13,21 @@ from .final_answer import FinalAnswer, final_answer
 
 LETTERS_WITHOUT_CHOICES = "ABCDEFGH"  # not I, which is a word
 _MAX_CHARACTERS = 100_000  # of the end of an answer
+_MAX_CHOICE = 2000  # of the text of one
 _MAX_QUESTION = 20_000  # of its end, where the choices stand
 _LOUD = r"[\s*_`$\"'“”]{0,9}"  # emphasis and space that may stand around a letter
 _OPENING = r"(?:\\boxed\{|\\text\{|[(\[\s*_`$\"'“”]){0,9}"
+_NOUN = r"(?i:\b(?:answer|option|choice|solution)\b)"
+_SURELY = r"(?:(?:definitely|clearly|thus|therefore|simply)\s)?"
+_IS = r"\s{1,9}(?:is|must be|would be|should be|be|are)"
+_GAP = rf"(?i:(?:{_IS})?\s{{0,9}}[:=]?\s{{0,9}}{_SURELY})"
+_SAYING = rf"(?i:{_IS}|\s{{0,9}}[:=])"
+_IT_IS = r"(?:it(?:['’]s| is| must be)\s)"
+_IS_NOT = r"(?:is|are|was|would be)\s(?:\w+ly\s|also\s){0,2}(?:not|wrong|false|incorrect)\b"
 # Small letters number the parts of a question as well, so that with them it has to speak of choosing.
 _MARK = re.compile(r"(?:^|[\n ])[(\[*]{0,3}([A-J])[)\]*.:]{1,3}[ \t]+(?=\S)")
 _SMALL_MARK = re.compile(r"(?:(?:^|\n)[ \t*-]{0,4}([a-j])[).]|(?:^|\s)\(([a-j])\))[ \t]+(?=\S)")
+_SAYS = re.compile(rf"{_NOUN}{_LOUD}{_SAYING}{_LOUD}{_GAP}")
 _CHOOSING = re.compile(r"\b(?:which|choose|select|pick|option|choice|letter|the following|multiple[- ]choice)\b", re.I)
 
 
@@ -86,28 +95,39 @@ def _patterns(letters: str) -> tuple[re.Pattern[str], ...]:
     """
     small = letters.lower()
     letter = rf"(?:([{letters}])(?![\w'’])|([{small}])(?=[)\]]|[\s*_`.)\]}}$]{{0,9}}$))"
-    surely = r"(?:(?:definitely|clearly|thus|therefore|simply)\s)?"
-    gap = rf"(?:\s{{1,9}}(?:is|must be|would be|should be|be|are))?\s{{0,9}}[:=]?\s{{0,9}}{surely}"
     named = rf"(?:option|choice|letter)?{_OPENING}{letter}"
-    noun = r"(?i:\b(?:answer|option|choice|solution)\b)"
+    article = r"(?:the\s+)?(?:correct\s+)?"
+    surely = rf"(?i:\b(?:so|thus|hence|therefore)\b,?\s(?:{_IT_IS})?|\b{_IT_IS})"
     return (
         re.compile(rf"\\(?:boxed|fbox)\s*\{{\s*(?:\\text\s*\{{)?[\s(]*([{letters}{small}])[\s).]*\}}"),
-        re.compile(rf"{noun}{_LOUD}(?i:{gap}){_LOUD}(?i:{gap})(?:the\s+)?(?:correct\s+)?{named}", re.MULTILINE),
+        # What is said to be the answer comes before what is only called an option: others may be, after the answer.
+        re.compile(rf"{_NOUN}{_LOUD}{_SAYING}{_LOUD}{_GAP}{article}{named}", re.MULTILINE),
+        re.compile(rf"{_NOUN}{_LOUD}{_GAP}{article}{named}(?!{_LOUD}\s(?i:{_IS_NOT}))", re.MULTILINE),
         re.compile(rf"(?i:\b(?:choose|pick|select|go with)\b)\s+{named}", re.MULTILINE),
         re.compile(rf"(?<![\w'’])[(\[]?([{letters}])[)\]]?{_LOUD}\s(?i:is (?:the )?(?:correct|right|best)\b)"),
         re.compile(rf"\A{_OPENING}([{letters}{small}])[\s*_`.):\]}}$]{{0,9}}\Z"),
         re.compile(rf"^{_OPENING}([{letters}])[\s*_`.):\]}}$]{{0,9}}\Z", re.MULTILINE),
+        re.compile(rf"{surely}\s?{named}[\s*_`.):\]}}$]{{0,9}}\Z"),
         re.compile(rf"\A{_LOUD}(?:[(\[]([{letters}{small}])[)\]]|([{letters}])[.):])"),
         re.compile(rf"[(\[]([{letters}])[)\]]"),
     )
 
 
 def _picked_text(text: str, choices: Sequence[str]) -> str | None:
-    """Returns the letter of the one choice whose text stands in the answer; one within a longer one does not count."""
-    said = f" {plain_words(text)} "
+    """Returns the letter of the choice that the answer says it is, else of the one whose text stands in it.
+
+    Of a choice that stands within a longer one, only the longer one counts.
+    """
     texts = {letter: plain_words(choice) for letter, choice in zip(letters_of(choices), choices, strict=False)}
+    longest_first = sorted(texts.items(), key=lambda item: -len(item[1]))
+    if ends := [found.end() for found in _SAYS.finditer(text)]:
+        said = f"{plain_words(text[ends[-1] : ends[-1] + _MAX_CHOICE])} "
+        for letter, choice in longest_first:
+            if choice and said.startswith(f"{choice} "):
+                return letter
+    said = f" {plain_words(text)} "
     found = []
-    for letter, choice in sorted(texts.items(), key=lambda item: -len(item[1])):
+    for letter, choice in longest_first:
         if choice and f" {choice} " in said:
             found.append(letter)
             said = said.replace(f" {choice} ", " | ")
