@@ -6,6 +6,7 @@ import math
 import re
 
 from ...backends import Completion, Query
+from ..mentions import mentions_any
 from .json_form import begins_as_json
 
 _MAX_CHARACTERS = 100_000
@@ -13,19 +14,20 @@ _MAX_QUOTES = 40
 _MIN_WORDS = 3
 _CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`", re.DOTALL)
 # Every pair of signs is taken up, short ones too: else the end of one would be read as the beginning of the next.
+# The opening sign stands first, and what is asked of it behind, so that most of a text is quickly passed over. No sign
+# of apostrophe opens decades ('90s), and within single quotes it stands between letters.
 _QUOTE = re.compile(
-    r'"([^"\n]{1,400})"|[“„]([^“”„]{1,400})[”“]|«([^«»]{1,400})»'
-    r"|(?<![\w'‘’])['‘]((?:[^'‘’\n]|['’](?=\w)){1,400})['’](?!\w)"
+    r"""["“„«'‘](?:(?<=")([^"\n]{1,400}+)"|(?<=[“„])([^“”„]{1,400}+)[”“]|(?<=«)([^«»]{1,400}+)»"""
+    r"""|(?<=['‘])(?<![\w'‘’].)(?!\d0s)((?:[^'‘’\n]|(?<=\w)['’](?=\w)){1,400}+)['’](?!\w))"""
 )
 _BLOCK = re.compile(r"^[ \t]*>[^\n]*(?:\n[ \t]*>[^\n]*)*", re.MULTILINE)
 _LEFT_OUT = re.compile(r"\[?(?:\.\.\.|…)\]?")
 _WORD = re.compile(r"\w+")
 _NUMBERED = re.compile(r"(?<!\w)\[\^?(\d{1,3}(?:\s?[,;]\s?\d{1,3}){0,9})\]")
-_NAMED = re.compile(
-    r"\b(documents?|doc|sources?|passages?|excerpts?|references?|sections?|articles?|chapters?|paragraphs?|pages?)"
-    r"(?: id)?\s?[#:=\"(\[]{0,2}\s?(\d{1,4})\b",
-    re.IGNORECASE,
-)
+_NUMBER = re.compile(r"(?<![\w\[])\[\^?\d{1,3}\](?!\])")
+_KINDS = ("document", "doc", "source", "passage", "excerpt", "reference", "section", "article", "chapter", "paragraph",
+          "page")  # fmt: skip
+_NAMED = re.compile(rf"\b({'|'.join(_KINDS)})s?(?: id)?\s?[#:=\"(\[]{{0,2}}\s?(\d{{1,4}})\b")
 _ADDRESS = re.compile(r"https?://[^\s<>\"'`)\]}]{4,300}")
 
 
@@ -76,6 +78,8 @@ def _citations_found(text: str, given: str) -> list[bool]:
     if not cited:
         return []
     there = _citations(given)
+    if not _NUMBER.search(given):  # brackets around several numbers alone are lists of them, and no sources
+        there = {citation for citation in there if citation[0] != "[]"}
     kinds = {kind for kind, _ in there}
     return [citation in there for citation in sorted(cited) if citation[0] in kinds]
 
@@ -85,7 +89,9 @@ def _citations(text: str) -> set[tuple[str, str]]:
     found = set()
     if "[" in text:
         found |= {("[]", number) for group in _NUMBERED.findall(text) for number in re.findall(r"\d+", group)}
-    found |= {(kind.lower().rstrip("s"), number) for kind, number in _NAMED.findall(text)}
+    lowered = text.lower()
+    if mentions_any(lowered, _KINDS):
+        found |= set(_NAMED.findall(lowered))
     if "://" in text:
         found |= {("address", address.rstrip(".,;:!?*/")) for address in _ADDRESS.findall(text)}
     return found

@@ -209,6 +209,8 @@ def test_a_letter_is_one_of_those_offered_or_not(text: str, query: str, expected
         ('It says "behind the hill ... the river runs north".', [1, math.log(2)]),
         ('It says "behind the hill ... the river runs dry".', [0, math.log(2)]),
         ("> Behind the hill\n> the river runs\n\nSo north.", [1, math.log(2)]),
+        ("Since the '80s and the '90s it is the boys' best loved river.", [NAN, NAN]),
+        ('It says "so" and "the river runs north" and \'behind the hill\'.', [1, math.log(3)]),
         ('"North" is where it runs, and not "south".', [NAN, NAN]),
         ('```\nprint("nobody ever swims there")\n```', [NAN, NAN]),
         ('{"reasoning": "nobody ever swims there", "answer": "north"}', [NAN, NAN]),
@@ -218,6 +220,11 @@ def test_a_letter_is_one_of_those_offered_or_not(text: str, query: str, expected
 )
 def test_quotes_are_looked_up_in_the_question(text: str, expected: list[float]) -> None:
     assert seen("quotes", text, "Behind the hill the river runs north. Where does it run?") == same(expected)
+
+
+@pytest.mark.parametrize("question", ["What is [1, 2] + [3, 4]?", "Multiply [[1], [2]] by 3.", "Add up a[1] and b[2]."])
+def test_lists_of_numbers_are_no_citations(question: str) -> None:
+    assert seen("quotes", "It is [4, 6].", question) == same([NAN, NAN])
 
 
 SOURCES = """[1] The tower is 330 metres tall. [2] It was finished in 1889.
