@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from itertools import islice
 
 from .mentions import mentions_any
 
 _MAX_CHARACTERS = 4000
-_MIN_LETTERS = 20
+_MIN_LETTERS, _MOST_LETTERS = 20, 200
 _NO_LETTERS = bytes(code for code in range(128) if not chr(code).isalpha())
 _WORD = re.compile(r"[^\W\d_]+")
 
@@ -55,7 +56,8 @@ _ASKED = re.compile(
     r"antworte\w*|réponds?|répondez|responde|responda|rispondi|antwoord)\b[^.?!\n]{0,80}?"
     rf"\b(?:in|into|to|auf|en|em)\s(?:only\s)?({_NAMES})\b"
     # not the law, the cuisine or the history of somewhere
-    r"(?=\s*(?:[^\w\s]|\Z|\n|(?:only|please|and|or|as|because|with|for|the|what|which|why|how|who|when|where|to)\b))",
+    r"(?=\s*(?:[^\w\s]|\Z|\n|(?:only|please|and|or|as|because|with|for|the|what|which|why|how|who|when|where|to)\b))"
+    rf"(?!\s*(?:,|/|&|and|or)\s*(?:{_NAMES})\b)",  # nor one of several that would do
     re.IGNORECASE,
 )
 
@@ -92,8 +94,8 @@ def is_in(language: str, text: str) -> bool | None:
 def latin_language(text: str) -> str | None:
     """Returns the language of a text in Latin letters, None where its words do not tell it clearly."""
     weights = dict.fromkeys(_SMALL_WORDS, 0.0)
-    for word in _WORD.findall(text[:_MAX_CHARACTERS].lower()):
-        for language, weight in _WEIGHTS.get(word, {}).items():
+    for word in filter(_WEIGHTS.__contains__, _WORD.findall(text[:_MAX_CHARACTERS].lower())):
+        for language, weight in _WEIGHTS[word].items():
             weights[language] += weight
     first, second = sorted(weights, key=lambda language: -weights[language])[:2]
     return first if weights[first] >= max(1.0, 1.3 * weights[second]) else None
@@ -104,7 +106,7 @@ def script_of(text: str) -> str:
     if text.isascii():
         n_letters = len(text[:_MAX_CHARACTERS].encode().translate(None, _NO_LETTERS))
         return "LATIN" if n_letters >= _MIN_LETTERS else ""
-    letters = [sign for sign in text[:_MAX_CHARACTERS] if sign.isalpha()][:200]
+    letters = list(islice(filter(str.isalpha, text[:_MAX_CHARACTERS]), _MOST_LETTERS))
     names = [unicodedata.name(sign, "").partition(" ")[0] for sign in letters if sign >= "\u0250"]
     # A sign of these scripts says as much as some letters.
     weight = len(letters) + 2 * sum(name in ("CJK", "HIRAGANA", "KATAKANA", "HANGUL") for name in names)

@@ -9,10 +9,9 @@ from .mentions import mentions_any
 _BEGINNING = 600  # characters
 
 # All in small letters, and with straight apostrophes.
-_VERBS = (
-    "help|assist|answer|provide|fulfill?|comply|complete|do|give|share|support|discuss|create|write|generate|engage|"
-    "offer|determine|tell|say|access|browse|view|see|open|process|continue|respond"
-)
+_VERBS = "help|assist|answer|provide|fulfill?|comply|share|support|discuss|engage|offer|determine|tell|respond"
+# Of what `we` cannot, these are steps of a working: so we cannot do better than 5.
+_VERBS_OF_ONE = "complete|do|give|create|write|generate|say(?! enough)|access|browse|view|see|open|process|continue"
 _SORRY = "(?:very |so |really |terribly )?(?:sorry|afraid)|i apologi[sz]e|my apologies|unfortunately|regrettably"
 # Begins with letters, no boundary, which is found several times as quickly.
 _PHRASES = (
@@ -24,14 +23,16 @@ _PHRASES = (
     r"(?:impossible|not possible) to (?:say|determine|answer|tell)\b",
 )
 _REFUSAL = re.compile("|".join(_PHRASES))
-_CANNOT = (
-    rf"(?:can't|cannot|can not|couldn't|won't|will not)(?: be able to)? (?:\w+ly )?(?:{_VERBS})\b",
+_CANNOT = r"(?:can't|cannot|can not|couldn't|won't|will not)(?: be able to| in good conscience)? (?:\w+ly )?"
+_CLAUSES = (
+    rf"{_CANNOT}(?:{_VERBS})\b",
+    rf"(?<!\bwe ){_CANNOT}(?:{_VERBS_OF_ONE})\b",
     r"(?:do not|don't) have (?:access|enough|the ability|any information|information|real-time|sufficient)",
     r"(?:do not|don't) (?:feel comfortable|know(?=\s*(?:[.,!;]|\Z|the answer|that\b|enough|this)))",
     r"(?:must|have to) (?:\w+ly )?(?:decline|refuse)\b",
     r"(?:decline|refuse) to\b",
 )
-_CLAUSE = re.compile(rf"(?:i|we) (?:{'|'.join(_CANNOT)})")
+_CLAUSE = re.compile(rf"(?:i|we) (?:{'|'.join(_CLAUSES)})")
 # What such a clause begins behind: `it fails if I cannot say why` refuses nothing.
 _BEFORE = re.compile(rf"(?:\A|[.!?:\n*>\"]\s*|\b(?:but|so|and|therefore|however),? |\b(?:{_SORRY}),? (?:that )?)\Z")
 _LONGEST_BEFORE = 60  # characters
