@@ -52,6 +52,6 @@ def _written(secret: str) -> re.Pattern[str]:
 
 
 def _escaped(sign: str) -> str:
-    """Returns what finds a sign as such, behind a backslash, or by its number."""
+    """Returns what finds a sign as such, behind backslashes (JSON may stand in JSON), or by its number."""
     plain, number = re.escape(sign), ord(sign)
-    return rf"(?:(?i:%{number:02x}|\\u{number:04x}|&#(?:{number}|x{number:x});|&[a-z]+;)|\\?{plain})"
+    return rf"(?:(?i:%{number:02x}|\\{{1,2}}u{number:04x}|&#(?:{number}|x{number:x});|&[a-z]+;)|\\{{0,3}}{plain})"

@@ -15,7 +15,10 @@ _WAIT_S = 2.0  # for another process that writes
 
 
 class Database:
-    """A file that only its owner can read, made by `setup` where it is not there yet; `setting` names it in errors.
+    """A file that only its owner can read; `setup` makes the tables where it is new, and `setting` names it in errors.
+
+    Of its log, SQLite syncs only when it is folded into the file: what was committed survives the end of the process,
+    the last moments may not survive a power cut. A sync a request would cost more than everything else we do.
 
     It is used on the event loop. So where somebody else keeps the file locked, one change waits for that and fails, and
     those that come after it fail at once, until one succeeds.
@@ -34,12 +37,12 @@ class Database:
         except (OSError, sqlite3.Error) as error:
             raise ConfigError(f"{self._name}: cannot be opened: {error}") from error
         try:
+            self._database.execute("PRAGMA synchronous = NORMAL")
             (found,) = self._database.execute("PRAGMA user_version").fetchone()
             if found not in (0, version):
                 raise ConfigError(f"{self._name}: of version {found}; expected {version}")
             if found == 0:
-                self._database.executescript(setup)
-            self._database.execute("PRAGMA synchronous = NORMAL")
+                self._database.executescript(f"PRAGMA journal_mode = WAL; {setup} PRAGMA user_version = {version};")
         except sqlite3.Error as error:
             self._database.close()
             raise ConfigError(f"{self._name}: cannot be opened: {error}") from error

@@ -66,14 +66,14 @@ class Teller:
     async def telling(self, read: Callable[[], Figures]) -> AsyncIterator[None]:
         """A context in which the ledger is told what `read` gives: at once, every second, and at the end."""
         reader, self._writer = await asyncio.open_connection(sock=self._connection, limit=_LONGEST)
-        self._tell(read())
+        self._send(read().encode())
         tasks = [asyncio.create_task(self._hear(reader)), asyncio.create_task(self._keep_telling(read))]
         try:
             yield
         finally:
             for task in tasks:
                 task.cancel()
-            self._tell(read())
+            self._send(read().encode())
             self._writer.close()
             with contextlib.suppress(OSError):  # TimeoutError is one
                 async with asyncio.timeout(_PATIENCE_S):
@@ -87,8 +87,7 @@ class Teller:
         """
         answer: asyncio.Future[Figures] = asyncio.get_running_loop().create_future()
         self._asked.append(answer)
-        self._tell(figures)
-        self._writer.write(_ASK)
+        self._send(figures.encode() + _ASK)
         async with asyncio.timeout(_PATIENCE_S):
             return await answer
 
@@ -96,19 +95,21 @@ class Teller:
         with contextlib.suppress(ConnectionError):  # the first process has gone, and this one will
             while True:
                 await asyncio.sleep(_TELL_S)
-                self._tell(read())
+                self._send(read().encode())
                 await self._writer.drain()
 
-    def _tell(self, figures: Figures) -> None:
-        self._writer.write(figures.encode())
+    def _send(self, lines: bytes) -> None:
+        if not self._writer.is_closing():  # uvloop raises where the first process has gone
+            self._writer.write(lines)
 
     async def _hear(self, reader: asyncio.StreamReader) -> None:
         told: list[Figures] = []
-        async for line in reader:
-            if line != b"\n":
-                told.append(decode(line))
-                continue
-            answer = self._asked.popleft()
-            if not answer.done():  # whoever asked has lost patience
-                answer.set_result(add_up(told))
-            told = []
+        with contextlib.suppress(ConnectionError):  # as above
+            async for line in reader:
+                if line != b"\n":
+                    told.append(decode(line))
+                    continue
+                answer = self._asked.popleft()
+                if not answer.done():  # whoever asked has lost patience
+                    answer.set_result(add_up(told))
+                told = []

@@ -144,9 +144,15 @@ def _work(setup: _Setup, listener: socket.socket, on_ready: Callable[[], None], 
 
 
 def tell(line: str) -> None:
-    """Prints a line at once, and whole: unbuffered, `print` writes its end by itself, after another worker's line."""
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
+    """Prints a line at once, and whole: unbuffered, `print` writes its end by itself, after another worker's line.
+
+    Where nobody reads it any more, it goes to the log: that is no reason to end.
+    """
+    try:
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
+    except (OSError, ValueError) as error:  # a file that was closed is a ValueError
+        logger.warning("%s; standard output: %s", line, error)
 
 
 def listen(host: str, port: int) -> socket.socket:

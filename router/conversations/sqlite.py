@@ -14,14 +14,12 @@ from .turn import Turn
 _VERSION = 1
 _EVERY = 256  # turns, after which those that are too old are removed
 # What was noted last may be lost in a power cut; a conversation then counts as new, which costs little.
-_SETUP = f"""
-PRAGMA journal_mode = WAL;
+_SETUP = """
 CREATE TABLE IF NOT EXISTS turns (
     key TEXT NOT NULL, at REAL NOT NULL, mark TEXT NOT NULL, backend TEXT NOT NULL, read_tokens TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS by_key ON turns (key, at);
 CREATE INDEX IF NOT EXISTS by_age ON turns (at);
-PRAGMA user_version = {_VERSION};
 """
 
 

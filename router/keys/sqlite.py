@@ -16,15 +16,10 @@ from .key import Key
 from .store import Claim
 
 _VERSION = 1
-# Of the log, SQLite syncs only when it is folded into the file: what was committed survives the end of the process,
-# the last moments may not survive a power cut. A sync a request would cost more than everything else we do.
-_SETUP = f"""
-PRAGMA journal_mode = WAL;
-PRAGMA synchronous = NORMAL;
+_SETUP = """
 CREATE TABLE IF NOT EXISTS keys (id TEXT PRIMARY KEY, created_at REAL NOT NULL, record TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS counters (name TEXT PRIMARY KEY, total REAL NOT NULL, expires_at REAL NOT NULL);
 CREATE INDEX IF NOT EXISTS expiry ON counters (expires_at);
-PRAGMA user_version = {_VERSION};
 """
 _ADD = """
 INSERT INTO counters VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET total = total + excluded.total

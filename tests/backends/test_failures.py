@@ -107,6 +107,7 @@ SECRET = 'ab/cd+ef="0\\9<&'
         SECRET,
         json.dumps(SECRET)[1:-1],
         json.dumps(SECRET)[1:-1].replace("/", "\\/"),
+        json.dumps(json.dumps(SECRET)[1:-1].replace("/", "\\/").replace("+", "\\u002b"))[1:-1],
         SECRET.replace("+", "\\u002B").replace("\\9", "\\\\9"),
         quote(SECRET),
         quote(SECRET, safe=""),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import math
 import socket
 import time
@@ -20,6 +21,7 @@ from penstock.router.server import Sidecar
 
 from .serving import PATIENCE_S, acall, make_router
 
+uvloop = pytest.importorskip("uvloop")  # there are neither workers nor uvloop on Windows
 ROW = ("penstock_requests_total", "/v1/models", "200")
 
 
@@ -119,6 +121,31 @@ def test_a_worker_tells_again_and_again_unasked(monkeypatch: pytest.MonkeyPatch)
             await asked_until(lambda: one.total(figures(5)), (8, 2))
 
     asyncio.run(ask())
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def test_a_worker_comes_to_its_end_also_where_the_first_process_has_gone(
+    new_loop: Callable[[], asyncio.AbstractEventLoop], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger, "_TELL_S", 0.01)
+    monkeypatch.setattr(ledger, "_PATIENCE_S", 0.05)
+    problems: list[dict[str, Any]] = []
+
+    async def serve() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda loop, problem: problems.append(problem))
+        first, there = socket.socketpair()
+        teller = Teller(there)
+        async with teller.telling(lambda: figures(5)):
+            await asyncio.sleep(0.02)
+            first.close()  # with something unread, which is a reset
+            await asyncio.sleep(0.05)
+            with pytest.raises(TimeoutError):
+                await teller.total(figures(5))
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(serve())
+        gc.collect()  # of a task that failed, and that nobody asked, the loop is told then
+    assert not problems
 
 
 def test_a_first_process_that_does_not_answer_fails_the_scrape_and_nothing_else(

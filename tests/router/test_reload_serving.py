@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import os
 import signal
@@ -17,6 +19,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+from penstock.router.commands.serve import tell
 
 from .serving import HELLO, MODELS, PATIENCE_S, write_models
 from .test_server_command import ENVIRONMENT, ask, started, url_in
@@ -125,6 +129,24 @@ def test_every_worker_reloads_at_the_signal_of_the_first_process(tmp_path: Path)
         process.terminate()
         _, errors = process.communicate(timeout=PATIENCE_S)
         assert (process.returncode, errors) == (0, "")
+
+
+class Left(io.StringIO):
+    """Standard output that nobody reads any more."""
+
+    def flush(self) -> None:
+        """Refuses."""
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+
+def test_what_nobody_reads_at_standard_output_is_logged_and_ends_nothing(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("sys.stdout", Left())
+    tell("penstock has reloaded models.yaml: nothing has changed")
+    assert [record.getMessage() for record in caplog.records] == [
+        "penstock has reloaded models.yaml: nothing has changed; standard output: [Errno 32] Broken pipe"
+    ]
 
 
 def test_workers_that_share_an_output_do_not_tear_each_others_lines() -> None:

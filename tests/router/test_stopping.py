@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from penstock.router import connection
 from penstock.router.commands.serve import _Server, listen
 from penstock.router.server import Sidecar
 
@@ -28,6 +29,12 @@ def usual_collections() -> Iterator[None]:
     yield
     gc.unfreeze()
     gc.set_threshold(*before)
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leaves requests on their way as much time as a busy machine may take."""
+    monkeypatch.setattr(connection, "_LINGER_S", PATIENCE_S)
 
 
 class Served:
@@ -73,7 +80,8 @@ async def received(client: socket.socket) -> bytes:
     return told
 
 
-def test_who_has_connected_and_waits_to_be_accepted_is_answered(tmp_path: Path) -> None:
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_who_has_connected_and_waits_to_be_accepted_is_answered(tmp_path: Path, loop: str) -> None:
     async def ask() -> None:
         async with served(tmp_path) as made:
             with made.connect() as client:
@@ -81,9 +89,11 @@ def test_who_has_connected_and_waits_to_be_accepted_is_answered(tmp_path: Path) 
                 await made.server.shutdown([made.listener])  # at once, before the loop can accept anybody
                 assert (await received(client)).startswith(b"HTTP/1.1 200 ")
 
-    asyncio.run(ask())
+    with asyncio.Runner(loop_factory=pytest.importorskip(loop).new_event_loop) as runner:
+        runner.run(ask())
 
 
+@pytest.mark.usefixtures("patient")
 @pytest.mark.parametrize("sent_before", [b"", REQUEST[:10]], ids=["nothing yet", "half a head"])
 def test_a_request_that_is_on_its_way_is_answered_and_the_last(tmp_path: Path, sent_before: bytes) -> None:
     async def ask() -> None:
@@ -102,6 +112,7 @@ def test_a_request_that_is_on_its_way_is_answered_and_the_last(tmp_path: Path, s
     asyncio.run(ask())
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_kept_connection_gets_one_more_reply(tmp_path: Path) -> None:
     async def ask() -> None:
         async with served(tmp_path) as made:
