@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 import reprlib
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote
 
@@ -31,7 +31,7 @@ def unfenced(text: str) -> str:
 
 
 def _is_whole(value: object) -> bool:
-    return _is_number(value) and value == int(value)  # type: ignore[call-overload]  # it is a number
+    return _is_number(value) and (isinstance(value, int) or value.is_integer())  # type: ignore[attr-defined]  # a float
 
 
 def _is_number(value: object) -> bool:
@@ -55,12 +55,16 @@ class _Whole:
     def __init__(self, schema: Schema) -> None:
         self.schema = schema
         self.checked: set[str] = set()  # references that were followed, which may lead back to where they stand
+        self._keys: dict[int, frozenset[Hashable]] = {}  # of the values that a schema lists, by the list's id
         self._steps_left = _MAX_STEPS
 
-    def allows(self, value: object, schema: Schema) -> bool:
+    def _step(self) -> None:
         self._steps_left -= 1
         if self._steps_left < 0:
             raise ValueError("too much to follow")
+
+    def allows(self, value: object, schema: Schema) -> bool:
+        self._step()
         if isinstance(schema, bool):
             return schema
         return all(
@@ -68,6 +72,20 @@ class _Whole:
             for keyword, wanted in schema.items()
             if keyword in _KEYWORDS
         )
+
+    def key(self, value: object) -> Hashable:
+        """Returns what is equal for equal JSON values only; true is not 1 there, but 1.0 is."""
+        self._step()
+        if isinstance(value, list):
+            return "list", tuple(map(self.key, value))
+        if isinstance(value, dict):
+            return "dict", frozenset((name, self.key(item)) for name, item in value.items())
+        return isinstance(value, bool), value
+
+    def is_among(self, value: object, listed: Sequence[object]) -> bool:
+        if id(listed) not in self._keys:
+            self._keys[id(listed)] = frozenset(map(self.key, listed))
+        return self.key(value) in self._keys[id(listed)]
 
     def check(self, schema: object, where: str) -> None:
         if isinstance(schema, bool):
@@ -102,12 +120,15 @@ def is_valid(value: object, schema: Schema) -> bool:
     False
 
     Raises:
-        ValueError: it cannot be told in bounded time; references go in circles, or everything is nested too deep.
+        ValueError: it cannot be told in bounded time, as references go in circles or everything is nested too deep; or
+            a number is too large to divide.
     """
     try:
         return _Whole(schema).allows(value, schema)
     except RecursionError as error:
         raise ValueError("too deep to follow") from error
+    except OverflowError as error:
+        raise ValueError("too large a number to divide") from error
 
 
 def check_schema(schema: object) -> None:
@@ -210,7 +231,7 @@ def _has_type(value: object, wanted: Any, *_: object) -> bool:
 
 def _has_properties(value: object, wanted: Any, _schema: Schema, whole: _Whole) -> bool:
     return not isinstance(value, dict) or all(
-        whole.allows(value[name], schema) for name, schema in wanted.items() if name in value
+        whole.allows(item, wanted[name]) for name, item in value.items() if name in wanted
     )
 
 
@@ -237,30 +258,20 @@ def _is_multiple(value: object, wanted: Any, *_: object) -> bool:
     return math.isfinite(times) and abs(times - round(times)) <= 1e-9 * max(1.0, abs(times))
 
 
-def _key(value: object) -> Hashable:
-    """Returns what is equal for equal JSON values only; true is not 1 there, but 1.0 is."""
-    if isinstance(value, list):
-        return "list", tuple(map(_key, value))
-    if isinstance(value, dict):
-        return "dict", frozenset((name, _key(item)) for name, item in value.items())
-    return isinstance(value, bool), value
-
-
-def _is_one_of(value: object, wanted: Any, *_: object) -> bool:
-    return _key(value) in map(_key, wanted)
-
-
-def _is_unique(value: object, wanted: Any, *_: object) -> bool:
-    return not wanted or not isinstance(value, list) or len(set(map(_key, value))) == len(value)
+def _is_unique(value: object, wanted: Any, _schema: Schema, whole: _Whole) -> bool:
+    return not wanted or not isinstance(value, list) or len(set(map(whole.key, value))) == len(value)
 
 
 # What each keyword may hold, and what it asks of a value.
 _KEYWORDS: dict[str, tuple[Callable[[object, str, _Whole], None], Callable[[Any, Any, Schema, _Whole], bool]]] = {
     "type": (_check_type, _has_type),
-    "enum": (_check_list, _is_one_of),
-    "const": (_check_anything, lambda value, wanted, *_: _key(value) == _key(wanted)),
+    "enum": (_check_list, lambda value, wanted, _, whole: whole.is_among(value, wanted)),
+    "const": (_check_anything, lambda value, wanted, _, whole: whole.key(value) == whole.key(wanted)),
     "properties": (_check_properties, _has_properties),
-    "required": (_check_names, lambda value, wanted, *_: not isinstance(value, dict) or set(wanted) <= value.keys()),
+    "required": (
+        _check_names,
+        lambda value, wanted, *_: not isinstance(value, dict) or all(map(value.__contains__, wanted)),
+    ),
     "additionalProperties": (_check_schema, _has_no_bad_others),
     "minProperties": (_check_count, lambda value, wanted, *_: not isinstance(value, dict) or len(value) >= wanted),
     "maxProperties": (_check_count, lambda value, wanted, *_: not isinstance(value, dict) or len(value) <= wanted),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -141,3 +142,29 @@ def test_a_schema_that_can_be_followed_stays_as_it_is() -> None:
 @pytest.mark.parametrize("text", ['{"a": 1}', ' {"a": 1}\n', '```json\n{"a": 1}\n```', '```\n{"a": 1}```'])
 def test_the_fence_around_a_text_is_taken_off(text: str) -> None:
     assert unfenced(text) == '{"a": 1}'
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"allOf": [{"uniqueItems": True}] * 1000},
+        {"anyOf": [{"const": [place]} for place in range(1000)]},
+    ],
+)
+def test_holding_many_values_against_each_other_ends(schema: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="too much to follow"):
+        is_valid([list(range(30_000))], schema)
+
+
+def test_a_long_list_is_held_against_a_long_enumeration() -> None:
+    words = [f"word {place}" for place in range(2000)]
+    assert is_valid(words * 5, {"items": {"enum": words}})
+    assert not is_valid([*words * 5, "other"], {"items": {"enum": words}})
+
+
+def test_numbers_without_end_are_no_whole_ones_and_too_large_ones_are_told() -> None:
+    assert not is_valid(math.inf, {"type": "integer"})
+    with pytest.raises(ValueError, match="minLength: inf; expected a whole number"):
+        check_schema({"minLength": math.inf})
+    with pytest.raises(ValueError, match="too large a number to divide"):
+        is_valid(10**400, {"multipleOf": 0.1})
