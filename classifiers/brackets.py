@@ -9,8 +9,12 @@ _COMMENT = rf"//[^\n]*|{_BLOCK}"
 _STRING = r'"""(?:.*?""")|"(?:\\.|[^"\\\n])*+"'
 # A lone quote is an apostrophe, or a lifetime in Rust.
 _SIGN = r"'(?:\\[^\n']{1,10}|[^'\\\n])'"
-_TEXT = r"'(?:\\.|[^'\\\n])*+'|`(?:\\.|[^`\\])*+`"
-_PATTERN = r"(?<=[(,=:\[!&|?{};])[ \t]{0,9}/(?![/*])(?:\\.|\[(?:\\.|[^\]\\\n]){0,40}\]|[^/\\\n\[]){1,80}/"
+# What is put into a template may hold templates.
+_TEMPLATE = r"`(?:\\.|\$\{(?:[^{}]|\{[^{}]*+\})*+\}|[^`\\])*+`"
+_TEXT = rf"'(?:\\.|[^'\\\n])*+'|{_TEMPLATE}"
+_PATTERN = (
+    r"(?:(?<=[(,=:\[!&|?{};>])|(?<=\breturn))[ \t]{0,9}/(?![/*])(?:\\.|\[(?:\\.|[^\]\\\n]){0,40}\]|[^/\\\n\[]){1,80}/"
+)
 _BRACKET = r"(?P<bracket>[()\[\]{}])"
 
 
@@ -21,13 +25,15 @@ def _reader(*parts: str) -> re.Pattern[str]:
 _READERS = {
     "c": _reader(_COMMENT, _STRING, _SIGN, r"`[^`]*`"),
     "script": _reader(_COMMENT, _PATTERN, _STRING, _TEXT),
+    "php": _reader(_COMMENT, r"#(?!\[)[^\n]*", _STRING, _TEXT),
     "style": _reader(_BLOCK, _STRING, _TEXT),
     "sql": _reader(r"--[^\n]*", _BLOCK, r"'[^']*'", r'"[^"]*"', r"`[^`]*`"),
 }
 _LANGUAGES = {
     **dict.fromkeys(("c", "cpp", "c++", "h", "cs", "csharp", "c#", "java", "go", "golang", "rust", "rs"), "c"),
     **dict.fromkeys(("kotlin", "kt", "scala", "swift"), "c"),
-    **dict.fromkeys(("javascript", "js", "typescript", "ts", "dart", "php"), "script"),
+    **dict.fromkeys(("javascript", "js", "typescript", "ts", "dart"), "script"),
+    "php": "php",
     **dict.fromkeys(("css", "scss", "less"), "style"),
     **dict.fromkeys(("sql", "mysql", "postgresql", "postgres", "sqlite", "plsql", "tsql"), "sql"),
 }

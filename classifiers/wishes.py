@@ -16,9 +16,11 @@ _MAX_ANSWER = 40_000
 _NAMES = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _COUNTS = {name: n for n, name in enumerate(_NAMES, 1)} | {"a single": 1, "a": 1}
 _N = rf"(\d{{1,4}}|{'|'.join(_COUNTS)})"
-_BULLET = re.compile(r"^[ \t]*[-*•+–][ \t]+\S", re.MULTILINE)
-_ITEM = re.compile(r"^[ \t]*(?:\*\*)?\d{1,3}[.)](?:\*\*)?[ \t]+\S", re.MULTILINE)
-_SENTENCE = re.compile(r"[.!?…。！？][\"'”’)*]*(?=\s|\Z)(?<!\be\.g\.)(?<!\bi\.e\.)(?<!\b(?:Dr|Mr|vs|St)\.)(?<!\bMrs\.)")
+_BULLET = re.compile(r"^([ \t]*)[-*•+–][ \t]+\S", re.MULTILINE)
+_ITEM = re.compile(r"^([ \t]*)(?:\*\*)?\d{1,3}[.)](?:\*\*)?[ \t]+\S", re.MULTILINE)
+_ABBREVIATED = "".join(rf"(?<!\b{word}\.)" for word in ("e\\.g", "i\\.e", "Dr", "Mr", "Mrs", "Ms", "vs", "St", "Fig"))
+# Behind initials, such as U.S., only a capital letter or the end tells that the sentence ends.
+_SENTENCE = re.compile(rf"[.!?…。！？][\"'”’)*]*(?=\s|\Z){_ABBREVIATED}(?:(?<!\b[A-Z]\.[A-Z]\.)|(?=\s+[A-Z]|\s*\Z))")
 _TABLE = re.compile(r"^[ \t]*\|?[ \t]*:?-{2,}:?[ \t]*\|", re.MULTILINE)
 _NUMBER_ALONE = re.compile(r"[\s$€£]*[-+]?[\d.,]+\s*%?\.?\s*")
 _YES = re.compile(r"\b(?:yes|no|true|false)\b", re.IGNORECASE)
@@ -88,7 +90,10 @@ def _n_paragraphs(text: str) -> int:
 
 
 def _n_listed(text: str) -> int:
-    return max(len(_BULLET.findall(text)), len(_ITEM.findall(text)))
+    """Returns how many items the longer of the lists, by bullet and by number, has; what is below an item is none."""
+    bullets, items = _BULLET.findall(text), _ITEM.findall(text)
+    outermost = min((*bullets, *items), key=len, default="")
+    return max(bullets.count(outermost), items.count(outermost))
 
 
 def _as_asked(count: Callable[[str], int]) -> Kept:

@@ -12,7 +12,7 @@ from ..final_answer import answer_span
 _MAX_CHARACTERS = 20_000
 _MAX_CONVERSIONS = 40
 _BEHIND = 24  # characters after the final answer in which its unit may stand
-_TOLERANCE = 0.01  # people write 1.6 km for a mile
+_TOLERANCE = 0.02  # people write 1.6 km for a mile, 240 ml for a cup and 28 g for an ounce
 
 # Dimension -> unit -> how many of the base unit it is. Plurals are understood.
 _TABLE: dict[str, dict[str, float]] = {
@@ -73,7 +73,8 @@ _HOW_MUCH = re.compile(r"\bhow much (?:money|\w+ (?:spend|pay|earn|cost|save))\b
 _GIVEN = re.compile(rf"([$€£¥₹])?\s?({_NUMBER})\s?(?:degrees? (?=[CFK]))?(?:({_WORD})\b|(° ?[CF]\b|[°¢€£¥₹]))?")
 _CONVERSION = re.compile(
     # What may not be in front of the first digit is looked at behind it: digits are quickly found.
-    rf"(\d(?<![\d.,/*+×-]\d)(?<![/*+×-] \d)[\d,]{{0,15}}(?:\.\d{{1,12}})?) ?({_WORD}) ?"
+    # What half of a number of units is, is no conversion.
+    rf"(\d(?<![\d.,/*+×-]\d)(?<![/*+×-] \d)(?<![Oo]f \d)[\d,]{{0,15}}(?:\.\d{{1,12}})?) ?({_WORD}) ?"
     rf"(?:=|[Ii][Ss]\b|[Aa][Rr][Ee]\b|[Ee][Qq][Uu][Aa][Ll][Ss]?\b|≈) ?({_NUMBER}) ?({_WORD})\b(?! ?(?:/|[Pp][Ee][Rr]))"
 )
 

@@ -102,3 +102,12 @@ def test_what_an_answer_claims_for_itself_is_read(text: str, expected: float) ->
 @pytest.mark.parametrize("text", ["It is 7.", "The discount is 80%.", "Confidence: 42", "The probability of rain: 2"])
 def test_an_answer_that_claims_nothing_says_nothing(text: str) -> None:
     assert math.isnan(stated_probability(text))
+
+
+@pytest.mark.parametrize("text", ["1 cup = 240 ml", "1 oz is 28 g", "An inch: 1 inch = 2.5 cm", "1 teaspoon = 5 ml"])
+def test_conversions_may_be_rounded_as_people_round_them(text: str) -> None:
+    assert check_conversions(text) == [True]
+
+
+def test_a_share_of_a_number_of_units_is_no_conversion() -> None:
+    assert check_conversions("Half of 2 hours is 60 minutes, and a third of 12 hours = 240 minutes.") == []
