@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -16,12 +18,21 @@ from ..loose_schema import loosened
 _MAX_CHARACTERS = 100_000
 _MAX_WISH = 4000  # of either end of a question
 
-
 _ASKED = re.compile(
-    r"\b(?:as|in|valid|return|output|respond with|reply with|answer with|only|a)"
-    r"(?: (?:an?|valid|only|pure|raw|the)){0,3} json\b(?! (?:schema|file|web|parser|library|api))",
+    r"\b(?:as|in|to|into|return|output|produce|respond with|reply with|answer with|only|be)"
+    r"(?: (?:an?|valid|only|pure|raw|the)){0,3} json\b(?! (?:schema|file|web|parser|library|api|lines))",
     re.IGNORECASE,
 )
+# Of a sentence in front of that, which then asks something about JSON, or for code that deals with it.
+_ABOUT = re.compile(
+    r"\b(?:how|what|why|does|parse|(?:write|create|implement|build|make|define)\b.{0,60}"
+    r"\b(?:functions?|code|scripts?|programs?|class|method|endpoint|api))\b",
+    re.IGNORECASE,
+)
+_SENTENCE_END = re.compile(r"[.!?:;\n]")
+_MAX_SENTENCE = 300  # characters of it that are looked at
+_MAX_STARTS = 8
+_BRACKET = re.compile(r"[{\[]")
 _FENCE = re.compile(r"```(?:json)?[ \t]*\n(.*?)\n?[ \t]*```", re.DOTALL | re.IGNORECASE)
 
 
@@ -59,16 +70,27 @@ def begins_as_json(text: str) -> bool:
 
 def _is_asked(question: str) -> bool:
     ends = question if len(question) <= 2 * _MAX_WISH else question[:_MAX_WISH] + question[-_MAX_WISH:]
-    return "json" in ends.lower() and _ASKED.search(ends) is not None
+    if "json" not in ends.lower():
+        return False
+    befores = (ends[max(found.start() - _MAX_SENTENCE, 0) : found.start()] for found in _ASKED.finditer(ends))
+    return any(not _ABOUT.search(_SENTENCE_END.split(before)[-1]) for before in befores)
 
 
 def _among_words(text: str) -> str:
-    """Returns what is most likely meant to be the JSON in a text: its last fence, else all from bracket to bracket."""
+    """Returns what is most likely meant to be the JSON in a text: its last fence, else the longest of the first values
+    in brackets, else all of the text.
+    """
     fences = _FENCE.findall(text)
     if fences:
         return str(fences[-1])
-    starts = [place for place in (text.find("{"), text.find("[")) if place >= 0]
-    return text[min(starts) : max(text.rfind("}"), text.rfind("]")) + 1] if starts else text
+    read, found = json.JSONDecoder().raw_decode, ""
+    for start in islice(_BRACKET.finditer(text), _MAX_STARTS):
+        try:
+            value = text[start.start() : read(text, start.start())[1]]
+        except (ValueError, RecursionError):
+            continue
+        found = max(found, value, key=len)
+    return found or text
 
 
 def is_allowed(value: object, schema: object) -> float:

@@ -18,7 +18,8 @@ _LABELLED = re.compile(
 )
 _WORDS = re.compile(
     r"\b(not\s+)?(?:(absolutely|completely|entirely|totally|100%|very|highly|extremely|quite|fairly|pretty|reasonably|"
-    r"somewhat|moderately)\s+)?(?:sure|certain|confident)\b",
+    # Who makes sure, and a certain man, is not sure of anything.
+    r"somewhat|moderately)\s+)?(?<!\bmake )(?<!\bmakes )(?<!\bmaking )(?<!\ba )(?:sure|certain|confident)\b",
     re.IGNORECASE,
 )
 # What people mean by them, roughly; what a word is worth from a model is learned.

@@ -75,7 +75,9 @@ _CONVERSION = re.compile(
     # What may not be in front of the first digit is looked at behind it: digits are quickly found.
     # What half of a number of units is, is no conversion.
     rf"(\d(?<![\d.,/*+×-]\d)(?<![/*+×-] \d)(?<![Oo]f \d)[\d,]{{0,15}}(?:\.\d{{1,12}})?) ?({_WORD}) ?"
-    rf"(?:=|[Ii][Ss]\b|[Aa][Rr][Ee]\b|[Ee][Qq][Uu][Aa][Ll][Ss]?\b|≈) ?({_NUMBER}) ?({_WORD})\b(?! ?(?:/|[Pp][Ee][Rr]))"
+    rf"(?:=|[Ii][Ss]\b|[Aa][Rr][Ee]\b|[Ee][Qq][Uu][Aa][Ll][Ss]?\b|≈) ?({_NUMBER}) ?({_WORD})\b"
+    # of work, less than, later: what these say is no conversion either.
+    r"(?! ?(?:/|[Pp][Ee][Rr]|of\b|less\b|more\b|longer\b|shorter\b|than\b|away\b|later\b|earlier\b))"
 )
 
 

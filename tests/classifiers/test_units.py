@@ -99,7 +99,16 @@ def test_what_an_answer_claims_for_itself_is_read(text: str, expected: float) ->
     assert stated_probability(text) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("text", ["It is 7.", "The discount is 80%.", "Confidence: 42", "The probability of rain: 2"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "It is 7.",
+        "The discount is 80%.",
+        "Confidence: 42",
+        "The probability of rain: 2",
+        "Make sure to close it. A certain man did not.",
+    ],
+)
 def test_an_answer_that_claims_nothing_says_nothing(text: str) -> None:
     assert math.isnan(stated_probability(text))
 
@@ -109,5 +118,13 @@ def test_conversions_may_be_rounded_as_people_round_them(text: str) -> None:
     assert check_conversions(text) == [True]
 
 
-def test_a_share_of_a_number_of_units_is_no_conversion() -> None:
-    assert check_conversions("Half of 2 hours is 60 minutes, and a third of 12 hours = 240 minutes.") == []
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Half of 2 hours is 60 minutes, and a third of 12 hours = 240 minutes.",
+        "1 week = 5 days of work, and 1 day = 8 hours of it",
+        "40 hours is 2 days less.",
+    ],
+)
+def test_what_only_looks_like_a_conversion_is_none(text: str) -> None:
+    assert check_conversions(text) == []

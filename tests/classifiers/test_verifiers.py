@@ -58,6 +58,8 @@ def test_json_is_held_against_the_request(text: str, params: dict[str, Any], exp
         ('{"name": "Ada"}', 1),
         ('Here it is:\n```json\n{"name": "Ada"}\n```\nAnything else?', 1),
         ('Sure! {"name": "Ada"} is it.', 1),
+        ('{"name": "Ada"}\n\nNote: [1] is where it stands.', 1),
+        ('Of the [two] names: {"name": "Ada"}', 1),
         ('Here it is:\n```json\n{"name": }\n```', 0),
         ('{"name": "Ada"', 0),
         ("Her name is Ada.", 0),
@@ -65,7 +67,36 @@ def test_json_is_held_against_the_request(text: str, params: dict[str, Any], exp
 )
 def test_json_asked_for_in_words_is_found_among_words(text: str, is_json: int) -> None:
     assert seen("json", text, "Return the result as JSON with the key name.") == same([is_json, NAN])
-    assert seen("json", "It is a format.", "What is a JSON schema?") == same([NAN, NAN])
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "What is a JSON schema?",
+        "What is a JSON?",
+        "How do I return a dict as JSON in Flask?",
+        "Write code that reads a JSON and prints it.",
+        "Write a function that turns a list into JSON.",
+        'Parse this valid JSON: {"a": 1}',
+        "May comments stand there? What does null mean in JSON?",
+    ],
+)
+def test_a_question_about_json_does_not_ask_for_it(question: str) -> None:
+    assert seen("json", "It is a format.", question) == same([NAN, NAN])
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "What is it? Answer in JSON.",
+        "Return a JSON object.",
+        "Convert this to JSON: 1",
+        "It must be valid JSON.",
+        "Can you give me the country code as JSON?",
+    ],
+)
+def test_json_may_be_asked_for_in_many_words(question: str) -> None:
+    assert seen("json", "It is 3.", question) == same([0, NAN])
 
 
 @pytest.mark.parametrize("schema", [{"pattern": "(a+)+$"}, {"oneOf": []}, 3, {"$ref": "#"}, {1: 2}])
