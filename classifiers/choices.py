@@ -28,6 +28,7 @@ _IS_NOT = r"(?:is|are|was|would be)\s(?:\w+ly\s|also\s){0,2}(?:not|wrong|false|i
 _MARK = re.compile(r"(?:^|[\n ])[(\[*]{0,3}([A-J])[)\]*.:]{1,3}[ \t]+(?=\S)")
 _SMALL_MARK = re.compile(r"(?:(?:^|\n)[ \t*-]{0,4}([a-j])[).]|(?:^|\s)\(([a-j])\))[ \t]+(?=\S)")
 _SAYS = re.compile(rf"{_NOUN}{_LOUD}{_SAYING}{_LOUD}{_GAP}")
+_LAST_WORD, _LONGEST_WORD = re.compile(r"[^\W\d_]+\Z"), 30
 _CHOOSING = re.compile(r"\b(?:which|choose|select|pick|option|choice|letter|the following|multiple[- ]choice)\b", re.I)
 
 
@@ -54,11 +55,19 @@ def _run_of(question: str, marks: Sequence[re.Match[str]]) -> tuple[str, ...]:
     letters = [string.ascii_lowercase.index(mark[mark.lastindex or 1].lower()) for mark in marks]
     for start in [place for place, letter in enumerate(letters) if letter == 0][::-1]:
         run = list(takewhile(lambda pair: pair[0] == pair[1], enumerate(letters[start:])))
-        if len(run) > 1:
-            ends = [mark.start() for mark in marks[start + 1 : start + len(run)]] + [len(question)]
-            texts = [question[mark.end() : end] for mark, end in zip(marks[start:], ends, strict=False)]
+        run_marks = marks[start : start + len(run)]
+        if len(run) > 1 and not _are_names(question, run_marks):
+            ends = [mark.start() for mark in run_marks[1:]] + [len(question)]
+            texts = [question[mark.end() : end] for mark, end in zip(run_marks, ends, strict=True)]
             return tuple(text.strip().partition("\n")[0].strip(" \t*") for text in texts)
     return ()
+
+
+def _are_names(question: str, marks: Sequence[re.Match[str]]) -> bool:
+    """Returns whether the letters are parts of names, as in `Store A: 5 dollars. Store B: 4 dollars.`"""
+    found = [_LAST_WORD.search(question, max(mark.start() - _LONGEST_WORD, 0), mark.start()) for mark in marks]
+    words = {word[0].lower() if word else "" for word in found}
+    return len(words) == 1 and words.isdisjoint(("", "option", "choice", "answer", "alternative"))
 
 
 def settled_answer(question: str, completion: Completion) -> FinalAnswer | None:

@@ -87,6 +87,8 @@ def test_the_text_of_a_choice_counts_where_no_letter_is_named(text: str, letter:
         "Which is a capital? (a) New York (b) York (c) Paris",
         "Choose the capital.\na) New York\nb) York\nc) Paris",
         "Which is a capital?\n- **A.** New York\n- **B.** York\n- **C.** Paris",
+        "Which is a capital?\nOption A: New York\nOption B: York\nOption C: Paris",
+        "Which is a capital? A. New York B. York C. Paris",
         "Which is a capital?\n[A] New York\n[B] York\n[C] Paris",
         "A fruit?\nA. stone\nB. apple\nAnswer: B\n\nWhich is a capital?\nA. New York\nB. York\nC. Paris\nAnswer:",
     ],
@@ -103,6 +105,8 @@ def test_the_choices_offered_last_are_read(question: str) -> None:
         "Find (a) the mean and (b) the mode of 3, 4, 4.",
         "a) add 3 and 4\nb) take 2 away",
         "A. only",
+        "Store A: 5 dollars a kilo. Store B: 4 dollars a kilo. What do 3 kilos cost at store B?",
+        "Team A: 5 players.\nTeam B: 6 players.\nHow many players are there?",
     ],
 )
 def test_what_offers_no_choices_has_none(question: str) -> None:
