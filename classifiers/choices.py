@@ -28,7 +28,7 @@ _IS_NOT = r"(?:is|are|was|would be)\s(?:\w+ly\s|also\s){0,2}(?:not|wrong|false|i
 _MARK = re.compile(r"(?:^|[\n ])[(\[*]{0,3}([A-J])[)\]*.:]{1,3}[ \t]+(?=\S)")
 _SMALL_MARK = re.compile(r"(?:(?:^|\n)[ \t*-]{0,4}([a-j])[).]|(?:^|\s)\(([a-j])\))[ \t]+(?=\S)")
 _SAYS = re.compile(rf"{_NOUN}{_LOUD}{_SAYING}{_LOUD}{_GAP}")
-_LAST_WORD, _LONGEST_WORD = re.compile(r"[^\W\d_]+\Z"), 30
+_LAST_WORD, _LONGEST_WORD = re.compile(r"([^\W\d_]+) \Z"), 30
 _CHOOSING = re.compile(r"\b(?:which|choose|select|pick|option|choice|letter|the following|multiple[- ]choice)\b", re.I)
 
 
@@ -65,8 +65,9 @@ def _run_of(question: str, marks: Sequence[re.Match[str]]) -> tuple[str, ...]:
 
 def _are_names(question: str, marks: Sequence[re.Match[str]]) -> bool:
     """Returns whether the letters are parts of names, as in `Store A: 5 dollars. Store B: 4 dollars.`"""
-    found = [_LAST_WORD.search(question, max(mark.start() - _LONGEST_WORD, 0), mark.start()) for mark in marks]
-    words = {word[0].lower() if word else "" for word in found}
+    starts = [mark.start() + 1 for mark in marks]  # the mark itself begins with what is in front of the letter
+    found = [_LAST_WORD.search(question, max(start - _LONGEST_WORD, 0), start) for start in starts]
+    words = {word[1].lower() if word else "" for word in found}
     return len(words) == 1 and words.isdisjoint(("", "option", "choice", "answer", "alternative"))
 
 

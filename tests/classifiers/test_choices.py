@@ -133,6 +133,10 @@ def test_answers_that_settle_on_the_same_choice_are_the_same(text: str) -> None:
     assert settled_answer(CAPITAL, Completion(text=text)) == FinalAnswer(kind="choice", value="c")
 
 
+def test_choices_may_end_in_the_same_word_as_the_question() -> None:
+    assert len(offered_choices("The best-known\ntower\nA. old tower\nB. new tower\nC. no tower")) == 3
+
+
 def test_where_no_choice_is_settled_on_the_final_answer_stays() -> None:
     assert settled_answer(CAPITAL, Completion(text="42")) == FinalAnswer(kind="number", value="42")
     assert settled_answer("What is 6 * 7?", Completion(text="It is 42.")) == FinalAnswer(kind="number", value="42")
