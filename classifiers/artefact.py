@@ -164,6 +164,11 @@ def load_artefact(folder: Path) -> tuple[Trained, Manifest]:
     return trained, described
 
 
+def files_of(folder: Path) -> list[Path]:
+    """Returns where the files of an artefact are."""
+    return [folder / name for name in (_MANIFEST, *sorted(_OURS))]
+
+
 def read_manifest(folder: Path) -> dict[str, Any]:
     """Returns the manifest's JSON, checked against its own seal and schema version.
 

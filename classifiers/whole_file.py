@@ -13,18 +13,23 @@ from ..backends import PenstockError
 @contextmanager
 def whole_file(path: Path, *, failure: type[PenstockError] = PenstockError) -> Iterator[Path]:
     """Yields where to write a file, beside its place, which it takes at the end; on an error nothing is left of it.
-    The folder is made where there is none.
+    The folder is made where there is none. Links are followed, and a device or a pipe is itself written to: to put a
+    file in the place of /dev/stdout would take it from everybody.
 
     Raises:
         PenstockError: it cannot be written; as `failure`, which names the path and the reason.
     """
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.part")
+    place = Path(os.path.realpath(path))
+    scratch = place.with_name(f".{place.name}.{os.getpid()}.part")
     try:
-        if not path.parent.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists() and not path.is_file() and not path.is_dir():
+            yield path
+            return
+        if not place.parent.exists():
+            place.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield scratch
-            scratch.replace(path)
+            scratch.replace(place)
         finally:
             scratch.unlink(missing_ok=True)
     except OSError as error:

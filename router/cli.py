@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import logging
 import os
 import sys
@@ -75,10 +76,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _open_streams() -> None:
-    """Opens what stands in for standard streams that are closed; Python has None in their places."""
+    """Opens what stands in for standard streams that are closed, where Python has None, and lets the others show what
+    their encoding cannot as `\\xe9`: a terminal that is not UTF-8 is no reason to lose an answer that was paid for."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115  # to the end of the process
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _told(error: PenstockError | OSError) -> str:

@@ -69,6 +69,13 @@ def test_a_closed_stream_is_no_traceback(tmp_path: Path, closed: str, said: tupl
     assert b"Traceback" not in ended.stderr
 
 
+@pytest.mark.parametrize(("encoding", "shown"), [("ascii", rb"caf\xe9\ud800"), ("utf-8", b"caf\xc3\xa9\\ud800")])
+def test_an_answer_is_shown_as_far_as_the_terminal_can(tmp_path: Path, encoding: str, shown: bytes) -> None:
+    write_models(tmp_path, 'backends: {small: {type: fake, answer: "café\\ud800"}}')
+    ended = in_a_process(["ask", "hello"], tmp_path, PYTHONIOENCODING=encoding)
+    assert (ended.stdout, ended.returncode) == (shown + b"\n", 0)
+
+
 # Help
 
 

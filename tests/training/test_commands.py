@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -376,6 +377,22 @@ def test_what_is_read_is_never_written_over(
     assert main([command, str(artefact), str(read), option, str(tmp_path / "." / "traces.jsonl"), "--quiet"]) == 1
     assert "traces.jsonl: is read here, and would be written over; expected another name" in capsys.readouterr().err
     assert traces.read_bytes() == before
+
+
+@pytest.mark.parametrize("lost", ["models.yaml", "artefact/manifest.json", "artefact/weights.safetensors"])
+def test_neither_models_nor_weights_are_written_over(
+    artefact: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], lost: str
+) -> None:
+    traces = tmp_path / "traces.jsonl"
+    write_traces(_two_backends(12), traces)
+    shutil.copytree(artefact, tmp_path / "artefact")
+    models = tmp_path / "models.yaml"
+    models.write_text("backends: {small: {type: fake}, mid: {type: fake}}")
+    before = (tmp_path / lost).read_bytes()
+    words = ["evaluate", str(tmp_path / "artefact"), str(traces), "--models", str(models), "--quiet"]
+    assert main([*words, "--report", str(tmp_path / lost)]) == 1
+    assert "is read here, and would be written over; expected another name" in capsys.readouterr().err
+    assert (tmp_path / lost).read_bytes() == before
 
 
 @pytest.mark.parametrize("command", ["predict", "replay"])

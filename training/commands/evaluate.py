@@ -19,7 +19,6 @@ from ..evaluation import Evaluation
 from ..log import read_log
 from ..metrics import single_backends
 from ..progress import quiet_or_shown
-from ..readers import spare_inputs
 from ..report import write_report
 from ..rows import Trace
 from ..savings import savings
@@ -32,6 +31,7 @@ from .shared import (
     add_seed,
     add_split,
     add_traces,
+    check_file,
     open_artefact,
     policies_of,
     read_part,
@@ -68,7 +68,7 @@ class EvaluateCommand:
         """Evaluates and prints."""
         for out in (options.report, options.json):
             if out and out != "-":
-                spare_inputs(Path(out), options.traces)
+                check_file(Path(out), options, read=options.traces)
         opened = open_artefact(options)
         policies, default = policies_of(opened.config)
         with quiet_or_shown(quiet=options.quiet) as progress:

@@ -43,7 +43,7 @@ class PredictCommand:
 
     def run(self, options: argparse.Namespace) -> int:
         """Writes the estimates and says how many."""
-        check_table(options.out, read=[options.queries])
+        check_table(options.out, options, read=[options.queries])
         pool = open_artefact(options).pool
         with quiet_or_shown(quiet=options.quiet) as progress:
             progress.stage(f"reading {options.queries}")

@@ -67,7 +67,7 @@ class ReplayCommand:
         """Writes the calls and says how many."""
         if options.sweep < 0 or options.sweep == 1:
             raise ConfigError(f"--sweep: expected 0, or 2 and more, got {options.sweep}")
-        check_table(options.out, read=options.traces)
+        check_table(options.out, options, read=options.traces)
         opened = open_artefact(options)
         known, default = policies_of(opened.config)
         for name in options.policy or ():

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...classifiers import Manifest, Trained, load_artefact
+from ...classifiers.artefact import files_of
 from ...classifiers.encoders.static import load_static
 from ...router import Config, Policy, Pool, read_config
 from ...router.config import DEFAULT_POLICIES
@@ -49,14 +50,23 @@ def add_seed(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=seed, metavar="N", help="of the split (default: that of training)")
 
 
-def check_table(out: Path, *, read: Sequence[Path]) -> None:
+def check_table(out: Path, options: argparse.Namespace, *, read: Sequence[Path]) -> None:
     """Returns nothing where a table may be written to `out`, which is told before the work and not after it.
 
     Raises:
         TraceError: the ending of its name is unknown, or it is one of the files that are read.
     """
     ending_of(out)
-    spare_inputs(out, read)
+    check_file(out, options, read=read)
+
+
+def check_file(out: Path, options: argparse.Namespace, *, read: Sequence[Path]) -> None:
+    """Returns nothing where a file may be written to `out`.
+
+    Raises:
+        TraceError: it is one of the traces that are `read`, models.yaml, or a file of the artefact.
+    """
+    spare_inputs(out, read, others=[*files_of(options.artefact), *filter(None, [options.models])])
 
 
 def seed(text: str) -> int:

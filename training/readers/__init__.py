@@ -43,13 +43,14 @@ def find_files(paths: Iterable[Path]) -> list[Path]:
     return list(files.values())
 
 
-def spare_inputs(out: Path, paths: Iterable[Path]) -> None:
+def spare_inputs(out: Path, paths: Iterable[Path], *, others: Iterable[Path] = ()) -> None:
     """Returns nothing where `out` may be written to.
 
     Raises:
-        TraceError: it is one of the files that `paths` name, which would be lost; or as `find_files` does.
+        TraceError: it is one of the files that `paths` name, or one of the `others`, which would be lost; or as
+            `find_files` does.
     """
-    if out.exists() and out.resolve() in [file.resolve() for file in find_files(paths)]:
+    if out.exists() and out.resolve() in [file.resolve() for file in (*find_files(paths), *others)]:
         raise TraceError(f"{out}: is read here, and would be written over; expected another name")
 
 
