@@ -74,7 +74,9 @@ def split_queries(dataset: Dataset, *, seed: int, val_share: float = 0.15, test_
         part_of.update(dict.fromkeys(drawn, "test"))
     learned = [family for family, part in part_of.items() if part == "train"]
     if not learned:
-        raise TraceError("no query is left to train on: expected some with `train` or nothing in column split")
+        twins = marks.count("train")
+        held = f"; each of the {twins} marked so has a twin that is marked for validation or test" if twins else ""
+        raise TraceError(f"no query is left to train on: expected some with `train` or nothing in column split{held}")
     if "val" not in marks:
         drawn = _draw(learned, share=val_share, n_left=1, salt=f"val {seed}")
         part_of.update(dict.fromkeys(drawn, "val"))

@@ -253,6 +253,14 @@ def test_a_second_run_asks_for_what_is_missing_only(folder: Path) -> None:
     assert len({row["query_id"] for row in both}) == 8
 
 
+def test_a_report_of_the_router_that_was_there_goes_with_it(folder: Path) -> None:
+    assert main(asking(folder, 5)) == 0
+    report = folder / "joined" / "report.html"
+    report.write_text("about another pool")
+    assert main(asking(folder, 5)) == 0
+    assert not report.exists()
+
+
 def test_pick_only_prints_ids_and_asks_nobody(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(words(folder, "--pick-only", "--n", "4", "--json")) == 0
     picked = json.loads(capsys.readouterr().out)["picked"]

@@ -125,6 +125,12 @@ def test_queries_marked_for_test_only_leave_nothing_to_train_on() -> None:
         split_queries(dataset_of(texts(12), splits=["test"] * 12), seed=0)
 
 
+def test_where_twins_leave_nothing_to_train_on_it_is_said_so() -> None:
+    told = "each of the 6 marked so has a twin that is marked for validation or test"
+    with pytest.raises(TraceError, match=told):
+        split_queries(dataset_of(["What is 7 - 2?"] * 12, splits=["train"] * 6 + ["test"] * 6), seed=0)
+
+
 def test_a_twin_of_a_test_query_is_left_out_of_training() -> None:
     asked = [*texts(12), "Question  number 11!"]
     split = split_queries(dataset_of(asked, splits=["train"] * 6 + ["test"] * 6 + ["train"]), seed=0)

@@ -95,6 +95,7 @@ class OnboardCommand:
             seed=manifest.seed,
             metrics={**manifest.metrics, "joined": joined.model.joined},
         )
+        (options.out / "report.html").unlink(missing_ok=True)  # one of the router that was there tells of another pool
         mean = float(np.nanmean(dataset.quality))
         expected = float(joined.model.mean_quality[-1])
         if options.json:
